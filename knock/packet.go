@@ -1,0 +1,38 @@
+package knock
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// A Packet is what the tracker needs to know of a packet that hit a knock port:
+// a TCP SYN, or a UDP datagram.
+type Packet struct {
+	Source     netip.Addr
+	SourcePort uint16
+	Port       Port   // the destination
+	ISN        uint32 // TCP: the initial sequence number, which a retransmission repeats; UDP: unused
+}
+
+// A syn identifies a SYN among those of one source: a retransmission has the
+// same. No SYN is 0, as its ports are not.
+type syn uint64
+
+// syn returns 0 for a UDP datagram: nothing tells whether it is a repeated one.
+func (p Packet) syn() syn {
+	if p.Port.Proto != TCP {
+		return 0
+	}
+	return syn(p.SourcePort)<<48 | syn(p.Port.Number)<<32 | syn(p.ISN)
+}
+
+// An Event says that a source has completed a sequence.
+type Event struct {
+	Action Action
+	Door   *Door
+	Source netip.Addr
+}
+
+func (e Event) String() string {
+	return fmt.Sprintf("%s: %s %s", e.Door.Name, e.Action, e.Source)
+}

@@ -1,0 +1,136 @@
+package knock
+
+import (
+	"slices"
+	"time"
+)
+
+// A Tracker follows how far each source has come in each sequence. It is not
+// safe for concurrent use: one goroutine reads the packets.
+type Tracker struct {
+	sequences []sequence
+	byPort    map[Port][]int32 // which sequences contain a port
+	epoch     time.Time        // what attempts count their time from
+	attempts  *attempts
+	found     []int32 // scratch of Observe
+	events    []Event // scratch of Observe
+}
+
+// A sequence is one door's way to one action.
+type sequence struct {
+	door    *Door
+	action  Action
+	knocks  []Port
+	timeout time.Duration
+}
+
+// NewTracker returns a tracker for the doors, which must be valid (see Door)
+// and must not change afterwards. It remembers at most limit attempts, at
+// least one: a source that is half-way through two sequences counts twice.
+func NewTracker(doors []Door, limit int) *Tracker {
+	t := &Tracker{byPort: make(map[Port][]int32), epoch: time.Now()}
+	longest := 0
+	for i := range doors {
+		door := &doors[i]
+		for _, action := range []Action{LetIn, PutOut} {
+			if knocks := door.sequenceFor(action); len(knocks) > 0 {
+				t.add(sequence{door, action, knocks, door.SeqTimeout})
+				longest = max(longest, len(knocks))
+			}
+		}
+	}
+	t.attempts = newAttempts(limit, longest)
+	return t
+}
+
+func (t *Tracker) add(s sequence) {
+	id := int32(len(t.sequences))
+	t.sequences = append(t.sequences, s)
+	for _, port := range s.knocks {
+		if !slices.Contains(t.byPort[port], id) {
+			t.byPort[port] = append(t.byPort[port], id)
+		}
+	}
+}
+
+// InProgress returns how many attempts are remembered at this moment, among
+// them those that have run out of time but were not yet forgotten.
+func (t *Tracker) InProgress() int { return len(t.attempts.index) }
+
+// Observe takes in a packet that arrived at the time now, and returns the
+// sequences it completes. Times must come from the monotonic clock and must not go
+// backwards. The slice is valid until the next call.
+func (t *Tracker) Observe(now time.Time, p Packet) []Event {
+	t.events = t.events[:0]
+	members := t.byPort[p.Port]
+	if len(members) == 0 {
+		return nil
+	}
+	at := now.Sub(t.epoch)
+	t.forgetExpired(at)
+
+	t.found = t.found[:0]
+	id := p.syn()
+	for _, sequence := range members {
+		a := t.attempts.get(key{p.Source, sequence})
+		if a != none && t.attempts.forget(a, at, t.sequences[sequence].timeout) {
+			a = none
+		}
+		if a != none && id != 0 && t.attempts.has(a, id) {
+			return nil // a retransmission of what has counted already
+		}
+		t.found = append(t.found, a)
+	}
+	for i, sequence := range members {
+		t.advance(sequence, t.found[i], p, at)
+	}
+	return t.events
+}
+
+// advance lets the packet count for one sequence, of which a is the source's
+// attempt, or none.
+func (t *Tracker) advance(sequence, a int32, p Packet, at time.Duration) {
+	k := key{p.Source, sequence}
+	if a != none && t.attempts.slots[a].key != k {
+		a = none // it had to make room for another since it was found
+	}
+	s := &t.sequences[sequence]
+	if a != none {
+		if step := t.attempts.slots[a].step; step > 0 && s.knocks[step] != p.Port {
+			t.attempts.fail(a)
+			a = t.attempts.get(k)
+		}
+	}
+	step := int32(0)
+	if a != none {
+		step = t.attempts.slots[a].step
+	}
+	if s.knocks[step] != p.Port {
+		return
+	}
+	if a == none {
+		a = t.attempts.begin(k)
+	}
+	t.attempts.count(a, p.syn(), at)
+	if int(step)+1 == len(s.knocks) {
+		t.attempts.succeed(a, at)
+		t.events = append(t.events, Event{s.action, s.door, p.Source})
+	}
+}
+
+// forgetExpired frees what has run out of time, a little with every packet, so
+// that no timer is needed. The lists are ordered by time but not by deadline;
+// what is missed here goes when its source returns or its room is needed.
+func (t *Tracker) forgetExpired(at time.Duration) {
+	for _, list := range []*list{&t.attempts.begun, &t.attempts.further} {
+		for range 2 {
+			if list.oldest == none || !t.attempts.forget(list.oldest, at, t.timeoutOf(list.oldest)) {
+				break
+			}
+		}
+	}
+}
+
+func (t *Tracker) timeoutOf(a int32) time.Duration {
+	return t.sequences[t.attempts.slots[a].key.sequence].timeout
+}
