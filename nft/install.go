@@ -1,0 +1,217 @@
+package nft
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/google/nftables/userdata"
+)
+
+// elementsPerMessage keeps a message's list of elements within the 64 KiB that a
+// netlink attribute can be long; the library does not notice a longer one.
+const elementsPerMessage = 256
+
+// A transaction gathers the messages that turn what the kernel has into a
+// ruleset. Its order is that of the kernel's rules for references: what is
+// referred to is there first and goes last.
+type transaction struct {
+	conn  *nftables.Conn
+	table *nftables.Table
+	rules *Ruleset
+	was   *state // nil if the table is new
+}
+
+func (tx *transaction) build() error {
+	tx.conn.AddTable(tx.table)
+	if tx.was != nil {
+		tx.conn.FlushTable(tx.table) // all rules
+	}
+	tx.addChains()
+	if err := tx.changeSets(); err != nil {
+		return err
+	}
+	tx.addRules()
+	tx.dropChains()
+	return nil
+}
+
+func (tx *transaction) addChains() {
+	policy := nftables.ChainPolicyAccept
+	for _, c := range tx.rules.chains {
+		k := &nftables.Chain{Name: c.name, Table: tx.table}
+		if c.base {
+			k.Type, k.Policy = nftables.ChainTypeFilter, &policy
+			k.Hooknum, k.Priority = nftables.ChainHookPrerouting, nftables.ChainPriorityMangle
+		}
+		if tx.was == nil || !tx.was.chains[c.name] {
+			tx.conn.AddChain(k)
+		}
+	}
+}
+
+func (tx *transaction) dropChains() {
+	if tx.was == nil {
+		return
+	}
+	wanted := make(map[string]bool)
+	for _, c := range tx.rules.chains {
+		wanted[c.name] = true
+	}
+	for name := range tx.was.chains {
+		if !wanted[name] {
+			tx.conn.DelChain(&nftables.Chain{Name: name, Table: tx.table})
+		}
+	}
+}
+
+// changeSets keeps sets of the same type, with their people, and changes those
+// of their other elements that differ.
+func (tx *transaction) changeSets() error {
+	wanted := make(map[string]bool)
+	for _, s := range tx.rules.sets {
+		wanted[s.name] = true
+		if tx.was == nil || tx.was.sets[s.name] == nil {
+			if err := tx.addSet(s, nil); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := tx.changeSet(s, tx.was.sets[s.name]); err != nil {
+			return err
+		}
+	}
+	if tx.was == nil {
+		return nil
+	}
+	for name, old := range tx.was.sets {
+		if !wanted[name] {
+			tx.conn.DelSet(old)
+		}
+	}
+	return nil
+}
+
+func (tx *transaction) changeSet(s *set, old *nftables.Set) error {
+	same := s.sameTypeAs(old)
+	if same && s.timeout {
+		return nil
+	}
+	elements, err := readElements(tx.conn, old)
+	if err != nil {
+		return err
+	}
+	switch {
+	case s.timeout:
+		people := tx.rules.refit(old, elements)
+		tx.conn.DelSet(old)
+		return tx.addSet(s, people)
+	case !same, s.interval && !sameElements(s.elements, elements):
+		// Where intervals changed, one may overlap another that was there: all anew.
+		tx.conn.DelSet(old)
+		return tx.addSet(s, nil)
+	}
+	return tx.changeElements(s, old, elements)
+}
+
+// changeElements makes the elements of a set without intervals those of s, and
+// does not touch those that stay.
+func (tx *transaction) changeElements(s *set, old *nftables.Set, elements []nftables.SetElement) error {
+	k := s.kernel(tx.table)
+	k.ID = old.ID
+	missing := make(map[string]element)
+	for _, e := range s.elements {
+		missing[string(e.from)] = e
+	}
+	var gone, added []nftables.SetElement
+	for _, have := range elements {
+		if e, ok := missing[string(have.Key)]; ok && e.equals(have) {
+			delete(missing, string(have.Key))
+		} else {
+			gone = append(gone, nftables.SetElement{Key: have.Key})
+		}
+	}
+	for _, e := range missing {
+		added = append(added, e.kernel()...)
+	}
+	if err := inChunks(gone, func(c []nftables.SetElement) error { return tx.conn.SetDeleteElements(k, c) }); err != nil {
+		return err
+	}
+	return inChunks(added, func(c []nftables.SetElement) error { return tx.conn.SetAddElements(k, c) })
+}
+
+// addSet adds a new set, with its own elements and people.
+func (tx *transaction) addSet(s *set, people []nftables.SetElement) error {
+	k := s.kernel(tx.table)
+	if err := tx.conn.AddSet(k, nil); err != nil {
+		return err
+	}
+	elements := people
+	for _, e := range s.elements {
+		elements = append(elements, e.kernel()...)
+	}
+	return inChunks(elements, func(c []nftables.SetElement) error { return tx.conn.SetAddElements(k, c) })
+}
+
+func (tx *transaction) addRules() {
+	for _, c := range tx.rules.chains {
+		for _, r := range c.rules {
+			var exprs []expr.Any
+			for _, s := range r.statements {
+				exprs = append(exprs, s.exprs...)
+			}
+			tx.conn.AddRule(&nftables.Rule{
+				Table: tx.table, Chain: &nftables.Chain{Name: c.name}, Exprs: exprs,
+				UserData: userdata.AppendString(nil, userdata.TypeComment, r.comment),
+			})
+		}
+	}
+}
+
+// kernel returns the element as the kernel has it: an interval is two.
+func (e element) kernel() []nftables.SetElement {
+	first := nftables.SetElement{Key: e.from}
+	if e.to != "" {
+		first.VerdictData = &expr.Verdict{Kind: expr.VerdictGoto, Chain: e.to}
+	}
+	if e.end == nil {
+		return []nftables.SetElement{first}
+	}
+	return []nftables.SetElement{first, {Key: e.end, IntervalEnd: true}}
+}
+
+// equals says whether an element in the kernel is this one.
+func (e element) equals(k nftables.SetElement) bool {
+	return bytes.Equal(e.from, k.Key) && bytes.Equal(e.end, k.KeyEnd) && e.to == verdictChain(k)
+}
+
+// sameElements says whether the kernel has just the wanted intervals, which
+// are few: it compares all with all.
+func sameElements(wanted []element, have []nftables.SetElement) bool {
+	return len(wanted) == len(have) && !slices.ContainsFunc(have, func(k nftables.SetElement) bool {
+		return !slices.ContainsFunc(wanted, func(e element) bool { return e.equals(k) })
+	})
+}
+
+func inChunks(elements []nftables.SetElement, send func([]nftables.SetElement) error) error {
+	for len(elements) > 0 {
+		n := min(len(elements), elementsPerMessage)
+		if err := send(elements[:n]); err != nil {
+			return fmt.Errorf("set elements: %w", err)
+		}
+		elements = elements[n:]
+	}
+	return nil
+}
+
+// remaining returns how long an element has left, as the timeout of a new one.
+// The kernel takes a timeout under a millisecond for none at all.
+func remaining(e nftables.SetElement) time.Duration {
+	if e.Timeout == 0 {
+		return 0
+	}
+	return max(e.Expires, time.Millisecond)
+}

@@ -1,0 +1,237 @@
+package nft
+
+import (
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"nftknock/knock"
+)
+
+// inNetNS moves the test to a new network namespace. Its thread stays locked, so
+// that the namespace ends with it.
+func inNetNS(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// nftCommand runs nft, which inherits the namespace of the calling thread.
+func nftCommand(t testing.TB, stdin string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("nft", args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("nft %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func tcp(number uint16) knock.Port { return knock.Port{Number: number, Proto: knock.TCP} }
+func udp(number uint16) knock.Port { return knock.Port{Number: number, Proto: knock.UDP} }
+
+func door(name string, ports ...knock.Port) knock.Door {
+	return knock.Door{
+		Name: name, Ports: ports,
+		Sequence:   []knock.Port{tcp(7011), udp(9035), tcp(8127)},
+		SeqTimeout: 15 * time.Second, OpenTimeout: time.Minute,
+		Shut: knock.Drop, IPv4Prefix: 32, IPv6Prefix: 128,
+	}
+}
+
+func spec(doors ...knock.Door) Spec {
+	return Spec{Table: "nftknock", NFLogGroup: 7022, Doors: doors}
+}
+
+func rich() Spec {
+	ssh, vpn := door("ssh", tcp(22), tcp(2222)), door("vpn", udp(51820), tcp(22))
+	vpn.IPv4Prefix, vpn.IPv6Prefix = 24, 64
+	web := door("web", tcp(443), udp(443))
+	web.Shut = knock.Reject
+	s := spec(ssh, vpn, web)
+	s.Interfaces = []string{"eth0", "wan0"}
+	s.AlwaysAllow = []netip.Prefix{
+		netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("224.0.0.0/3"), netip.MustParsePrefix("2001:db8::/48"),
+	}
+	return s
+}
+
+func open(t testing.TB, s Spec) *Table {
+	t.Helper()
+	table, err := Open(NewRuleset(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { table.Close() })
+	return table
+}
+
+func TestScriptIsWhatIsInstalled(t *testing.T) {
+	for name, s := range map[string]Spec{"none": spec(), "one": spec(door("ssh", tcp(22))), "rich": rich()} {
+		t.Run(name, func(t *testing.T) {
+			inNetNS(t)
+			open(t, s)
+			installed := nftCommand(t, "", "list", "ruleset")
+			nftCommand(t, installed, "-c", "-f", "-")
+			nftCommand(t, "", "flush", "ruleset")
+			nftCommand(t, NewRuleset(s).String(), "-f", "-")
+			if diff := cmp.Diff(nftCommand(t, "", "list", "ruleset"), installed); diff != "" {
+				t.Errorf("the script gives another table than Open (-script +installed):\n%s", diff)
+			}
+		})
+	}
+}
+
+// From every configuration to every other one, the table becomes the same as if
+// it had been installed anew.
+func TestOpenBringsInLine(t *testing.T) {
+	narrow := door("ssh", tcp(22))
+	wide := narrow
+	wide.IPv4Prefix, wide.Shut = 24, knock.Reject
+	more := rich()
+	more.AlwaysAllow = more.AlwaysAllow[1:]
+	more.Interfaces = more.Interfaces[1:]
+	specs := map[string]Spec{
+		"none": spec(), "narrow": spec(narrow), "wide": spec(wide), "rich": rich(), "more": more,
+		"other": spec(door("other", tcp(22), udp(53))),
+	}
+	for fromName, from := range specs {
+		for toName, to := range specs {
+			t.Run(fromName+" to "+toName, func(t *testing.T) {
+				inNetNS(t)
+				open(t, to)
+				want := sorted(nftCommand(t, "", "list", "ruleset"))
+				nftCommand(t, "", "flush", "ruleset")
+				open(t, from)
+				open(t, to)
+				if diff := cmp.Diff(want, sorted(nftCommand(t, "", "list", "ruleset"))); diff != "" {
+					t.Errorf("the table is not the same as a new one (-new +changed):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+// sorted returns the blocks of a listing in an order of their own: chains and
+// sets that stay keep their old place.
+func sorted(listing string) []string {
+	blocks := strings.Split(listing, "\n\t}\n")
+	for i := range blocks {
+		blocks[i] = strings.TrimSpace(strings.TrimPrefix(blocks[i], "table inet nftknock {"))
+	}
+	slices.Sort(blocks)
+	return blocks
+}
+
+func TestPeople(t *testing.T) {
+	tests := []struct {
+		source     string
+		ipv4, ipv6 int
+		want       string
+	}{
+		{"203.0.113.7", 32, 128, "203.0.113.7/32"},
+		{"203.0.113.7", 24, 64, "203.0.113.0/24"},
+		{"255.255.255.255", 8, 64, "255.0.0.0/8"},
+		{"2001:db8::7", 32, 128, "2001:db8::7/128"},
+		{"2001:db8::7", 24, 64, "2001:db8::/64"},
+	}
+	for _, test := range tests {
+		t.Run(test.want, func(t *testing.T) {
+			inNetNS(t)
+			d := door("ssh", tcp(22))
+			d.IPv4Prefix, d.IPv6Prefix = test.ipv4, test.ipv6
+			source, want := netip.MustParseAddr(test.source), netip.MustParsePrefix(test.want)
+			table := open(t, spec(d))
+			for range 2 { // the second time renews
+				if got, err := table.LetIn("ssh", source, "knock"); err != nil || got != want {
+					t.Fatalf("let in %v, %v, want %v", got, err, want)
+				}
+			}
+			people, err := table.People()
+			if err != nil || len(people) != 1 {
+				t.Fatalf("people: %v, %v", people, err)
+			}
+			if p := people[0]; p.Source != want || p.Door != "ssh" || p.By != "knock" || p.Left <= 0 || p.Left > time.Minute {
+				t.Errorf("people: %+v, want %v", p, want)
+			}
+			for range 2 { // the second time nobody is in
+				if _, err := table.PutOut("ssh", source); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if people, err := table.People(); err != nil || len(people) != 0 {
+				t.Errorf("after putting out: %v, %v", people, err)
+			}
+		})
+	}
+}
+
+func TestOpenKeepsPeople(t *testing.T) {
+	inNetNS(t)
+	d := door("ssh", tcp(22))
+	table := open(t, spec(d))
+	for _, source := range []string{"203.0.113.7", "203.0.113.8", "198.51.100.1"} {
+		if _, err := table.LetIn("ssh", netip.MustParseAddr(source), "knock"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.OpenTimeout = knock.Forever
+	table = open(t, spec(d))
+	if _, err := table.LetIn("ssh", netip.MustParseAddr("203.0.113.9"), "hand"); err != nil {
+		t.Fatal(err)
+	}
+	d.IPv4Prefix = 24
+	table = open(t, spec(d))
+	people, err := table.People()
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := make(map[string]time.Duration)
+	for _, p := range people {
+		left[p.Source.String()] = p.Left
+	}
+	if len(left) != 2 || left["203.0.113.0/24"] != knock.Forever {
+		t.Errorf("people: %v", left)
+	}
+	if l := left["198.51.100.0/24"]; l > time.Minute || l < 30*time.Second {
+		t.Errorf("198.51.100.0/24 has %v left, want a little under 1m", l)
+	}
+}
+
+func TestOpenLeavesOthersTablesAlone(t *testing.T) {
+	inNetNS(t)
+	nftCommand(t, "add table inet nftknock\nadd chain inet nftknock mine\n", "-f", "-")
+	before := nftCommand(t, "", "list", "ruleset")
+	if _, err := Open(NewRuleset(spec())); err == nil {
+		t.Error("no error")
+	} else if _, ok := err.(*NotOursError); !ok {
+		t.Errorf("%T: %v", err, err)
+	}
+	if diff := cmp.Diff(before, nftCommand(t, "", "list", "ruleset")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRemove(t *testing.T) {
+	inNetNS(t)
+	if err := open(t, rich()).Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if left := nftCommand(t, "", "list", "ruleset"); left != "" {
+		t.Errorf("left behind:\n%s", left)
+	}
+}

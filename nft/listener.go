@@ -1,0 +1,137 @@
+package nft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+
+	"github.com/florianl/go-nflog/v2"
+	"golang.org/x/sys/unix"
+
+	"nftknock/knock"
+)
+
+// A Listener receives what the knock chain logs.
+type Listener struct {
+	log    *nflog.Nflog
+	cancel context.CancelFunc
+	failed chan error // why reading has ended, if not by Close
+
+	lost    atomic.Uint64
+	ignored atomic.Uint64
+	next    atomic.Uint64 // the sequence number expected next, plus one; 0 before the first
+}
+
+// listenBuffer is how much the log socket can hold while nobody reads, in
+// bytes. Where the kernel allows less (net.core.rmem_max) it is less.
+const listenBuffer = 16 << 20
+
+// Listen binds the NFLOG group in this network namespace and calls observe with
+// each knock, one after the other, from a goroutine of its own. It must be
+// called before the table is installed: binding can fail under traffic. It is
+// tried again a few times, which is for a daemon that follows a killed one.
+func Listen(group uint16, observe func(knock.Packet)) (*Listener, error) {
+	const attempts = 20
+	var err error
+	for range attempts {
+		var l *Listener
+		if l, err = listen(group, observe); err == nil {
+			return l, nil
+		}
+		if final := explainListen(group, err); final != nil {
+			return nil, final
+		}
+	}
+	return nil, fmt.Errorf("binding NFLOG group %d: %w", group, err)
+}
+
+func listen(group uint16, observe func(knock.Packet)) (*Listener, error) {
+	log, err := nflog.Open(&nflog.Config{
+		Group: group, Copymode: nflog.CopyPacket, Bufsize: snaplen,
+		QThresh: floodBatch, Timeout: floodBatchWait, Flags: nflog.FlagSeq,
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &Listener{log: log, cancel: cancel, failed: make(chan error, 1)}
+	if err = log.Con.SetReadBuffer(listenBuffer); err == nil {
+		err = log.RegisterWithErrorFunc(ctx, func(a nflog.Attribute) int {
+			l.receive(a, observe)
+			return 0
+		}, l.onError)
+	}
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *Listener) receive(a nflog.Attribute, observe func(knock.Packet)) {
+	if a.Seq != nil {
+		expected := l.next.Swap(uint64(*a.Seq) + 2)
+		if gap := *a.Seq - uint32(expected-1); expected != 0 {
+			l.lost.Add(uint64(gap))
+		}
+	}
+	if a.Payload == nil {
+		l.ignored.Add(1)
+		return
+	}
+	p, err := decode(*a.Payload)
+	if err != nil {
+		l.ignored.Add(1)
+		return
+	}
+	observe(p)
+}
+
+// onError decides whether reading goes on. Messages that did not fit into the
+// socket's buffer are no reason to stop; receive counts them.
+func (l *Listener) onError(err error) int {
+	if errors.Is(err, unix.ENOBUFS) {
+		return 0
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) || errors.Is(err, unix.EBADF) {
+		return 1 // Close
+	}
+	l.failed <- fmt.Errorf("reading the log: %w", err)
+	return 1
+}
+
+// Failed delivers the error that has ended the reading.
+func (l *Listener) Failed() <-chan error { return l.failed }
+
+// Lost returns how many log messages the kernel could not deliver.
+func (l *Listener) Lost() uint64 { return l.lost.Load() }
+
+// Ignored returns how many messages were no knocks.
+func (l *Listener) Ignored() uint64 { return l.ignored.Load() }
+
+// Close stops listening, and gives the group back.
+func (l *Listener) Close() error {
+	l.cancel() // first: the reader would never return from a socket that is closed
+	return l.log.Close()
+}
+
+// explainListen says what an error means that trying again does not help
+// against; nil if it may. The library hides errno in most of its errors.
+func explainListen(group uint16, err error) error {
+	is := func(errno unix.Errno) bool {
+		return errors.Is(err, errno) || strings.Contains(err.Error(), errno.Error())
+	}
+	switch {
+	case is(unix.EPERM) && strings.Contains(err.Error(), "requested group"):
+		return fmt.Errorf("another program uses NFLOG group %d: stop it, or set another `nflog_group` in the configuration", group)
+	case is(unix.EPERM), is(unix.EACCES):
+		return errors.New("not permitted to read the kernel's packet log: needs CAP_NET_ADMIN: run it as root, or by its systemd unit")
+	case is(unix.EINVAL), is(unix.EPROTONOSUPPORT), is(unix.EOPNOTSUPP), is(unix.ENOENT):
+		return fmt.Errorf("this kernel has no NFLOG: load nfnetlink_log, or build with CONFIG_NETFILTER_NETLINK_LOG (%w)", err)
+	}
+	return nil
+}

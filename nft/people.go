@@ -1,0 +1,156 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+
+	"nftknock/knock"
+)
+
+// A Person is a source that a door lets in.
+type Person struct {
+	Door   string
+	Source netip.Prefix
+	Left   time.Duration // how much longer, to the millisecond; knock.Forever without end
+	By     string        // what let the source in: the element's comment
+}
+
+// LetIn lets a source, as wide as the door's prefixes say, in through the door
+// for the door's OpenTimeout, counted from now. The comment is shown beside it.
+func (t *Table) LetIn(door string, source netip.Addr, comment string) (netip.Prefix, error) {
+	d, set, prefix, err := t.find(door, source)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	elements := peopleElements(prefix, set.Interval)
+	elements[0].Comment = comment
+	if d.OpenTimeout != knock.Forever {
+		elements[0].Timeout = d.OpenTimeout
+	}
+	add := func(c *nftables.Conn) error { return c.SetAddElements(set, elements) }
+	remove := func(c *nftables.Conn) error { return c.SetDeleteElements(set, elements) }
+	// Before Linux 6.12, adding an element that is there does not renew its time.
+	// Removing it in the same transaction does, and removing asks that it be there.
+	return prefix, t.transact(add, remove, add)
+}
+
+// PutOut takes a source out again, if it is in.
+func (t *Table) PutOut(door string, source netip.Addr) (netip.Prefix, error) {
+	_, set, prefix, err := t.find(door, source)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	elements := peopleElements(prefix, set.Interval)
+	err = t.transact(func(c *nftables.Conn) error { return c.SetDeleteElements(set, elements) })
+	if errors.Is(err, unix.ENOENT) {
+		err = nil
+	}
+	return prefix, err
+}
+
+// find returns the door, its set for the source's family, and what of the
+// source the door lets in.
+func (t *Table) find(door string, source netip.Addr) (*knock.Door, *nftables.Set, netip.Prefix, error) {
+	d := t.rules.doors[door]
+	if d == nil {
+		return nil, nil, netip.Prefix{}, fmt.Errorf("no door is named %q", door)
+	}
+	f := familyOf(source)
+	prefix, err := source.Prefix(prefixLen(d, f))
+	if err != nil {
+		return nil, nil, netip.Prefix{}, fmt.Errorf("%v: %w", source, err)
+	}
+	set := &nftables.Set{
+		Table: t.table, Name: openSet(door, f), KeyType: f.keyType, HasTimeout: true, Interval: prefixLen(d, f) < f.bits,
+	}
+	return d, set, prefix, nil
+}
+
+// peopleElements returns the elements for a prefix, in a set with intervals or without.
+func peopleElements(p netip.Prefix, interval bool) []nftables.SetElement {
+	e := prefixElement(p)
+	if !interval {
+		e.end = nil
+	}
+	return e.kernel()
+}
+
+// People returns who is let in, through which door, and for how long.
+func (t *Table) People() ([]Person, error) {
+	var people []Person
+	for _, s := range t.rules.sets {
+		if !s.timeout {
+			continue
+		}
+		elements, err := readElements(t.conn, s.kernel(t.table))
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range elements {
+			p := Person{Door: doorOf(s.name), Source: prefixOf(e, s.interval), Left: knock.Forever, By: e.Comment}
+			if e.Timeout != 0 {
+				p.Left = e.Expires
+			}
+			people = append(people, p)
+		}
+	}
+	return people, nil
+}
+
+// doorOf is the inverse of openSet.
+func doorOf(set string) string { return set[:strings.LastIndex(set, "_open")] }
+
+// prefixOf returns the longest prefix that holds an element: the element
+// itself, unless somebody has put an interval there that is no prefix.
+func prefixOf(e nftables.SetElement, interval bool) netip.Prefix {
+	first, ok := netip.AddrFromSlice(e.Key)
+	if !ok {
+		return netip.Prefix{}
+	}
+	p := netip.PrefixFrom(first, first.BitLen())
+	if !interval {
+		return p
+	}
+	last := lastOf(netip.PrefixFrom(first, 0))
+	if end, ok := netip.AddrFromSlice(e.KeyEnd); ok {
+		last = end.Prev()
+	}
+	for lastOf(p).Less(last) {
+		p = netip.PrefixFrom(first, p.Bits()-1).Masked()
+	}
+	return p
+}
+
+// refit turns the elements of a door's set into those of the set that takes its
+// place when the door's prefix changes, with the time each has left.
+func (r *Ruleset) refit(set *nftables.Set, elements []nftables.SetElement) []nftables.SetElement {
+	d := r.doors[doorOf(set.Name)]
+	var refitted []nftables.SetElement
+	seen := make(map[netip.Prefix]int)
+	for _, e := range elements {
+		old := prefixOf(e, set.Interval)
+		f := familyOf(old.Addr())
+		p, err := old.Addr().Prefix(prefixLen(d, f))
+		if err != nil {
+			continue
+		}
+		fresh := peopleElements(p, prefixLen(d, f) < f.bits)
+		fresh[0].Timeout, fresh[0].Comment = remaining(e), e.Comment
+		// Two sources may fall together: the one that stays longer counts.
+		if i, ok := seen[p]; ok {
+			if other := &refitted[i]; other.Timeout != 0 && (fresh[0].Timeout == 0 || fresh[0].Timeout > other.Timeout) {
+				other.Timeout = fresh[0].Timeout
+			}
+			continue
+		}
+		seen[p] = len(refitted)
+		refitted = append(refitted, fresh...)
+	}
+	return refitted
+}

@@ -1,0 +1,278 @@
+package nft
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+
+	"nftknock/knock"
+)
+
+// A Spec says what a table has to do.
+type Spec struct {
+	Table       string // its name, in family inet
+	NFLogGroup  uint16
+	Interfaces  []string       // what to guard; empty: everything but loopback
+	AlwaysAllow []netip.Prefix // without overlaps
+	Doors       []knock.Door
+}
+
+// A Ruleset is the whole of a table: a value that can print itself as an nft
+// script, and that Open installs.
+type Ruleset struct {
+	name   string
+	group  uint16
+	doors  map[string]*knock.Door
+	sets   []*set
+	chains []*chain
+}
+
+type chain struct {
+	name  string
+	base  bool // hooked into prerouting
+	rules []rule
+}
+
+type rule struct {
+	comment    string
+	statements []statement
+}
+
+func (c *chain) add(comment string, statements ...statement) {
+	c.rules = append(c.rules, rule{comment, statements})
+}
+
+// How knocks are logged. The kernel hands a group's packets over in batches,
+// which costs a second at its defaults; a batch of one costs a message for
+// every packet of a flood. So: at once as long as few come, then in batches of
+// what the listener's group is set to. 128 bytes are the longest IPv4 header,
+// or IPv6 with a few extension headers, and the start of TCP.
+const (
+	snaplen        = 128 // bytes
+	promptRate     = 1000
+	promptBurst    = 100
+	promptBatch    = 1  // packets
+	floodBatch     = 64 // packets
+	floodBatchWait = 1  // how long a batch may take to fill, in 1/100 s
+)
+
+// NewRuleset returns the table that does what spec says.
+func NewRuleset(spec Spec) *Ruleset {
+	r := &Ruleset{name: spec.Table, group: spec.NFLogGroup, doors: make(map[string]*knock.Door)}
+
+	gate := &chain{name: "gate", base: true}
+	r.chains = []*chain{gate}
+	r.addInterfaces(gate, spec.Interfaces)
+	r.addKnocks(gate, spec.Doors)
+	r.addExempt(spec.AlwaysAllow)
+	r.addGuards(gate, spec.Doors)
+	for i := range spec.Doors {
+		r.addDoor(&spec.Doors[i])
+	}
+	return r
+}
+
+func (r *Ruleset) addSet(s *set) *set {
+	r.sets = append(r.sets, s)
+	return s
+}
+
+func (r *Ruleset) addChain(name string) *chain {
+	c := &chain{name: name}
+	r.chains = append(r.chains, c)
+	return c
+}
+
+func (r *Ruleset) addInterfaces(gate *chain, names []string) {
+	if len(names) == 0 {
+		gate.add("the host itself", iifname("lo"), accept)
+		return
+	}
+	guarded := r.addSet(&set{name: "interfaces", comment: "guarded interfaces", keyType: nftables.TypeIFName})
+	for _, name := range names {
+		guarded.elements = append(guarded.elements, interfaceElement(name))
+	}
+	gate.add("not a guarded interface", iifnameNotIn(guarded.name), accept)
+}
+
+// addKnocks adds what logs the knocks.
+func (r *Ruleset) addKnocks(gate *chain, doors []knock.Door) {
+	knocks := r.addChain("knock")
+	knocks.add("on its way to another host", fibDaddrUnicast(), toOuter)
+	knocks.add("at rest: handed over at once",
+		limit(promptRate, promptBurst), logTo(r.group, snaplen, promptBatch), toOuter)
+	knocks.add("in a flood: handed over in batches", logTo(r.group, snaplen, floodBatch))
+
+	ports := func(p knock.Proto, comment string) *set {
+		s := &set{name: "knock_" + p.String(), comment: comment, keyType: nftables.TypeInetService}
+		for _, number := range knockPorts(doors, p) {
+			s.elements = append(s.elements, portElement(number, ""))
+		}
+		if len(s.elements) == 0 {
+			return nil
+		}
+		return r.addSet(s)
+	}
+	if s := ports(knock.TCP, "ports whose SYNs are logged"); s != nil {
+		gate.add("knocks, TCP", l4proto(knock.TCP).silent(), onlySYN, dportIn(knock.TCP, s.name), jump(knocks.name))
+	}
+	if s := ports(knock.UDP, "ports whose datagrams are logged"); s != nil {
+		gate.add("knocks, UDP", l4proto(knock.UDP).silent(), dportIn(knock.UDP, s.name), jump(knocks.name))
+	}
+}
+
+// silent is for a statement that the text of the next one implies.
+func (s statement) silent() statement {
+	s.text = ""
+	return s
+}
+
+var onlySYN = tcpFlags("syn / fin,syn,rst,ack", syn, fin|syn|rst|ack)
+
+// knockPorts returns the ports of one protocol in all sequences, in order.
+func knockPorts(doors []knock.Door, p knock.Proto) []uint16 {
+	numbers := make(map[uint16]bool)
+	for _, d := range doors {
+		for _, port := range slices.Concat(d.Sequence, d.CloseSequence) {
+			if port.Proto == p {
+				numbers[port.Number] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(numbers))
+}
+
+// addExempt adds what a guarded port lets pass whatever its doors say.
+func (r *Ruleset) addExempt(allow []netip.Prefix) {
+	exempt := r.addChain("exempt")
+	exempt.add("on its way to another host", fibDaddrUnicast(), accept)
+	exempt.add("what is up stays up", ctState("established,related", expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), accept)
+	// Connection tracking knows nothing of connections older than itself. It
+	// starts with the first table that asks for it, which may be this one, while
+	// somebody is logged in. No segment with an ACK begins a connection.
+	exempt.add("what was up before the table", l4proto(knock.TCP).silent(), tcpFlags("ack / syn,rst,ack", ack, syn|rst|ack), accept)
+	for _, f := range families {
+		s := r.addSet(&set{
+			name: "always_allow" + f.suffix, comment: "sources that never need to knock", keyType: f.keyType, interval: true,
+		})
+		for _, p := range allow {
+			if familyOf(p.Addr()) == f {
+				s.elements = append(s.elements, prefixElement(p))
+			}
+		}
+		exempt.add("never needs to knock", saddrIn(f, s.name), accept)
+	}
+}
+
+// openSet returns the name of the set of those whom a door lets in.
+func openSet(door string, f family) string { return door + "_open" + f.suffix }
+
+// prefixLen returns how many bits of a source's address the door lets in.
+func prefixLen(d *knock.Door, f family) int {
+	if f == ipv4 {
+		return d.IPv4Prefix
+	}
+	return d.IPv6Prefix
+}
+
+func (r *Ruleset) addDoor(d *knock.Door) {
+	r.doors[d.Name] = d
+	for _, f := range families {
+		r.addSet(&set{
+			name: openSet(d.Name, f), comment: fmt.Sprintf("door %s: who is let in", d.Name),
+			keyType: f.keyType, timeout: true, interval: prefixLen(d, f) < f.bits,
+		})
+	}
+}
+
+// addGuards adds a chain for each guarded port, and the maps that lead there.
+func (r *Ruleset) addGuards(gate *chain, doors []knock.Door) {
+	byPort := make(map[knock.Port][]*knock.Door)
+	for i := range doors {
+		for _, port := range doors[i].Ports {
+			byPort[port] = append(byPort[port], &doors[i])
+		}
+	}
+	ports := slices.SortedFunc(maps.Keys(byPort), func(a, b knock.Port) int {
+		return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Number, b.Number))
+	})
+	guards := make(map[knock.Proto]*set)
+	for _, port := range ports {
+		guard := r.addGuard(port, byPort[port])
+		s := guards[port.Proto]
+		if s == nil {
+			s = r.addSet(&set{
+				name: "guard_" + port.Proto.String(), comment: "ports that are guarded, and where that is decided",
+				keyType: nftables.TypeInetService, verdicts: true,
+			})
+			guards[port.Proto] = s
+			gate.add("guarded ports, "+strings.ToUpper(port.Proto.String()),
+				l4proto(port.Proto).silent(), dportVerdict(port.Proto, s.name))
+		}
+		s.elements = append(s.elements, portElement(port.Number, guard.name))
+	}
+}
+
+// addGuard adds the chain that decides about a port.
+func (r *Ruleset) addGuard(port knock.Port, doors []*knock.Door) *chain {
+	c := r.addChain(fmt.Sprintf("%s_%d", port.Proto, port.Number))
+	c.add("who passes without knocking", jump("exempt"))
+	for _, d := range doors {
+		for _, f := range families {
+			c.add(fmt.Sprintf("door %s: let in", d.Name), saddrIn(f, openSet(d.Name, f)), counter, accept)
+		}
+	}
+	shut := fmt.Sprintf("door %s: shut", doors[0].Name)
+	if len(doors) > 1 {
+		shut = fmt.Sprintf("%d doors: shut", len(doors))
+	}
+	switch {
+	case doors[0].Shut == knock.Drop:
+		c.add(shut, counter, drop)
+	case port.Proto == knock.TCP:
+		c.add(shut, l4proto(port.Proto), counter, reject(port.Proto))
+	default:
+		c.add(shut, counter, reject(port.Proto))
+	}
+	return c
+}
+
+// String returns the table as an nft script, in the form of `nft list`.
+func (r *Ruleset) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "table inet %s {\n", r.name)
+	for _, s := range r.sets {
+		s.script(&b)
+	}
+	for i, c := range r.chains {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		c.script(&b)
+	}
+	b.WriteString("}\n")
+	return b.String()
+}
+
+func (c *chain) script(b *strings.Builder) {
+	fmt.Fprintf(b, "\tchain %s {\n", c.name)
+	if c.base {
+		b.WriteString("\t\ttype filter hook prerouting priority mangle; policy accept;\n")
+	}
+	for _, rule := range c.rules {
+		b.WriteString("\t\t")
+		for _, s := range rule.statements {
+			if s.text != "" {
+				b.WriteString(s.text + " ")
+			}
+		}
+		fmt.Fprintf(b, "comment %q\n", rule.comment)
+	}
+	b.WriteString("\t}\n")
+}

@@ -1,0 +1,173 @@
+package nft
+
+import (
+	"fmt"
+
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"nftknock/knock"
+)
+
+// A statement is a part of a rule, as nft writes it and as the kernel takes it.
+// The expressions are those that nft itself compiles the text to, which is what
+// makes it list them as the same text again.
+type statement struct {
+	text  string
+	exprs []expr.Any
+}
+
+// register is the one that all expressions here pass their values in.
+const register = 1
+
+// nftables' values are in network byte order where they come from the packet,
+// in the host's where they come from the kernel's own data.
+var hostUint32 = binaryutil.NativeEndian.PutUint32
+
+func verdict(kind expr.VerdictKind, chain string) statement {
+	text := map[expr.VerdictKind]string{
+		expr.VerdictAccept: "accept",
+		expr.VerdictDrop:   "drop",
+		expr.VerdictReturn: "return",
+		expr.VerdictJump:   "jump " + chain,
+		expr.VerdictGoto:   "goto " + chain,
+	}[kind]
+	return statement{text, []expr.Any{&expr.Verdict{Kind: kind, Chain: chain}}}
+}
+
+var (
+	accept  = verdict(expr.VerdictAccept, "")
+	drop    = verdict(expr.VerdictDrop, "")
+	toOuter = verdict(expr.VerdictReturn, "")
+	counter = statement{"counter", []expr.Any{&expr.Counter{}}}
+)
+
+// jump goes to a chain and comes back if that decides nothing.
+func jump(chain string) statement { return verdict(expr.VerdictJump, chain) }
+
+// reject answers what a closed port answers (RFC 9293, section 3.10.7.1; RFC
+// 1122, section 3.2.2.1; RFC 4443, section 3.1). Prerouting can reject since Linux 5.9.
+func reject(p knock.Proto) statement {
+	if p == knock.TCP {
+		return statement{"reject with tcp reset", []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}}}
+	}
+	return statement{"reject", []expr.Any{
+		&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH},
+	}}
+}
+
+// is compares what the register holds.
+func is(value []byte) expr.Any {
+	return &expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: value}
+}
+
+// iifname matches the interface a packet came in by.
+func iifname(name string) statement {
+	return statement{fmt.Sprintf("iifname %q", name), []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: register}, is(ifname(name)),
+	}}
+}
+
+func iifnameNotIn(set string) statement {
+	return statement{"iifname != @" + set, []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: register},
+		&expr.Lookup{SourceRegister: register, SetName: set, Invert: true},
+	}}
+}
+
+// ifname returns an interface's name as the kernel compares it: all IFNAMSIZ bytes of it.
+func ifname(name string) []byte {
+	b := make([]byte, unix.IFNAMSIZ)
+	copy(b, name)
+	return b
+}
+
+// l4proto matches the transport protocol. nft writes it only where no other
+// statement of the rule implies it.
+func l4proto(p knock.Proto) statement {
+	return statement{"meta l4proto " + p.String(), []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register}, is([]byte{byte(p)}),
+	}}
+}
+
+// dport loads the destination port of TCP or UDP: bytes 2 and 3 of either header.
+func dport() expr.Any {
+	return &expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}
+}
+
+// dportIn matches a port among a set's, in a rule that has matched the protocol.
+func dportIn(p knock.Proto, set string) statement {
+	return statement{fmt.Sprintf("%s dport @%s", p, set), []expr.Any{
+		dport(), &expr.Lookup{SourceRegister: register, SetName: set},
+	}}
+}
+
+// dportVerdict does with a port what a verdict map says.
+func dportVerdict(p knock.Proto, set string) statement {
+	return statement{fmt.Sprintf("%s dport vmap @%s", p, set), []expr.Any{
+		dport(), &expr.Lookup{SourceRegister: register, SetName: set, IsDestRegSet: true},
+	}}
+}
+
+// TCP's flags (RFC 9293, section 3.1), in byte 13 of its header.
+const (
+	fin = 0x01
+	syn = 0x02
+	rst = 0x04
+	ack = 0x10
+)
+
+// tcpFlags matches a header in which, of the bits in mask, exactly value is set.
+func tcpFlags(text string, value, mask byte) statement {
+	return statement{"tcp flags " + text, []expr.Any{
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
+		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 1, Mask: []byte{mask}, Xor: []byte{0}},
+		is([]byte{value}),
+	}}
+}
+
+// ctState matches what connection tracking makes of a packet; bits are expr.CtStateBit….
+func ctState(text string, bits uint32) statement {
+	return statement{"ct state " + text, []expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATE, Register: register},
+		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 4, Mask: hostUint32(bits), Xor: hostUint32(0)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: hostUint32(0)},
+	}}
+}
+
+// fibDaddrUnicast matches a destination that is another host, and neither this
+// one nor a broadcast or multicast address it listens to.
+func fibDaddrUnicast() statement {
+	return statement{"fib daddr type unicast", []expr.Any{
+		&expr.Fib{Register: register, FlagDADDR: true, ResultADDRTYPE: true}, is(hostUint32(unix.RTN_UNICAST)),
+	}}
+}
+
+// saddrIn matches a source among a set's.
+func saddrIn(f family, set string) statement {
+	return statement{fmt.Sprintf("%s saddr @%s", f.keyword, set), []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: register}, is([]byte{f.nfproto}),
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: f.saddr, Len: f.addrLen},
+		&expr.Lookup{SourceRegister: register, SetName: set},
+	}}
+}
+
+// limit matches while no more than rate packets a second come, after a burst.
+func limit(rate uint64, burst uint32) statement {
+	return statement{fmt.Sprintf("limit rate %d/second burst %d packets", rate, burst), []expr.Any{
+		&expr.Limit{Type: expr.LimitTypePkts, Rate: rate, Unit: expr.LimitTimeSecond, Burst: burst},
+	}}
+}
+
+// logTo copies the first bytes of a packet to an NFLOG group, which hands over
+// what it has gathered when it is threshold packets.
+func logTo(group uint16, snaplen uint32, threshold uint16) statement {
+	return statement{fmt.Sprintf("log group %d snaplen %d queue-threshold %d", group, snaplen, threshold), []expr.Any{
+		&expr.Log{
+			Key:     1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_SNAPLEN | 1<<unix.NFTA_LOG_QTHRESHOLD,
+			Group:   group,
+			Snaplen: snaplen, QThreshold: threshold,
+		},
+	}}
+}
