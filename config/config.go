@@ -1,0 +1,152 @@
+// Package config reads the configuration of nftknockd: TOML goes in, validated
+// doors and settings come out.
+//
+//	file ──→ toml ──→ sections and values ──→ checks across doors ──→ Config
+//	                        │                        │
+//	                        └──────── Errors ────────┘
+//
+// All that is wrong with a file is reported at once, each with its line, door and
+// key, and with what would be right. What is allowed but unwise is told by
+// [Config.Warnings].
+//
+// Errors and warnings end up in logs, so neither ever shows a sequence: a knock is
+// named by its position, and by its port only where a door guards that port.
+package config
+
+import (
+	"cmp"
+	"io/fs"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"nftknock/knock"
+)
+
+// A Config is a valid configuration.
+type Config struct {
+	Interfaces  []string       // guard what arrives here; empty: everywhere but on loopback
+	AlwaysAllow []netip.Prefix // sources that need not knock: masked, sorted, none within another
+	Table       string         // the inet table the daemon owns; default "nftknock"
+	NFLogGroup  uint16         // where knocks are logged to, 1 to 65535; default 7022
+	OnStop      OnStop         // default Keep
+	Limits      Limits
+	Doors       []knock.Door // in the order of the file
+
+	// For the warnings:
+	file      string
+	mode      fs.FileMode // of the file; zero: not known
+	sequences map[place]node
+}
+
+// A place is where in a file a value stands.
+type place struct{ door, key string }
+
+// OnStop is what becomes of the table when the daemon stops.
+type OnStop string
+
+const (
+	Keep   OnStop = "keep"   // it stays, and with it the doors stay shut
+	Remove OnStop = "remove" // it goes, and what the doors guarded is open to all
+)
+
+// Limits bound what the daemon may use.
+type Limits struct {
+	// Sources is how many sources with an unfinished sequence are remembered at
+	// once: 1 to 16777216, default 262144.
+	Sources int
+}
+
+// Ranges and defaults that are not those of a type.
+const (
+	maxSources     = 1 << 24
+	maxSeqTimeout  = time.Hour
+	maxOpenTimeout = 365 * 24 * time.Hour
+)
+
+// The keys of the file, in the order of the reference.
+var (
+	topKeys    = []string{"interfaces", "always_allow", "table", "nflog_group", "on_stop", "limits", "door"}
+	limitsKeys = []string{"sources"}
+	doorKeys   = []string{
+		"ports", "sequence", "close_sequence", "seq_timeout", "open_timeout", "shut", "ipv4_prefix", "ipv6_prefix",
+	}
+)
+
+// Parse reads a configuration. The name is the file's in messages. An error is of
+// type [Errors].
+func Parse(name string, data []byte) (*Config, error) {
+	d := &document{file: name}
+	root := d.open(data)
+	c := d.config(root)
+	if len(d.problems) > 0 {
+		slices.SortStableFunc(d.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+		return nil, d.problems
+	}
+	return c, nil
+}
+
+// config reads the whole file.
+func (d *document) config(root *section) *Config {
+	c := &Config{
+		Table:      "nftknock",
+		NFLogGroup: 7022,
+		OnStop:     Keep,
+		Limits:     Limits{Sources: 262144},
+		file:       d.file,
+		sequences:  make(map[place]node),
+	}
+	root.refuseUnknown(topKeys)
+	read(root, "interfaces", &c.Interfaces, interfaces)
+	read(root, "always_allow", &c.AlwaysAllow, prefixes)
+	read(root, "table", &c.Table, tableName)
+	read(root, "nflog_group", &c.NFLogGroup, nflogGroup)
+	read(root, "on_stop", &c.OnStop, oneOf(Keep, Remove))
+
+	if limits := root.subsection("limits"); limits != nil {
+		limits.refuseUnknown(limitsKeys)
+		read(limits, "sources", &c.Limits.Sources, number(1, maxSources))
+	}
+
+	doors := d.doors(root)
+	for _, door := range doors {
+		c.Doors = append(c.Doors, door.Door)
+		for key := range sequences(&door.Door) {
+			c.sequences[place{door.Name, key}] = door.keys[key]
+		}
+	}
+	return c
+}
+
+// doors reads the doors, in the order of the file, and checks them against each other.
+func (d *document) doors(root *section) []*door {
+	tables, ok := root.keys["door"]
+	if !ok {
+		return nil
+	}
+	const right = "a door is a table with a name, such as [door.ssh]"
+	named, ok := tables.table()
+	if !ok {
+		root.fail("door", "found %s: %s", kind(tables.value()), right)
+		return nil
+	}
+	before := len(d.problems)
+	var doors []*door
+	for _, name := range slices.SortedFunc(maps.Keys(named), d.inFileOrder("door")) {
+		keys, ok := named[name].table()
+		if !ok {
+			d.report(named[name].line(), name, "", "found %s: %s", kind(named[name].value()), right)
+			continue
+		}
+		s := &section{doc: d, node: named[name], keys: keys, door: name}
+		doors = append(doors, readDoor(s))
+	}
+	sound := len(d.problems) == before
+	checkGuards(doors)
+	if sound {
+		// The engine relies on doors that are valid.
+		checkConflicts(doors)
+	}
+	return doors
+}

@@ -1,0 +1,112 @@
+package config
+
+import (
+	"iter"
+	"regexp"
+	"time"
+
+	"nftknock/knock"
+)
+
+// A door is a door with the section it is read from, for the problems that show
+// only beside other doors.
+type door struct {
+	knock.Door
+	*section
+}
+
+var doorName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,15}$`)
+
+// readDoor reads one door. What is wrong with it is reported, and left as it is
+// without that key.
+func readDoor(s *section) *door {
+	d := &door{section: s, Door: knock.Door{
+		Name:        s.door,
+		SeqTimeout:  15 * time.Second,
+		OpenTimeout: time.Minute,
+		IPv4Prefix:  32,
+		IPv6Prefix:  128,
+	}}
+	if !doorName.MatchString(d.Name) {
+		s.doc.report(s.node.line(), d.Name, "", "%q is not a name for a door, which becomes part of set names: "+
+			"write a lower-case letter, then up to 15 lower-case letters, digits or _", d.Name)
+	}
+	s.refuseUnknown(doorKeys)
+	if _, ok := s.keys["ports"]; !ok {
+		s.fail("ports", "is missing: write what the door guards, %s", examplePorts)
+	}
+	if _, ok := s.keys["sequence"]; !ok {
+		s.fail("sequence", "is missing: write the knocks that open the door, %s", exampleKnocks)
+	}
+	read(s, "ports", &d.Ports, ports)
+	read(s, "sequence", &d.Sequence, knocks("write the knocks that open the door, "+exampleKnocks))
+	read(s, "close_sequence", &d.CloseSequence, knocks("leave it out if there is nothing to knock"))
+	read(s, "seq_timeout", &d.SeqTimeout, duration(maxSeqTimeout, "from 1s to 1h", false))
+	read(s, "open_timeout", &d.OpenTimeout, duration(maxOpenTimeout, `from 1s to 8760h (365 days), or "forever"`, true))
+	if _, ok := s.keys["shut"]; !ok {
+		d.Shut = knock.Drop
+	}
+	read(s, "shut", &d.Shut, oneOf(knock.Drop, knock.Reject))
+	read(s, "ipv4_prefix", &d.IPv4Prefix, prefixLength(32))
+	read(s, "ipv6_prefix", &d.IPv6Prefix, prefixLength(128))
+	return d
+}
+
+// sequences returns the sequences that a door has, by their keys.
+func sequences(d *knock.Door) iter.Seq2[string, []knock.Port] {
+	return func(yield func(string, []knock.Port) bool) {
+		if len(d.Sequence) > 0 && !yield("sequence", d.Sequence) {
+			return
+		}
+		if len(d.CloseSequence) > 0 {
+			yield("close_sequence", d.CloseSequence)
+		}
+	}
+}
+
+// checkGuards reports doors that cannot guard the same port together, and knocks on
+// a port that a door guards: whoever uses that port would be knocking.
+func checkGuards(doors []*door) {
+	guard := make(map[knock.Port]*door) // the first in the file
+	for _, d := range doors {
+		for _, port := range d.Ports {
+			first, ok := guard[port]
+			if !ok {
+				guard[port] = d
+				continue
+			}
+			// Empty where what is written is neither, which is reported already.
+			if first.Shut != d.Shut && first.Shut != "" && d.Shut != "" {
+				d.fail("shut", "is %q, but door %s guards port %v too, and has %q: write the same in both",
+					d.Shut, plain(first.Name), port, first.Shut)
+			}
+		}
+	}
+	for _, d := range doors {
+		for key, sequence := range sequences(&d.Door) {
+			for i, port := range sequence {
+				if g, ok := guard[port]; ok {
+					d.fail(key, "knock %d is on port %v, which door %s guards: knock on a port that no door guards",
+						i+1, port, plain(g.Name))
+				}
+			}
+		}
+	}
+}
+
+// checkConflicts reports sequences that cannot be knocked without completing
+// another one. The doors have to be valid.
+func checkConflicts(doors []*door) {
+	byName := make(map[string]*door, len(doors))
+	all := make([]knock.Door, len(doors))
+	for i, d := range doors {
+		byName[d.Name] = d
+		all[i] = d.Door
+	}
+	key := map[knock.Action]string{knock.LetIn: "sequence", knock.PutOut: "close_sequence"}
+	for _, c := range knock.Conflicts(all) {
+		byName[c.Door].fail(key[c.Action],
+			"knocking it completes the %s of door %s as well: change one of them, best to ports that the other does not use",
+			key[c.CompletesAction], c.Completes)
+	}
+}

@@ -1,0 +1,103 @@
+package config
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+	"unicode"
+
+	"nftknock/knock"
+)
+
+// FuzzParse looks for files that make Parse panic, return what is not valid, or
+// report what is not one line each.
+func FuzzParse(f *testing.F) {
+	f.Add(Reference)
+	f.Add("")
+	for _, tt := range errorTests {
+		f.Add(tt.toml)
+	}
+	for _, tt := range doorForms {
+		f.Add(tt.toml)
+	}
+	f.Fuzz(func(t *testing.T, toml string) {
+		c, err := Parse("f.toml", []byte(toml))
+		if err != nil {
+			checkErrors(t, err)
+			return
+		}
+		checkConfig(t, c)
+		host := Host{EphemeralFirst: 32768, EphemeralLast: 60999, Listening: map[knock.Port]bool{{Number: 22, Proto: knock.TCP}: true}}
+		for _, w := range c.Warnings(host) {
+			checkLine(t, w)
+		}
+	})
+}
+
+func checkErrors(t *testing.T, err error) {
+	t.Helper()
+	var errs Errors
+	if !errors.As(err, &errs) || len(errs) == 0 {
+		t.Fatalf("%T: %v", err, err)
+	}
+	for _, p := range errs {
+		checkLine(t, p)
+	}
+	if !slices.IsSortedFunc(errs, func(a, b Problem) int { return a.Line - b.Line }) {
+		t.Errorf("not in the order of the lines:\n%v", err)
+	}
+}
+
+func checkLine(t *testing.T, p Problem) {
+	t.Helper()
+	line := p.String()
+	if p.Text == "" || slices.ContainsFunc([]rune(line), func(r rune) bool { return !unicode.IsPrint(r) }) {
+		t.Errorf("%q is not a line of text", line)
+	}
+}
+
+func checkConfig(t *testing.T, c *Config) {
+	t.Helper()
+	for i, p := range c.AlwaysAllow {
+		if p != p.Masked() || p.Bits() == 0 || slices.ContainsFunc(c.AlwaysAllow[i+1:], p.Overlaps) {
+			t.Errorf("always_allow %v: %v", c.AlwaysAllow, p)
+		}
+	}
+	if !identifier.MatchString(c.Table) || c.NFLogGroup == 0 || c.OnStop != Keep && c.OnStop != Remove ||
+		c.Limits.Sources < 1 || c.Limits.Sources > maxSources {
+		t.Errorf("%+v", c)
+	}
+	guarded := make(map[knock.Port]knock.Shut)
+	for _, d := range c.Doors {
+		if !doorName.MatchString(d.Name) || len(d.Ports) == 0 || len(d.Sequence) == 0 ||
+			len(d.Sequence) > knock.MaxSequence || len(d.CloseSequence) > knock.MaxSequence ||
+			d.SeqTimeout < time.Second || d.SeqTimeout > maxSeqTimeout ||
+			d.OpenTimeout < time.Second || d.OpenTimeout > maxOpenTimeout && d.OpenTimeout != knock.Forever ||
+			d.Shut != knock.Drop && d.Shut != knock.Reject ||
+			d.IPv4Prefix < 1 || d.IPv4Prefix > 32 || d.IPv6Prefix < 1 || d.IPv6Prefix > 128 {
+			t.Errorf("%+v", d)
+		}
+		for _, p := range d.Ports {
+			if shut, ok := guarded[p]; ok && shut != d.Shut {
+				t.Errorf("port %v: %v and %v", p, shut, d.Shut)
+			}
+			guarded[p] = d.Shut
+		}
+	}
+	for _, d := range c.Doors {
+		for _, p := range slices.Concat(d.Ports, d.Sequence, d.CloseSequence) {
+			if p.Number == 0 || p.Proto != knock.TCP && p.Proto != knock.UDP {
+				t.Errorf("door %s: port %v", d.Name, p)
+			}
+		}
+		for _, p := range slices.Concat(d.Sequence, d.CloseSequence) {
+			if _, ok := guarded[p]; ok {
+				t.Errorf("door %s: knock on guarded port %v", d.Name, p)
+			}
+		}
+	}
+	if conflicts := knock.Conflicts(c.Doors); len(conflicts) > 0 {
+		t.Error(conflicts)
+	}
+}

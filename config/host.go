@@ -1,0 +1,87 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"nftknock/knock"
+)
+
+// A Host is what has to be known of the machine to judge knock ports.
+type Host struct {
+	// The ports from which the host takes one for each connection of its own; both
+	// 0 if that is not known.
+	EphemeralFirst, EphemeralLast uint16
+
+	Listening map[knock.Port]bool // ports that a socket waits on
+}
+
+// ReadHost describes the host that the program runs on, in its network namespace.
+// What the host does not show, as in a sandbox without /proc/sys, stays unknown
+// and is no error; with an error the Host has what else could be read.
+func ReadHost() (Host, error) {
+	return readHost(os.DirFS("/proc"))
+}
+
+func readHost(proc fs.FS) (Host, error) {
+	h := Host{Listening: make(map[knock.Port]bool)}
+	const listen, unconnected = "0A", "07" // the states of sockets that take what comes from anybody
+	err := errors.Join(
+		h.readEphemeral(proc),
+		h.readSockets(proc, "net/tcp", knock.TCP, listen),
+		h.readSockets(proc, "net/tcp6", knock.TCP, listen),
+		h.readSockets(proc, "net/udp", knock.UDP, unconnected),
+		h.readSockets(proc, "net/udp6", knock.UDP, unconnected),
+	)
+	return h, err
+}
+
+func (h *Host) readEphemeral(proc fs.FS) error {
+	const name = "sys/net/ipv4/ip_local_port_range" // for IPv6 too
+	data, err := readIfThere(proc, name)
+	if err != nil || data == nil {
+		return err
+	}
+	var first, last uint16
+	if _, err := fmt.Sscan(string(data), &first, &last); err != nil {
+		return fmt.Errorf("/proc/%s: %w", name, err)
+	}
+	h.EphemeralFirst, h.EphemeralLast = first, last
+	return nil
+}
+
+// readSockets reads a table of the kernel's (proc_pid_net(5)): a heading, then a line
+// a socket, "0: 00000000:0016 00000000:0000 0A …": number, local and remote address
+// and port in hexadecimal, state.
+func (h *Host) readSockets(proc fs.FS, name string, proto knock.Proto, state string) error {
+	data, err := readIfThere(proc, name)
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(data)) {
+		fields := strings.Fields(line)
+		if len(fields) < 4 || fields[3] != state {
+			continue
+		}
+		_, hex, _ := strings.Cut(fields[1], ":")
+		number, err := strconv.ParseUint(hex, 16, 16)
+		if err != nil {
+			return fmt.Errorf("/proc/%s: %w", name, err)
+		}
+		h.Listening[knock.Port{Number: uint16(number), Proto: proto}] = true
+	}
+	return nil
+}
+
+// readIfThere returns nil for a file that is not there.
+func readIfThere(proc fs.FS, name string) ([]byte, error) {
+	data, err := fs.ReadFile(proc, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}

@@ -1,0 +1,105 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"nftknock/knock"
+)
+
+// Warnings returns what is allowed but unwise, on the given host: what concerns
+// the file first, then door by door. The zero Host knows of no ports. It is not safe
+// for concurrent use with itself.
+func (c *Config) Warnings(host Host) []Problem {
+	w := warner{config: c, host: host}
+	if perm := c.mode.Perm(); perm&0o006 != 0 {
+		may := "read"
+		if perm&0o002 != 0 {
+			may = "change"
+		}
+		w.warn("", "", "mode %04o: others can %s the sequences: chmod o-rwx", perm, may)
+	}
+	if len(c.Doors) == 0 {
+		w.warn("", "", "no door is configured: nothing is guarded: write a [door.ssh], say")
+	}
+	for i := range c.Doors {
+		w.door(&c.Doors[i])
+	}
+	return w.warnings
+}
+
+type warner struct {
+	config   *Config
+	host     Host
+	warnings []Problem
+}
+
+func (w *warner) warn(door, key, format string, args ...any) {
+	p := Problem{File: w.config.file, Door: door, Key: key, Text: fmt.Sprintf(format, args...)}
+	if n, ok := w.config.sequences[place{door, key}]; ok {
+		p.Line = n.line()
+	}
+	w.warnings = append(w.warnings, p)
+}
+
+func (w *warner) door(d *knock.Door) {
+	tutorial := false
+	seen := make(map[knock.Port]bool) // the closing sequence often has the same ports
+	for key, sequence := range sequences(d) {
+		if len(sequence) < 3 {
+			w.warn(d.Name, key, "fewer than three knocks can be guessed, or hit by chance: use three or more")
+		}
+		const scan = "the knocks are in %s order, as those of a port scan: mix them"
+		switch {
+		case ordered(sequence, +1):
+			w.warn(d.Name, key, scan, "ascending")
+		case ordered(sequence, -1):
+			w.warn(d.Name, key, scan, "descending")
+		}
+		if isTutorial(sequence) && !tutorial {
+			tutorial = true
+			w.warn(d.Name, key, "this is the sequence of the tutorial that everybody follows: choose one of your own")
+		}
+		for i, port := range sequence {
+			if !seen[port] {
+				seen[port] = true
+				w.port(d.Name, key, i+1, port)
+			}
+		}
+	}
+}
+
+// port warns about a knock that traffic of the host's own can be taken for.
+func (w *warner) port(door, key string, position int, port knock.Port) {
+	first, last := w.host.EphemeralFirst, w.host.EphemeralLast
+	if first <= port.Number && port.Number <= last {
+		w.warn(door, key, "knock %d is in the ephemeral range (%d-%d), which the host's own programs use: "+
+			"their traffic can count as knocks: choose a port outside of it", position, first, last)
+	}
+	if w.host.Listening[port] {
+		w.warn(door, key, "knock %d is on a port that a program of the host listens on: "+
+			"what is sent to it counts as knocks: choose a port that nothing uses", position)
+	}
+}
+
+// ordered reports whether the port numbers of a sequence rise (+1) or fall (-1) with
+// every knock.
+func ordered(sequence []knock.Port, direction int) bool {
+	for i := 1; i < len(sequence); i++ {
+		if cmp.Compare(sequence[i].Number, sequence[i-1].Number) != direction {
+			return false
+		}
+	}
+	return len(sequence) > 1
+}
+
+// isTutorial reports whether a sequence is the one in the manual of knockd and in
+// what was copied from it, in either direction.
+func isTutorial(sequence []knock.Port) bool {
+	var numbers []uint16
+	for _, p := range sequence {
+		numbers = append(numbers, p.Number)
+	}
+	return slices.Equal(numbers, []uint16{7000, 8000, 9000}) || slices.Equal(numbers, []uint16{9000, 8000, 7000})
+}
