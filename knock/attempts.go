@@ -6,25 +6,29 @@ import (
 	"time"
 )
 
-// attempts is a bounded store of the attempts under way. Its slots are reused,
-// so that a steady stream of packets allocates nothing.
+// attempts is a bounded store of the attempts under way. It grows by chunks as
+// it is needed, and reuses what has become free: a steady stream of packets
+// allocates nothing. There are no pointers in it, which spares the garbage
+// collector from looking at it.
 type attempts struct {
 	limit   int
 	longest int // knocks in the longest sequence
 	index   map[key]int32
-	slots   []attempt
-	syns    []syn // for each slot, longest that have counted, and longest of its last success
+	chunks  []chunk
 	free    []int32
 
-	begun   list // attempts that have seen their first knock only
+	begun   list // attempts of those who have got no further than a first knock
 	further list // those that are further on, or have succeeded
 }
 
-// A key says whose attempt at which sequence.
+// A key says whose attempt at which sequence. IPv4 addresses are mapped into
+// IPv6 (RFC 4291, section 2.5.5.2).
 type key struct {
-	source   netip.Addr
+	source   [16]byte
 	sequence int32
 }
+
+func keyOf(source netip.Addr, sequence int32) key { return key{source.As16(), sequence} }
 
 // An attempt is how far a source has come in a sequence. Times are since the
 // tracker's epoch.
@@ -39,12 +43,21 @@ type attempt struct {
 	older, newer int32 // neighbours in its list
 }
 
-// none is the index of no slot.
+// A chunk is room for chunkLen attempts. They are known by their number among
+// all chunks' attempts.
+type chunk struct {
+	attempts []attempt
+	syns     []syn // for each attempt, longest that have counted, and longest of its last success
+}
+
+const chunkLen = 1024
+
+// none is the number of no attempt.
 const none int32 = -1
 
 func newAttempts(limit, longest int) *attempts {
 	return &attempts{
-		limit:   limit,
+		limit:   max(limit, 1),
 		longest: longest,
 		index:   make(map[key]int32),
 		begun:   list{none, none},
@@ -52,22 +65,26 @@ func newAttempts(limit, longest int) *attempts {
 	}
 }
 
-func (s *attempts) get(k key) int32 {
+func (s *attempts) find(k key) int32 {
 	if a, ok := s.index[k]; ok {
 		return a
 	}
 	return none
 }
 
+func (s *attempts) at(a int32) *attempt { return &s.chunks[a/chunkLen].attempts[a%chunkLen] }
+
+// synsOf returns room for the SYNs that have counted, and for those of the last success.
+func (s *attempts) synsOf(a int32) (current, last []syn) {
+	all := s.chunks[a/chunkLen].syns[int(a%chunkLen)*2*s.longest:]
+	return all[:s.longest], all[s.longest : 2*s.longest]
+}
+
 // has says whether a SYN has counted in the attempt, or in its last success.
 func (s *attempts) has(a int32, id syn) bool {
 	current, last := s.synsOf(a)
-	return slices.Contains(current[:s.slots[a].step], id) || slices.Contains(last[:s.slots[a].succeeded], id)
-}
-
-func (s *attempts) synsOf(a int32) (current, last []syn) {
-	all := s.syns[int(a)*2*s.longest:]
-	return all[:s.longest], all[s.longest : 2*s.longest]
+	attempt := s.at(a)
+	return slices.Contains(current[:attempt.step], id) || slices.Contains(last[:attempt.succeeded], id)
 }
 
 // begin makes room for a new attempt and returns it.
@@ -79,115 +96,121 @@ func (s *attempts) begin(k key) int32 {
 			s.remove(s.further.oldest)
 		}
 	}
-	var a int32
-	if n := len(s.free); n > 0 {
-		a, s.free = s.free[n-1], s.free[:n-1]
-	} else {
-		a = int32(len(s.slots))
-		s.slots = append(s.slots, attempt{})
-		for range 2 * s.longest {
-			s.syns = append(s.syns, 0)
-		}
+	if len(s.free) == 0 {
+		s.grow()
 	}
-	s.slots[a] = attempt{key: k}
+	last := len(s.free) - 1
+	a := s.free[last]
+	s.free = s.free[:last]
+	*s.at(a) = attempt{key: k}
 	s.index[k] = a
-	s.begun.push(s.slots, a)
+	s.push(a)
 	return a
 }
 
+func (s *attempts) grow() {
+	first := int32(len(s.chunks) * chunkLen)
+	s.chunks = append(s.chunks, chunk{make([]attempt, chunkLen), make([]syn, chunkLen*2*s.longest)})
+	for a := first + chunkLen - 1; a >= first; a-- {
+		s.free = append(s.free, a)
+	}
+}
+
 // count adds a knock to the attempt.
-func (s *attempts) count(a int32, id syn, at time.Duration) {
-	s.listOf(a).unlink(s.slots, a)
-	attempt := &s.slots[a]
+func (s *attempts) count(a int32, id syn, now time.Duration) {
+	s.unlink(a)
+	attempt := s.at(a)
 	if attempt.step == 0 {
-		attempt.since = at
+		attempt.since = now
 	}
 	current, _ := s.synsOf(a)
 	current[attempt.step] = id
 	attempt.step++
-	s.listOf(a).push(s.slots, a)
+	s.push(a)
 }
 
 // succeed turns what the attempt has counted into its last success.
-func (s *attempts) succeed(a int32, at time.Duration) {
-	s.listOf(a).unlink(s.slots, a)
-	attempt := &s.slots[a]
+func (s *attempts) succeed(a int32, now time.Duration) {
+	s.unlink(a)
+	attempt := s.at(a)
 	current, last := s.synsOf(a)
 	copy(last, current[:attempt.step])
-	attempt.succeeded, attempt.success, attempt.step = attempt.step, at, 0
-	s.listOf(a).push(s.slots, a)
+	attempt.succeeded, attempt.success, attempt.step = attempt.step, now, 0
+	s.push(a)
 }
 
-// fail forgets what the attempt has counted.
-func (s *attempts) fail(a int32) {
-	if s.slots[a].succeeded == 0 {
-		s.remove(a)
-		return
-	}
-	s.slots[a].step = 0
-}
-
-// forget forgets of the attempt what is older than timeout. It says whether
-// that was all.
-func (s *attempts) forget(a int32, at, timeout time.Duration) bool {
-	attempt := &s.slots[a]
-	current := attempt.step > 0 && at-attempt.since <= timeout
-	last := attempt.succeeded > 0 && at-attempt.success <= timeout
-	if !current && !last {
+// fail forgets what the attempt has counted. It says whether that was all.
+func (s *attempts) fail(a int32) bool {
+	if s.at(a).succeeded == 0 {
 		s.remove(a)
 		return true
 	}
-	if current && last {
-		return false
-	}
-	s.listOf(a).unlink(s.slots, a)
-	if !current {
-		attempt.step = 0
-	}
-	if !last {
-		attempt.succeeded = 0
-	}
-	s.listOf(a).push(s.slots, a)
+	s.at(a).step = 0
 	return false
 }
 
-func (s *attempts) remove(a int32) {
-	s.listOf(a).unlink(s.slots, a)
-	delete(s.index, s.slots[a].key)
-	s.slots[a] = attempt{}
-	s.free = append(s.free, a)
+// expire forgets of the attempt what is older than timeout. It says whether
+// that was all. A success is never younger than what has counted since.
+func (s *attempts) expire(a int32, now, timeout time.Duration) bool {
+	attempt := s.at(a)
+	if attempt.step > 0 && now-attempt.since <= timeout {
+		if attempt.succeeded > 0 && now-attempt.success > timeout {
+			s.unlink(a)
+			attempt.succeeded = 0
+			s.push(a)
+		}
+		return false
+	}
+	if attempt.succeeded > 0 && now-attempt.success <= timeout {
+		return false
+	}
+	s.remove(a)
+	return true
 }
 
-func (s *attempts) listOf(a int32) *list {
-	if s.slots[a].step <= 1 && s.slots[a].succeeded == 0 {
-		return &s.begun
-	}
-	return &s.further
+func (s *attempts) remove(a int32) {
+	s.unlink(a)
+	delete(s.index, s.at(a).key)
+	*s.at(a) = attempt{}
+	s.free = append(s.free, a)
 }
 
 // A list threads attempts from the oldest to the newest.
 type list struct{ oldest, newest int32 }
 
-func (l *list) push(slots []attempt, a int32) {
-	slots[a].older, slots[a].newer = l.newest, none
+// listOf returns the list that the attempt belongs to. Who has succeeded with a
+// single knock has got no further than a first one.
+func (s *attempts) listOf(a int32) *list {
+	if attempt := s.at(a); attempt.step <= 1 && attempt.succeeded <= 1 {
+		return &s.begun
+	}
+	return &s.further
+}
+
+// push makes the attempt the newest of its list.
+func (s *attempts) push(a int32) {
+	l, attempt := s.listOf(a), s.at(a)
+	attempt.older, attempt.newer = l.newest, none
 	if l.newest == none {
 		l.oldest = a
 	} else {
-		slots[l.newest].newer = a
+		s.at(l.newest).newer = a
 	}
 	l.newest = a
 }
 
-func (l *list) unlink(slots []attempt, a int32) {
-	older, newer := slots[a].older, slots[a].newer
-	if older == none {
-		l.oldest = newer
+// unlink takes the attempt out of its list, which is done before any change
+// that puts it into the other one.
+func (s *attempts) unlink(a int32) {
+	l, attempt := s.listOf(a), s.at(a)
+	if attempt.older == none {
+		l.oldest = attempt.newer
 	} else {
-		slots[older].newer = newer
+		s.at(attempt.older).newer = attempt.newer
 	}
-	if newer == none {
-		l.newest = older
+	if attempt.newer == none {
+		l.newest = attempt.older
 	} else {
-		slots[newer].older = older
+		s.at(attempt.newer).older = attempt.older
 	}
 }

@@ -1,10 +1,6 @@
 package knock
 
-import (
-	"net/netip"
-	"slices"
-	"time"
-)
+import "net/netip"
 
 // A Conflict says that knocking one sequence completes another one too.
 type Conflict struct {
@@ -15,25 +11,31 @@ type Conflict struct {
 	CompletesAction Action
 }
 
-// Conflicts knocks every sequence of the doors at one tracker, each from a source
-// of its own, and returns which others it completes.
+// Conflicts knocks every sequence of the doors at a tracker, and returns which
+// others each of them completes.
 func Conflicts(doors []Door) []Conflict {
 	var conflicts []Conflict
-	tracker := NewTracker(doors, 1<<20)
-	now := time.Now()
-	source := netip.IPv6Unspecified()
+	tracker := NewTracker(doors, len(doors)*2)
 	for i := range doors {
 		for _, action := range []Action{LetIn, PutOut} {
-			knocked := &doors[i]
-			source = source.Next()
-			for n, port := range knocked.sequenceFor(action) {
-				p := Packet{Source: source, SourcePort: 1024, Port: port, ISN: uint32(n)}
-				for _, e := range tracker.Observe(now, p) {
-					c := Conflict{knocked.Name, action, e.Door.Name, e.Action}
-					if (e.Door != knocked || e.Action != action) && !slices.Contains(conflicts, c) {
-						conflicts = append(conflicts, c)
-					}
-				}
+			tracker.attempts = newAttempts(tracker.attempts.limit, tracker.attempts.longest)
+			conflicts = append(conflicts, tracker.conflictsOf(&doors[i], action)...)
+		}
+	}
+	return conflicts
+}
+
+// conflictsOf knocks one sequence at the tracker.
+func (t *Tracker) conflictsOf(d *Door, action Action) []Conflict {
+	var conflicts []Conflict
+	seen := map[Conflict]bool{{d.Name, action, d.Name, action}: true}
+	for i, port := range d.sequenceFor(action) {
+		p := Packet{Source: netip.IPv6Loopback(), SourcePort: 1024, Port: port, ISN: uint32(i)}
+		for _, e := range t.Observe(t.epoch, p) {
+			c := Conflict{d.Name, action, e.Door.Name, e.Action}
+			if !seen[c] {
+				seen[c] = true
+				conflicts = append(conflicts, c)
 			}
 		}
 	}

@@ -8,7 +8,7 @@ import (
 // A Packet is what the tracker needs to know of a packet that hit a knock port:
 // a TCP SYN, or a UDP datagram.
 type Packet struct {
-	Source     netip.Addr
+	Source     netip.Addr // IPv4 or IPv6, but not IPv4 mapped into IPv6
 	SourcePort uint16
 	Port       Port   // the destination
 	ISN        uint32 // TCP: the initial sequence number, which a retransmission repeats; UDP: unused

@@ -25,7 +25,7 @@ type sequence struct {
 }
 
 // NewTracker returns a tracker for the doors, which must be valid (see Door)
-// and must not change afterwards. It remembers at most limit attempts, at
+// and must not change afterwards. It remembers at most limit attempts, and at
 // least one: a source that is half-way through two sequences counts twice.
 func NewTracker(doors []Door, limit int) *Tracker {
 	t := &Tracker{byPort: make(map[Port][]int32), epoch: time.Now()}
@@ -70,10 +70,11 @@ func (t *Tracker) Observe(now time.Time, p Packet) []Event {
 	t.forgetExpired(at)
 
 	t.found = t.found[:0]
-	id := p.syn()
+	k, id := keyOf(p.Source, 0), p.syn()
 	for _, sequence := range members {
-		a := t.attempts.get(key{p.Source, sequence})
-		if a != none && t.attempts.forget(a, at, t.sequences[sequence].timeout) {
+		k.sequence = sequence
+		a := t.attempts.find(k)
+		if a != none && t.attempts.expire(a, at, t.sequences[sequence].timeout) {
 			a = none
 		}
 		if a != none && id != 0 && t.attempts.has(a, id) {
@@ -82,28 +83,27 @@ func (t *Tracker) Observe(now time.Time, p Packet) []Event {
 		t.found = append(t.found, a)
 	}
 	for i, sequence := range members {
-		t.advance(sequence, t.found[i], p, at)
+		k.sequence = sequence
+		t.advance(k, t.found[i], p, at)
 	}
 	return t.events
 }
 
 // advance lets the packet count for one sequence, of which a is the source's
 // attempt, or none.
-func (t *Tracker) advance(sequence, a int32, p Packet, at time.Duration) {
-	k := key{p.Source, sequence}
-	if a != none && t.attempts.slots[a].key != k {
-		a = none // it had to make room for another since it was found
-	}
-	s := &t.sequences[sequence]
-	if a != none {
-		if step := t.attempts.slots[a].step; step > 0 && s.knocks[step] != p.Port {
-			t.attempts.fail(a)
-			a = t.attempts.get(k)
-		}
-	}
+func (t *Tracker) advance(k key, a int32, p Packet, at time.Duration) {
+	s := &t.sequences[k.sequence]
 	step := int32(0)
 	if a != none {
-		step = t.attempts.slots[a].step
+		attempt := t.attempts.at(a)
+		if attempt.key != k { // it had to make room for another since it was found
+			a = none
+		} else if step = attempt.step; step > 0 && s.knocks[step] != p.Port {
+			step = 0
+			if t.attempts.fail(a) {
+				a = none
+			}
+		}
 	}
 	if s.knocks[step] != p.Port {
 		return
@@ -124,13 +124,10 @@ func (t *Tracker) advance(sequence, a int32, p Packet, at time.Duration) {
 func (t *Tracker) forgetExpired(at time.Duration) {
 	for _, list := range []*list{&t.attempts.begun, &t.attempts.further} {
 		for range 2 {
-			if list.oldest == none || !t.attempts.forget(list.oldest, at, t.timeoutOf(list.oldest)) {
+			a := list.oldest
+			if a == none || !t.attempts.expire(a, at, t.sequences[t.attempts.at(a).key.sequence].timeout) {
 				break
 			}
 		}
 	}
-}
-
-func (t *Tracker) timeoutOf(a int32) time.Duration {
-	return t.sequences[t.attempts.slots[a].key.sequence].timeout
 }
