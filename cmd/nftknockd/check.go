@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nftknock/config"
+)
+
+func checkCommand(configFile *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Validate the configuration and print warnings",
+		Long: `Validates the configuration and prints what is unwise in it. It touches nothing and
+needs no root, but has to be able to read the file.`,
+		Example: "  nftknockd check -c ./nftknockd.toml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(*configFile)
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			for _, w := range warnings(cfg) {
+				fmt.Fprintf(out, "warning: %v\n", w)
+			}
+			for _, d := range cfg.Doors {
+				ports := make([]string, len(d.Ports))
+				for i, p := range d.Ports {
+					ports[i] = p.String()
+				}
+				fmt.Fprintf(out, "door %s guards %s\n", d.Name, strings.Join(ports, ", "))
+			}
+			fmt.Fprintf(out, "%s: valid\n", *configFile)
+			return nil
+		},
+	}
+}
+
+// warnings returns what is unwise in a configuration, on this host. What the
+// host does not let us see gives no warnings.
+func warnings(cfg *config.Config) []config.Problem {
+	host, _ := config.ReadHost()
+	return cfg.Warnings(host)
+}
