@@ -1,0 +1,78 @@
+# The two commands of the README are `make demo` and `make test`.
+
+GO          ?= go
+PREFIX      ?= /usr/local
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+# Tests make network namespaces, which takes root: for an ordinary user only
+# the tests themselves are run through sudo, nothing is built by it.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+EXEC := $(if $(SUDO),-exec "$(SUDO) --preserve-env=PATH",)
+
+# What the tests talk to and listen with, by the command that is looked for and
+# the Debian package that has it.
+TOOLS := nft:nftables sshd:openssh-server ssh:openssh-client knock:knockd nmap:nmap hping3:hping3 \
+	telnet:telnet nc.openbsd:netcat-openbsd ip:iproute2 setpriv:util-linux
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## show this
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: build
+build: ## build the program into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
+
+.PHONY: demo
+demo: build ## show the gate at work, in network namespaces of its own
+	bin/nftknockd demo
+
+.PHONY: test
+test: tools ## run all tests, with the race detector; installs what they need
+	$(GO) test -race -timeout 10m $(EXEC) ./...
+
+.PHONY: tools
+tools: ## install the programs that the tests use
+	@missing=; PATH=$$PATH:/usr/sbin:/sbin; \
+	for tool in $(TOOLS); do \
+		command -v "$${tool%%:*}" >/dev/null || missing="$$missing $${tool#*:}"; \
+	done; \
+	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	[ -z "$$missing" ] || { \
+		echo "installing$$missing"; \
+		$(SUDO) apt-get update -qq && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; }
+
+.PHONY: lint
+lint: ## check format, go vet and staticcheck
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+.PHONY: vulncheck
+vulncheck: ## look for known vulnerabilities, where their database can be reached
+	@out=$$(timeout 120 $(GO) run $(GOVULNCHECK) ./... 2>&1); status=$$?; echo "$$out"; \
+	case "$$status:$$out" in \
+		0:*) ;; \
+		*"fetching vulnerabilities"*|124:*) echo "vulncheck: the database is out of reach; not checked" ;; \
+		*) exit $$status ;; \
+	esac
+
+.PHONY: fuzz
+FUZZTIME ?= 1m
+fuzz: ## fuzz each target for FUZZTIME (1m)
+	$(GO) test -fuzz=FuzzDecode -fuzztime=$(FUZZTIME) ./nft
+	$(GO) test -fuzz=FuzzParse -fuzztime=$(FUZZTIME) ./config
+
+.PHONY: bench
+bench: tools ## run the benchmarks
+	$(GO) test -run='^$$' -bench=. -benchmem $(EXEC) ./...
+
+.PHONY: install
+install: build ## install into PREFIX (/usr/local)
+	install -D -m 0755 bin/nftknockd $(DESTDIR)$(PREFIX)/sbin/nftknockd
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin

@@ -1,0 +1,123 @@
+package integration
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// BenchmarkKnockToOpen measures how long after the last knock somebody gets
+// through: until the first answer to a SYN on the guarded port, where one is
+// sent every pauseOfProber. It says something on an idle machine only.
+func BenchmarkKnockToOpen(b *testing.B) {
+	s := newSite(b, ipv4)
+	// The client is everybody in another net, so that each time it is
+	// somebody new who knocks.
+	s.client.run(b, "ip", "route", "add", "local", "10.2.0.0/16", "dev", "lo")
+	s.server.route(b, ipv4.addr(2, 0, 0), ipv4.addr(1, 0, 2))
+	l := s.server.listenTCP(b, 22)
+	go acceptAndClose(l)
+	startDaemon(b, s.server, sshDoor)
+
+	var took []time.Duration
+	err := s.client.in(func() error {
+		if err := stayOnProcessor(); err != nil {
+			return err
+		}
+		for b.Loop() {
+			n := len(took)
+			d, err := knockToOpen(ipv4.addr(2, byte(n/250), byte(1+n%250)), s.addr)
+			if err != nil {
+				return err
+			}
+			took = append(took, d)
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	slices.Sort(took)
+	quantile := func(q float64) float64 {
+		return float64(took[int(q*float64(len(took)-1))]) / float64(time.Millisecond)
+	}
+	b.ReportMetric(quantile(0.5), "median-ms")
+	b.ReportMetric(quantile(0.99), "p99-ms")
+}
+
+// pauseOfProber is how long a prober waits for the answer to each SYN.
+const pauseOfProber = 50 * time.Microsecond
+
+// knockToOpen knocks, and tries the guarded port until it answers.
+func knockToOpen(from, to netip.Addr) (time.Duration, error) {
+	var start time.Time
+	for _, k := range sshSequence {
+		p, err := parseKnock(from, to, k)
+		if err != nil {
+			return 0, err
+		}
+		start = time.Now() // of the last knock, in the end
+		if err := p.send(); err != nil {
+			return 0, err
+		}
+	}
+
+	var tries []unix.PollFd
+	defer func() {
+		for _, try := range tries {
+			unix.Close(int(try.Fd))
+		}
+	}()
+	for time.Since(start) < aWhile {
+		fd, err := startConnecting(from, to, 22)
+		if err != nil {
+			return 0, err
+		}
+		tries = append(tries, unix.PollFd{Fd: int32(fd), Events: unix.POLLOUT})
+		pause := unix.NsecToTimespec(int64(pauseOfProber))
+		n, err := unix.Ppoll(tries, &pause, nil)
+		if err != nil && err != unix.EINTR {
+			return 0, err
+		}
+		if n > 0 {
+			return time.Since(start), nil
+		}
+	}
+	return 0, fmt.Errorf("the door has not opened to %v", from)
+}
+
+// startConnecting sends a SYN, and does not wait for the answer. Closing the
+// socket resets the connection, so that none of them lingers.
+func startConnecting(from, to netip.Addr, port int) (int, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	err = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	if err == nil {
+		err = unix.Bind(fd, sockaddr(from, 0))
+	}
+	if err == nil {
+		err = unix.Connect(fd, sockaddr(to, port))
+	}
+	if err != nil && err != unix.EINPROGRESS {
+		unix.Close(fd)
+		return 0, err
+	}
+	return fd, nil
+}
+
+func acceptAndClose(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		c.Close()
+	}
+}

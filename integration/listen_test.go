@@ -1,0 +1,53 @@
+package integration
+
+import (
+	"net"
+	"strconv"
+	"testing"
+)
+
+// echoUDP answers each datagram that arrives at a port of the host with the
+// same datagram.
+func (h *host) echoUDP(t testing.TB, port uint16) {
+	t.Helper()
+	// Two sockets, since an answer has to leave from the address that was
+	// asked, and one for both families is bound to none.
+	for _, network := range []string{"udp4", "udp6"} {
+		var c *net.UDPConn
+		err := h.in(func() (err error) {
+			c, err = net.ListenUDP(network, &net.UDPAddr{Port: int(port)})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		go func() {
+			b := make([]byte, 1500)
+			for {
+				n, from, err := c.ReadFromUDPAddrPort(b)
+				if err != nil {
+					return
+				}
+				c.WriteToUDPAddrPort(b[:n], from)
+			}
+		}()
+	}
+}
+
+// listenTCP listens on a port of all addresses of the host. Its connections
+// send nothing by themselves.
+func (h *host) listenTCP(t testing.TB, port uint16) net.Listener {
+	t.Helper()
+	var l net.Listener
+	err := h.in(func() (err error) {
+		lc := net.ListenConfig{KeepAlive: -1}
+		l, err = lc.Listen(t.Context(), "tcp", net.JoinHostPort("", strconv.Itoa(int(port))))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}

@@ -1,0 +1,56 @@
+package integration
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestLog reads what the daemon logs while somebody comes and goes, and while
+// somebody else gets it wrong.
+func TestLog(t *testing.T) {
+	eachFamily(t, func(t *testing.T, f family) {
+		s := newSite(t, f)
+		d := startDaemon(t, s.server, sshDoorThatCloses)
+		s.knock(t, s.stranger, "7214", "6127", "8391")
+		s.knock(t, s.person, sshSequence...)
+		s.waitIn(t, "ssh", s.person)
+		s.knock(t, s.person, sshCloseSequence...)
+		s.waitOut(t, "ssh", s.person)
+
+		expectLine(t, d, "let in", "ssh", s.person.String(), "until=")
+		expectLine(t, d, "put out", "ssh", s.person.String())
+		if strings.Contains(d.log(), s.stranger.String()) {
+			t.Errorf("the log tells of %v, who got nowhere", s.stranger)
+		}
+		expectSecret(t, d, sshSequence)
+	})
+}
+
+// expectLine waits until one line of the log has all of the words.
+func expectLine(t *testing.T, d *daemon, words ...string) {
+	t.Helper()
+	eventually(t, "the log has a line with "+strings.Join(words, " and "), func() bool {
+	lines:
+		for line := range strings.Lines(d.log()) {
+			for _, w := range words {
+				if !strings.Contains(line, w) {
+					continue lines
+				}
+			}
+			return true
+		}
+		return false
+	})
+}
+
+// expectSecret makes sure that the log has none of the knocks.
+func expectSecret(t testing.TB, d *daemon, sequence []string) {
+	t.Helper()
+	for _, knock := range sequence {
+		port, _, _ := strings.Cut(knock, ":")
+		if regexp.MustCompile(`\b` + port + `\b`).MatchString(d.log()) {
+			t.Errorf("the log shows %s of the sequence:\n%s", port, d.log())
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package integration
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the golden listings in testdata anew")
+
+// program is the nftknockd under test.
+var program string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(testMain(m))
+}
+
+func testMain(m *testing.M) int {
+	// These tests wait for clocks and for other programs, not for a
+	// processor: more of them at once than there are processors.
+	if !given("test.parallel") {
+		flag.Set("test.parallel", "8")
+	}
+	if program = os.Getenv("NFTKNOCKD"); program != "" || !privileged() {
+		return m.Run()
+	}
+
+	dir, err := os.MkdirTemp("", "nftknockd")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	// One test runs the program as an ordinary user.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	program = filepath.Join(dir, "nftknockd")
+	if err := build(program); err != nil {
+		fmt.Fprintln(os.Stderr, "building nftknockd:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// build compiles nftknockd, with the race detector if the tests have it.
+func build(to string) error {
+	args := []string{"build", "-buildvcs=false", "-o", to}
+	if race {
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, "nftknock/cmd/nftknockd")...)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	return cmd.Run()
+}
+
+// given reports whether the flag stands on the command line.
+func given(name string) bool {
+	found := false
+	flag.Visit(func(f *flag.Flag) { found = found || f.Name == name })
+	return found
+}
+
+func privileged() bool { return os.Geteuid() == 0 }
