@@ -2,6 +2,7 @@ package integration
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 )
@@ -51,7 +52,7 @@ table inet container_engine {
 		s.knock(t, s.person, sshSequence...)
 		s.expectOpen(t, s.person, "2222")
 		out := s.client.run(t, "ssh", sshd.ssh(s.person, netip.AddrPortFrom(s.addr, 2222), "echo $SSH_CONNECTION")...)
-		if want := s.person.String() + " "; len(out) < len(want) || out[:len(want)] != want {
+		if !strings.HasPrefix(out, s.person.String()+" ") {
 			t.Errorf("logged in from %v, the container says: %q", s.person, out)
 		}
 		s.expectShut(t, s.neighbour, "2222", silent)

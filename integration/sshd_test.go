@@ -71,14 +71,14 @@ PrintMotd no
 }
 
 // ssh is the command line of the real ssh, logging in from an address.
-func (d *sshd) ssh(from netip.Addr, to netip.AddrPort, command ...string) []string {
+func (d *sshd) ssh(from netip.Addr, to netip.AddrPort, remote ...string) []string {
 	return append([]string{
 		"-F", "none", "-i", d.key, "-b", from.String(), "-p", strconv.Itoa(int(to.Port())),
 		"-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none",
 		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "GlobalKnownHostsFile=/dev/null",
 		"-o", "LogLevel=ERROR", "-o", fmt.Sprintf("ConnectTimeout=%d", aWhile/time.Second),
 		"root@" + to.Addr().String(),
-	}, command...)
+	}, remote...)
 }
 
 // expectLogin logs in with ssh and runs a command.
