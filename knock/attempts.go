@@ -175,6 +175,29 @@ func (s *attempts) remove(a int32) {
 	s.free = append(s.free, a)
 }
 
+// adopt takes over another store's attempts at the sequences that have a new
+// number, oldest first.
+func (s *attempts) adopt(from *attempts, sequences map[int32]int32) {
+	for _, l := range []list{from.begun, from.further} {
+		for old := l.oldest; old != none; old = from.at(old).newer {
+			attempt := *from.at(old)
+			sequence, ok := sequences[attempt.key.sequence]
+			if !ok {
+				continue
+			}
+			attempt.key.sequence = sequence
+			a := s.begin(attempt.key)
+			s.unlink(a)
+			*s.at(a) = attempt
+			s.push(a)
+			current, last := s.synsOf(a)
+			oldCurrent, oldLast := from.synsOf(old)
+			copy(current, oldCurrent[:attempt.step])
+			copy(last, oldLast[:attempt.succeeded])
+		}
+	}
+}
+
 // A list threads attempts from the oldest to the newest.
 type list struct{ oldest, newest int32 }
 

@@ -131,3 +131,31 @@ func (t *Tracker) forgetExpired(at time.Duration) {
 		}
 	}
 }
+
+// WithDoors returns a tracker for other doors, which goes on with the attempts
+// at those sequences that are the same in both. The old one is of no more use.
+func (t *Tracker) WithDoors(doors []Door, limit int) *Tracker {
+	next := NewTracker(doors, limit)
+	next.epoch = t.epoch
+	type name struct {
+		door   string
+		action Action
+	}
+	named := make(map[name]int32)
+	for id, s := range next.sequences {
+		named[name{s.door.Name, s.action}] = int32(id)
+	}
+	same := make(map[int32]int32) // from old to new
+	for id, s := range t.sequences {
+		if n, ok := named[name{s.door.Name, s.action}]; ok && next.sequences[n].equal(s) {
+			same[int32(id)] = n
+		}
+	}
+	next.attempts.adopt(t.attempts, same)
+	return next
+}
+
+// equal says whether the same knocks in the same time do the same.
+func (s sequence) equal(other sequence) bool {
+	return s.timeout == other.timeout && slices.Equal(s.knocks, other.knocks)
+}
