@@ -30,6 +30,7 @@ type Config struct {
 	AlwaysAllow []netip.Prefix // sources that need not knock: masked, sorted, none within another
 	Table       string         // the inet table the daemon owns; default "nftknock"
 	NFLogGroup  uint16         // where knocks are logged to, 1 to 65535; default 7022
+	OwnTable    OwnTable       // default Auto
 	OnStop      OnStop         // default Keep
 	Limits      Limits
 	Doors       []knock.Door // in the order of the file
@@ -42,6 +43,15 @@ type Config struct {
 
 // A place is where in a file a value stands.
 type place struct{ door, key string }
+
+// OwnTable is whether the table is kept from everybody else's hands while the
+// daemon runs.
+type OwnTable string
+
+const (
+	Auto OwnTable = "auto" // where the kernel can: Linux 6.9 or newer
+	No   OwnTable = "no"   // never: what others do to the table is undone
+)
 
 // OnStop is what becomes of the table when the daemon stops.
 type OnStop string
@@ -56,19 +66,24 @@ type Limits struct {
 	// Sources is how many sources with an unfinished sequence are remembered at
 	// once: 1 to 16777216, default 262144.
 	Sources int
+
+	// PerSource is how many knocks a second of one source are listened to, after
+	// as many at once: 1 to 10000, default 50.
+	PerSource int
 }
 
 // Ranges and defaults that are not those of a type.
 const (
 	maxSources     = 1 << 24
+	maxPerSource   = 10000
 	maxSeqTimeout  = time.Hour
 	maxOpenTimeout = 365 * 24 * time.Hour
 )
 
 // The keys of the file, in the order of the reference.
 var (
-	topKeys    = []string{"interfaces", "always_allow", "table", "nflog_group", "on_stop", "limits", "door"}
-	limitsKeys = []string{"sources"}
+	topKeys    = []string{"interfaces", "always_allow", "table", "nflog_group", "own_table", "on_stop", "limits", "door"}
+	limitsKeys = []string{"sources", "per_source"}
 	doorKeys   = []string{
 		"ports", "sequence", "close_sequence", "seq_timeout", "open_timeout", "shut", "ipv4_prefix", "ipv6_prefix",
 	}
@@ -92,8 +107,9 @@ func (d *document) config(root *section) *Config {
 	c := &Config{
 		Table:      "nftknock",
 		NFLogGroup: 7022,
+		OwnTable:   Auto,
 		OnStop:     Keep,
-		Limits:     Limits{Sources: 262144},
+		Limits:     Limits{Sources: 262144, PerSource: 50},
 		file:       d.file,
 		sequences:  make(map[place]node),
 	}
@@ -102,11 +118,13 @@ func (d *document) config(root *section) *Config {
 	read(root, "always_allow", &c.AlwaysAllow, prefixes)
 	read(root, "table", &c.Table, tableName)
 	read(root, "nflog_group", &c.NFLogGroup, nflogGroup)
+	read(root, "own_table", &c.OwnTable, oneOf(Auto, No))
 	read(root, "on_stop", &c.OnStop, oneOf(Keep, Remove))
 
 	if limits := root.subsection("limits"); limits != nil {
 		limits.refuseUnknown(limitsKeys)
 		read(limits, "sources", &c.Limits.Sources, number(1, maxSources))
+		read(limits, "per_source", &c.Limits.PerSource, number(1, maxPerSource))
 	}
 
 	doors := d.doors(root)

@@ -49,8 +49,9 @@ interfaces   = ["eth0", "wg-home.7"]
 always_allow = ["2001:db8::/48", "192.0.2.0/24", "198.51.100.7"]
 table        = "gate_2"
 nflog_group  = 65535
+own_table    = "no"
 on_stop      = "remove"
-limits       = { sources = 1 }
+limits       = { sources = 1, per_source = 10000 }
 
 [door.web]
 ports          = [80, "443:TCP", "443:udp"]
@@ -77,8 +78,9 @@ open_timeout = 31_536_000
 		},
 		Table:      "gate_2",
 		NFLogGroup: 65535,
+		OwnTable:   No,
 		OnStop:     Remove,
-		Limits:     Limits{Sources: 1},
+		Limits:     Limits{Sources: 1, PerSource: 10000},
 		Doors: []knock.Door{{
 			Name:          "web",
 			Ports:         []knock.Port{tcp(80), tcp(443), udp(443)},
@@ -106,7 +108,7 @@ open_timeout = 31_536_000
 }
 
 func TestDefaults(t *testing.T) {
-	want := &Config{Table: "nftknock", NFLogGroup: 7022, OnStop: Keep, Limits: Limits{Sources: 262144}}
+	want := &Config{Table: "nftknock", NFLogGroup: 7022, OwnTable: Auto, OnStop: Keep, Limits: Limits{Sources: 262144, PerSource: 50}}
 	if diff := cmp.Diff(want, mustParse(t, ""), exported); diff != "" {
 		t.Error(diff)
 	}

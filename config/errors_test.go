@@ -58,7 +58,7 @@ on_stop = "keep"
 a = 1
 [door.ssh."a\nb"]`,
 		want: `f.toml:1: unknown key "tabel": did you mean "table"?
-f.toml:2: unknown key "colour": possible here: interfaces, always_allow, table, nflog_group, on_stop, limits, door
+f.toml:2: unknown key "colour": possible here: interfaces, always_allow, table, nflog_group, own_table, on_stop, limits, door
 f.toml:3: unknown key "sources": it belongs in [limits]
 f.toml:4: unknown key "sequence": it belongs in a door, such as [door.ssh]
 f.toml:6: limits: unknown key "source": did you mean "sources"?
@@ -263,6 +263,7 @@ f.toml:8: door ssh: ipv6_prefix: 0 would let everybody in with the first who kno
 		toml: `nflog_group = 65536
 [limits]
 sources = 16777217
+per_source = 10001
 [door.ssh]
 ports = ["22:icmp", "ssh"]
 sequence = [2201, 3302, 1103]
@@ -270,10 +271,11 @@ ipv4_prefix = 33
 ipv6_prefix = 129`,
 		want: `f.toml:1: nflog_group: 65536 is out of range: write a whole number from 1 to 65535
 f.toml:3: limits.sources: 16777217 is out of range: write a whole number from 1 to 16777216
-f.toml:5: door ssh: ports: "22:icmp": unknown protocol "icmp": tcp and udp are possible
-f.toml:5: door ssh: ports: "ssh" is not a port: write a number from 1 to 65535, followed by :udp for UDP
-f.toml:7: door ssh: ipv4_prefix: 33 is out of range: write a whole number from 1 to 32
-f.toml:8: door ssh: ipv6_prefix: 129 is out of range: write a whole number from 1 to 128`,
+f.toml:4: limits.per_source: 10001 is out of range: write a whole number from 1 to 10000
+f.toml:6: door ssh: ports: "22:icmp": unknown protocol "icmp": tcp and udp are possible
+f.toml:6: door ssh: ports: "ssh" is not a port: write a number from 1 to 65535, followed by :udp for UDP
+f.toml:8: door ssh: ipv4_prefix: 33 is out of range: write a whole number from 1 to 32
+f.toml:9: door ssh: ipv6_prefix: 129 is out of range: write a whole number from 1 to 128`,
 	},
 	{
 		name: "words",

@@ -24,7 +24,7 @@ func (s *site) firewall(t testing.TB, ports ...string) {
 func (s *site) dropped(t testing.TB, port string) int {
 	t.Helper()
 	for _, r := range s.server.rules(t) {
-		if r.Table == "firewall" && r.Comment == port {
+		if r.table == "firewall" && strings.Contains(r.text, fmt.Sprintf("comment %q", port)) {
 			return r.packets()
 		}
 	}

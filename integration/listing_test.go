@@ -42,8 +42,8 @@ func TestListing(t *testing.T) {
 				t.Error("a rule has a raw payload expression")
 			}
 			for _, r := range h.rules(t) {
-				if r.Comment == "" {
-					t.Errorf("a rule of chain %s has no comment: %v", r.Chain, r.Expr)
+				if !strings.Contains(r.text, "comment ") {
+					t.Errorf("a rule of chain %s has no comment: %s", r.chain, r.text)
 				}
 			}
 		})

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -14,15 +17,7 @@ type listing struct {
 		Set *struct {
 			Elem []json.RawMessage `json:"elem"`
 		} `json:"set"`
-		Rule *rule `json:"rule"`
 	} `json:"nftables"`
-}
-
-type rule struct {
-	Table   string                       `json:"table"`
-	Chain   string                       `json:"chain"`
-	Comment string                       `json:"comment"`
-	Expr    []map[string]json.RawMessage `json:"expr"`
 }
 
 // list runs nft -j list with the arguments given.
@@ -36,27 +31,42 @@ func (h *host) list(t testing.TB, what ...string) listing {
 	return l
 }
 
-// rules returns all rules of the host.
+// A rule is a line of a chain.
+type rule struct{ table, chain, text string }
+
+// rules returns all rules of the host. They are read from the text, as nft
+// before 1.1 cannot write JSON of a table that persists without its owner.
 func (h *host) rules(t testing.TB) []rule {
 	t.Helper()
 	var rules []rule
-	for _, object := range h.list(t, "ruleset").Nftables {
-		if object.Rule != nil {
-			rules = append(rules, *object.Rule)
+	var table, chain string
+	for line := range strings.Lines(h.run(t, "nft", "list", "ruleset")) {
+		line = strings.TrimSpace(line)
+		words := strings.Fields(line)
+		switch {
+		case strings.HasPrefix(line, "table "):
+			table = words[2]
+		case strings.HasPrefix(line, "chain "):
+			chain = words[1]
+		case line == "}":
+			chain = ""
+		case chain != "" && !strings.HasPrefix(line, "type "):
+			rules = append(rules, rule{table, chain, line})
 		}
 	}
 	return rules
 }
 
+var counterPackets = regexp.MustCompile(`counter packets (\d+)`)
+
 // packets returns what the rule has counted.
 func (r rule) packets() int {
-	for _, e := range r.Expr {
-		var counter struct{ Packets int }
-		if json.Unmarshal(e["counter"], &counter) == nil {
-			return counter.Packets
-		}
+	match := counterPackets.FindStringSubmatch(r.text)
+	if match == nil {
+		return 0
 	}
-	return 0
+	n, _ := strconv.Atoi(match[1])
+	return n
 }
 
 // shutOut returns how many packets the gate has dropped or rejected.
@@ -64,13 +74,8 @@ func (h *host) shutOut(t testing.TB) int {
 	t.Helper()
 	sum := 0
 	for _, r := range h.rules(t) {
-		if r.Table != gateTable {
-			continue
-		}
-		for _, e := range r.Expr {
-			if e["drop"] != nil || e["reject"] != nil {
-				sum += r.packets()
-			}
+		if r.table == gateTable && (strings.Contains(r.text, " drop ") || strings.Contains(r.text, " reject ")) {
+			sum += r.packets()
 		}
 	}
 	return sum

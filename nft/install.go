@@ -19,14 +19,22 @@ const elementsPerMessage = 256
 // ruleset. Its order is that of the kernel's rules for references: what is
 // referred to is there first and goes last.
 type transaction struct {
-	conn  *nftables.Conn
 	table *nftables.Table
 	rules *Ruleset
-	was   *state // nil if the table is new
+	was   *state         // nil if the table is new
+	own   bool           // the table is to be owned
+	query *nftables.Conn // to read what sets hold
+
+	conn *nftables.Conn // takes the messages
+
+	people people // who is let in through sets that are new
 }
 
-func (tx *transaction) build() error {
-	tx.conn.AddTable(tx.table)
+func (tx *transaction) build(c *nftables.Conn) error {
+	tx.conn = c
+	if tx.was == nil || tx.own {
+		tx.conn.AddTable(tx.table)
+	}
 	if tx.was != nil {
 		tx.conn.FlushTable(tx.table) // all rules
 	}
@@ -75,7 +83,7 @@ func (tx *transaction) changeSets() error {
 	for _, s := range tx.rules.sets {
 		wanted[s.name] = true
 		if tx.was == nil || tx.was.sets[s.name] == nil {
-			if err := tx.addSet(s, nil); err != nil {
+			if err := tx.addSet(s, tx.people.of(s)); err != nil {
 				return err
 			}
 			continue
@@ -97,10 +105,10 @@ func (tx *transaction) changeSets() error {
 
 func (tx *transaction) changeSet(s *set, old *nftables.Set) error {
 	same := s.sameTypeAs(old)
-	if same && s.timeout {
+	if same && (s.timeout || s.dynamic) {
 		return nil
 	}
-	elements, err := readElements(tx.conn, old)
+	elements, err := readElements(tx.query, old)
 	if err != nil {
 		return err
 	}

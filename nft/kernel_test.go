@@ -54,7 +54,7 @@ func door(name string, ports ...knock.Port) knock.Door {
 }
 
 func spec(doors ...knock.Door) Spec {
-	return Spec{Table: "nftknock", NFLogGroup: 7022, Doors: doors}
+	return Spec{Table: "nftknock", NFLogGroup: 7022, PerSource: 50, Doors: doors}
 }
 
 func rich() Spec {
@@ -72,7 +72,7 @@ func rich() Spec {
 
 func open(t testing.TB, s Spec) *Table {
 	t.Helper()
-	table, err := Open(NewRuleset(s))
+	table, err := Open(NewRuleset(s), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestOpenLeavesOthersTablesAlone(t *testing.T) {
 	inNetNS(t)
 	nftCommand(t, "add table inet nftknock\nadd chain inet nftknock mine\n", "-f", "-")
 	before := nftCommand(t, "", "list", "ruleset")
-	if _, err := Open(NewRuleset(spec())); err == nil {
+	if _, err := Open(NewRuleset(spec()), false); err == nil {
 		t.Error("no error")
 	} else if _, ok := err.(*NotOursError); !ok {
 		t.Errorf("%T: %v", err, err)
@@ -233,5 +233,104 @@ func TestRemove(t *testing.T) {
 	}
 	if left := nftCommand(t, "", "list", "ruleset"); left != "" {
 		t.Errorf("left behind:\n%s", left)
+	}
+}
+
+// Nobody's flush or delete reaches a table that is owned; it outlives its owner,
+// and the next one keeps its people.
+func TestOwned(t *testing.T) {
+	inNetNS(t)
+	source := netip.MustParseAddr("203.0.113.7")
+	rules := NewRuleset(spec(door("ssh", tcp(22))))
+	table, err := Open(rules, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !table.Owned() {
+		t.Skip("the kernel has no tables that are owned and persist: Linux 6.9 or newer")
+	}
+	if _, err := table.LetIn("ssh", source, "knock"); err != nil {
+		t.Fatal(err)
+	}
+	before := nftCommand(t, "", "-s", "list", "chain", "inet", "nftknock", "gate")
+	nftCommand(t, "", "flush", "ruleset")
+	if err := exec.Command("nft", "delete", "table", "inet", "nftknock").Run(); err == nil {
+		t.Error("somebody else could delete the table")
+	}
+	if _, err := Open(rules, true); err == nil {
+		t.Error("two can own the table")
+	}
+	check := func() {
+		t.Helper()
+		if diff := cmp.Diff(before, nftCommand(t, "", "-s", "list", "chain", "inet", "nftknock", "gate")); diff != "" {
+			t.Error(diff)
+		}
+		if people, err := table.People(); err != nil || len(people) != 1 {
+			t.Errorf("people: %v, %v", people, err)
+		}
+	}
+	check()
+	if err := table.reconnect(); err != nil || !table.Owned() {
+		t.Errorf("reconnect: owned %v, %v", table.Owned(), err)
+	}
+	check()
+	table.Close()
+	table, err = Open(rules, true)
+	if err != nil || !table.Owned() {
+		t.Fatalf("opened again: owned %v, %v", table.Owned(), err)
+	}
+	check()
+	table.Close()
+	nftCommand(t, "", "delete", "table", "inet", "nftknock")
+}
+
+// Of a table that is not owned, what somebody else does to it is heard of and
+// can be undone.
+func TestRestore(t *testing.T) {
+	for _, hand := range []string{
+		"flush ruleset", "delete table inet nftknock", "flush chain inet nftknock gate",
+		"add rule inet nftknock exempt accept", "flush ruleset; table inet nftknock { chain other { }; }",
+	} {
+		t.Run(hand, func(t *testing.T) {
+			inNetNS(t)
+			table := open(t, spec(door("ssh", tcp(22)), door("vpn", udp(51820))))
+			before := sorted(nftCommand(t, "", "-s", "list", "ruleset"))
+			if _, err := table.LetIn("vpn", netip.MustParseAddr("2001:db8::7"), "knock"); err != nil {
+				t.Fatal(err)
+			}
+			watcher, err := table.Watch()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer watcher.Close()
+			if _, err := table.LetIn("ssh", netip.MustParseAddr("203.0.113.7"), "knock"); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-watcher.Changed():
+				t.Error("takes letting in for somebody else's change")
+			default:
+			}
+			nftCommand(t, hand+"\n", "-f", "-")
+			select {
+			case <-watcher.Changed():
+			case <-time.After(10 * time.Second):
+				t.Fatal("not heard of")
+			}
+			if err := table.Restore(); err != nil {
+				t.Fatal(err)
+			}
+			if people, err := table.People(); err != nil || len(people) != 2 {
+				t.Errorf("people: %v, %v", people, err)
+			}
+			for door, source := range map[string]string{"vpn": "2001:db8::7", "ssh": "203.0.113.7"} {
+				if _, err := table.PutOut(door, netip.MustParseAddr(source)); err != nil {
+					t.Error(err)
+				}
+			}
+			if diff := cmp.Diff(before, sorted(nftCommand(t, "", "-s", "list", "ruleset"))); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }

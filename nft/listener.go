@@ -2,6 +2,7 @@ package nft
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/florianl/go-nflog/v2"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"nftknock/knock"
@@ -30,16 +32,22 @@ type Listener struct {
 // bytes. Where the kernel allows less (net.core.rmem_max) it is less.
 const listenBuffer = 16 << 20
 
+// batchBuffer is room for floodBatch packets with their attributes, in bytes.
+const batchBuffer = 16 << 10
+
 // Listen binds the NFLOG group in this network namespace and calls observe with
 // each knock, one after the other, from a goroutine of its own. It must be
 // called before the table is installed: binding can fail under traffic. It is
 // tried again a few times, which is for a daemon that follows a killed one.
-func Listen(group uint16, observe func(knock.Packet)) (*Listener, error) {
+//
+// It calls overrun, from the same goroutine, when messages did not fit into the socket's
+// buffer.
+func Listen(group uint16, observe func(knock.Packet), overrun func()) (*Listener, error) {
 	const attempts = 20
 	var err error
 	for range attempts {
 		var l *Listener
-		if l, err = listen(group, observe); err == nil {
+		if l, err = listen(group, observe, overrun); err == nil {
 			return l, nil
 		}
 		if final := explainListen(group, err); final != nil {
@@ -49,7 +57,7 @@ func Listen(group uint16, observe func(knock.Packet)) (*Listener, error) {
 	return nil, fmt.Errorf("binding NFLOG group %d: %w", group, err)
 }
 
-func listen(group uint16, observe func(knock.Packet)) (*Listener, error) {
+func listen(group uint16, observe func(knock.Packet), overrun func()) (*Listener, error) {
 	log, err := nflog.Open(&nflog.Config{
 		Group: group, Copymode: nflog.CopyPacket, Bufsize: snaplen,
 		QThresh: floodBatch, Timeout: floodBatchWait, Flags: nflog.FlagSeq,
@@ -63,13 +71,38 @@ func listen(group uint16, observe func(knock.Packet)) (*Listener, error) {
 		err = log.RegisterWithErrorFunc(ctx, func(a nflog.Attribute) int {
 			l.receive(a, observe)
 			return 0
-		}, l.onError)
+		}, func(err error) int { return l.onError(err, overrun) })
+	}
+	if err == nil {
+		err = setBatchBuffer(log.Con, group)
 	}
 	if err != nil {
 		l.Close()
 		return nil, err
 	}
 	return l, nil
+}
+
+// setBatchBuffer lets the kernel gather up to batchBuffer bytes of a group's packets in a
+// message, where its default is a page: too little for a batch of floodBatch.
+// The library cannot. No answer is asked for, as its reader would get it.
+func setBatchBuffer(c *netlink.Conn, group uint16) error {
+	const (
+		config  = unix.NFNL_SUBSYS_ULOG<<8 | 1 // NFULNL_MSG_CONFIG
+		bufSize = 3                            // NFULA_CFG_NLBUFSIZ
+	)
+	attributes, err := netlink.MarshalAttributes([]netlink.Attribute{
+		{Type: bufSize, Data: binary.BigEndian.AppendUint32(nil, batchBuffer)},
+	})
+	if err != nil {
+		return err
+	}
+	header := binary.BigEndian.AppendUint16([]byte{unix.AF_UNSPEC, unix.NFNETLINK_V0}, group)
+	_, err = c.Send(netlink.Message{
+		Header: netlink.Header{Type: config, Flags: netlink.Request},
+		Data:   append(header, attributes...),
+	})
+	return err
 }
 
 func (l *Listener) receive(a nflog.Attribute, observe func(knock.Packet)) {
@@ -93,8 +126,9 @@ func (l *Listener) receive(a nflog.Attribute, observe func(knock.Packet)) {
 
 // onError decides whether reading goes on. Messages that did not fit into the
 // socket's buffer are no reason to stop; receive counts them.
-func (l *Listener) onError(err error) int {
+func (l *Listener) onError(err error, overrun func()) int {
 	if errors.Is(err, unix.ENOBUFS) {
+		overrun()
 		return 0
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) || errors.Is(err, unix.EBADF) {

@@ -37,7 +37,17 @@ func (t *Table) LetIn(door string, source netip.Addr, comment string) (netip.Pre
 	remove := func(c *nftables.Conn) error { return c.SetDeleteElements(set, elements) }
 	// Before Linux 6.12, adding an element that is there does not renew its time.
 	// Removing it in the same transaction does, and removing asks that it be there.
-	return prefix, t.transact(add, remove, add)
+	batch, err := encode(add, remove, add)
+	if err == nil {
+		err = t.commit(batch)
+	}
+	if err != nil {
+		return prefix, err
+	}
+	if !t.owned {
+		t.people.letIn(Person{Door: door, Source: prefix, Left: d.OpenTimeout, By: comment})
+	}
+	return prefix, nil
 }
 
 // PutOut takes a source out again, if it is in.
@@ -47,11 +57,15 @@ func (t *Table) PutOut(door string, source netip.Addr) (netip.Prefix, error) {
 		return netip.Prefix{}, err
 	}
 	elements := peopleElements(prefix, set.Interval)
-	err = t.transact(func(c *nftables.Conn) error { return c.SetDeleteElements(set, elements) })
-	if errors.Is(err, unix.ENOENT) {
-		err = nil
+	batch, err := encode(func(c *nftables.Conn) error { return c.SetDeleteElements(set, elements) })
+	if err == nil {
+		err = t.commit(batch)
 	}
-	return prefix, err
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return prefix, err
+	}
+	t.people.putOut(door, prefix)
+	return prefix, nil
 }
 
 // find returns the door, its set for the source's family, and what of the
@@ -88,7 +102,7 @@ func (t *Table) People() ([]Person, error) {
 		if !s.timeout {
 			continue
 		}
-		elements, err := readElements(t.conn, s.kernel(t.table))
+		elements, err := readElements(t.query, s.kernel(t.table))
 		if err != nil {
 			return nil, err
 		}

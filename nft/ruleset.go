@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -20,6 +21,7 @@ type Spec struct {
 	NFLogGroup  uint16
 	Interfaces  []string       // what to guard; empty: everything but loopback
 	AlwaysAllow []netip.Prefix // without overlaps
+	PerSource   uint32         // how many knocks a second of one source are logged
 	Doors       []knock.Door
 }
 
@@ -60,6 +62,9 @@ const (
 	promptBatch    = 1  // packets
 	floodBatch     = 64 // packets
 	floodBatchWait = 1  // how long a batch may take to fill, in 1/100 s
+
+	loudSources = 65535            // whose rate is known at once
+	loudMemory  = 10 * time.Second // how long after a source's last packet its rate is forgotten
 )
 
 // NewRuleset returns the table that does what spec says.
@@ -69,7 +74,7 @@ func NewRuleset(spec Spec) *Ruleset {
 	gate := &chain{name: "gate", base: true}
 	r.chains = []*chain{gate}
 	r.addInterfaces(gate, spec.Interfaces)
-	r.addKnocks(gate, spec.Doors)
+	r.addKnocks(gate, spec.Doors, spec.PerSource)
 	r.addExempt(spec.AlwaysAllow)
 	r.addGuards(gate, spec.Doors)
 	for i := range spec.Doors {
@@ -102,9 +107,13 @@ func (r *Ruleset) addInterfaces(gate *chain, names []string) {
 }
 
 // addKnocks adds what logs the knocks.
-func (r *Ruleset) addKnocks(gate *chain, doors []knock.Door) {
+func (r *Ruleset) addKnocks(gate *chain, doors []knock.Door, perSource uint32) {
 	knocks := r.addChain("knock")
 	knocks.add("on its way to another host", fibDaddrUnicast(), toOuter)
+	for _, f := range families {
+		s := r.addSet(&set{name: "loud" + f.suffix, comment: "how fast each source knocks", keyType: f.keyType, dynamic: true})
+		knocks.add("too loud to be listened to", overLimit(f, s.name, perSource), toOuter)
+	}
 	knocks.add("at rest: handed over at once",
 		limit(promptRate, promptBurst), logTo(r.group, snaplen, promptBatch), toOuter)
 	knocks.add("in a flood: handed over in batches", logTo(r.group, snaplen, floodBatch))

@@ -44,6 +44,7 @@ type set struct {
 	interval bool
 	timeout  bool // its elements are people who are let in: they stay when the table changes
 	verdicts bool
+	dynamic  bool // the rules fill it, with elements that last a while after their last packet
 	elements []element
 }
 
@@ -103,6 +104,9 @@ func (s *set) kernel(t *nftables.Table) *nftables.Set {
 	if s.verdicts {
 		k.DataType = nftables.TypeVerdict
 	}
+	if s.dynamic {
+		k.Dynamic, k.HasTimeout, k.Timeout, k.Size = true, true, loudMemory, loudSources
+	}
 	return k
 }
 
@@ -110,7 +114,7 @@ func (s *set) kernel(t *nftables.Table) *nftables.Set {
 // library reads a verdict map's key type wrongly, so that is not compared: a
 // table that is ours has no other maps.
 func (s *set) sameTypeAs(k *nftables.Set) bool {
-	return s.interval == k.Interval && s.timeout == k.HasTimeout && s.verdicts == k.IsMap && !k.Dynamic &&
+	return s.interval == k.Interval && (s.timeout || s.dynamic) == k.HasTimeout && s.verdicts == k.IsMap && s.dynamic == k.Dynamic &&
 		(s.verdicts || s.keyType.GetNFTMagic() == k.KeyType.GetNFTMagic())
 }
 
@@ -122,6 +126,8 @@ func (s *set) script(b *strings.Builder) {
 		fmt.Fprintf(b, "\tset %s {\n\t\ttype %s\n", s.name, s.keyType.Name)
 	}
 	switch {
+	case s.dynamic:
+		fmt.Fprintf(b, "\t\tsize %d\n\t\tflags dynamic,timeout\n\t\ttimeout %v\n", loudSources, loudMemory)
 	case s.interval && s.timeout:
 		b.WriteString("\t\tflags interval,timeout\n")
 	case s.interval:

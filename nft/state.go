@@ -12,6 +12,7 @@ import (
 
 // state is what the kernel has under the table's name.
 type state struct {
+	flags  uint32 // the table's
 	chains map[string]bool
 	sets   map[string]*nftables.Set
 }
@@ -22,14 +23,11 @@ func readState(c *nftables.Conn, table *nftables.Table) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := false
-	for _, t := range tables {
-		found = found || t.Name == table.Name
-	}
-	if !found {
+	i := slices.IndexFunc(tables, func(t *nftables.Table) bool { return t.Name == table.Name })
+	if i < 0 {
 		return nil, nil
 	}
-	s := &state{chains: make(map[string]bool), sets: make(map[string]*nftables.Set)}
+	s := &state{flags: flagsOf(tables[i]), chains: make(map[string]bool), sets: make(map[string]*nftables.Set)}
 	chains, err := c.ListChainsOfTableFamily(table.Family)
 	if err != nil {
 		return nil, err

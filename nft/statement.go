@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/google/nftables/binaryutil"
@@ -158,6 +159,32 @@ func limit(rate uint64, burst uint32) statement {
 	return statement{fmt.Sprintf("limit rate %d/second burst %d packets", rate, burst), []expr.Any{
 		&expr.Limit{Type: expr.LimitTypePkts, Rate: rate, Unit: expr.LimitTimeSecond, Burst: burst},
 	}}
+}
+
+// overLimit matches a source, by as much of its address as mask leaves, of which more
+// than rate packets a second have come, after a burst of as many. The sources are
+// kept in a set of their own: when that is full, the packets of others do not match.
+func overLimit(f family, set string, rate uint32) statement {
+	key := fmt.Sprintf("%s saddr", f.keyword)
+	exprs := []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: register}, is([]byte{f.nfproto}),
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: f.saddr, Len: f.addrLen},
+	}
+	if f == ipv6 {
+		key += " & ffff:ffff:ffff:ffff::"
+		mask := make([]byte, f.addrLen)
+		copy(mask, bytes.Repeat([]byte{0xff}, 8))
+		exprs = append(exprs, &expr.Bitwise{
+			SourceRegister: register, DestRegister: register, Len: f.addrLen, Mask: mask, Xor: make([]byte, f.addrLen),
+		})
+	}
+	exprs = append(exprs, &expr.Dynset{
+		SrcRegKey: register, SetName: set, Operation: unix.NFT_DYNSET_OP_UPDATE,
+		Exprs: []expr.Any{
+			&expr.Limit{Type: expr.LimitTypePkts, Rate: uint64(rate), Unit: expr.LimitTimeSecond, Burst: rate, Over: true},
+		},
+	})
+	return statement{fmt.Sprintf("update @%s { %s limit rate over %d/second burst %d packets }", set, key, rate, rate), exprs}
 }
 
 // logTo copies the first bytes of a packet to an NFLOG group, which hands over

@@ -3,6 +3,7 @@ package nft
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
@@ -14,90 +15,207 @@ import (
 type Table struct {
 	rules *Ruleset
 	table *nftables.Table
-	conn  *nftables.Conn
+	query *nftables.Conn // reads only
+
+	socket *netlink.Conn // changes are made through this one, which may own the table
+	portID atomic.Uint32 // its address
+	owned  bool
+
+	// Who was let in, and until when: to let them in again after somebody else has
+	// taken the table away. Not kept of a table that is owned.
+	people people
 }
 
-// socketBuffer is how much of a transaction, and of the kernel's answers to
-// it, a netlink socket can hold, in bytes. Without CAP_NET_ADMIN in the initial user
-// namespace the kernel allows less (net.core.wmem_max, rmem_max), which is
-// enough for a few hundred doors.
+// socketBuffer is how large a transaction can be, in bytes. Without CAP_NET_ADMIN in
+// the initial user namespace the kernel allows less (net.core.wmem_max), which is
+// enough for some hundred doors.
 const socketBuffer = 64 << 20
 
 // Open installs the ruleset in this network namespace, in one transaction. A
 // table that is there already, as after a crash, is brought in line: whoever is
 // let in through a door that remains stays so, for as long as was left. A table
 // of this name that is not nftknockd's is an error.
-func Open(r *Ruleset) (*Table, error) {
-	t := &Table{rules: r, table: &nftables.Table{Name: r.name, Family: nftables.TableFamilyINet}}
-	if err := t.dial(); err != nil {
+//
+// If own is set and the kernel can (Linux 6.9), nobody else can change or remove
+// the table while it is open. One that was made without an owner stays without.
+func Open(r *Ruleset, own bool) (*Table, error) {
+	t, err := connect(r.name)
+	if err != nil {
 		return nil, err
 	}
-	if err := t.install(); err != nil {
+	t.rules = r
+	if err := t.install(own); err != nil {
 		t.Close()
 		return nil, err
 	}
 	return t, nil
 }
 
+func connect(name string) (*Table, error) {
+	query, err := nftables.New()
+	if err != nil {
+		return nil, fmt.Errorf("netlink: %w", err)
+	}
+	t := &Table{table: &nftables.Table{Name: name, Family: nftables.TableFamilyINet}, query: query}
+	return t, t.dial()
+}
+
 func (t *Table) dial() error {
-	c, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *netlink.Conn) error {
-		return errors.Join(c.SetWriteBuffer(socketBuffer), c.SetReadBuffer(socketBuffer))
-	}))
+	socket, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
 		return fmt.Errorf("netlink: %w", err)
 	}
-	t.conn = c
+	id, err := portIDOf(socket)
+	if err := errors.Join(err, socket.SetWriteBuffer(socketBuffer)); err != nil {
+		socket.Close()
+		return fmt.Errorf("netlink: %w", err)
+	}
+	t.socket = socket
+	t.portID.Store(id)
 	return nil
 }
 
-func (t *Table) install() error {
-	was, err := readState(t.conn, t.table)
-	if err != nil {
+func (t *Table) install(own bool) error {
+	was, err := readState(t.query, t.table)
+	switch {
+	case err != nil:
 		return explain(err)
-	}
-	if was != nil && !was.ours() {
+	case was != nil && was.flags&tableOwner != 0:
+		return &OwnedError{t.table.Name}
+	case was != nil && !was.ours():
 		return &NotOursError{t.table.Name}
 	}
-	err = t.transact(func(c *nftables.Conn) error {
-		tx := &transaction{conn: c, table: t.table, rules: t.rules, was: was}
-		return tx.build()
-	})
+	t.owned = own && (was == nil || was.flags&tablePersist != 0)
+	err = t.change(was)
+	if t.owned && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)) {
+		t.owned = false // the kernel is too old
+		err = t.change(was)
+	}
+	if err != nil {
+		return err
+	}
+	return t.rememberPeople()
+}
+
+// Replace installs another ruleset of the same name, in one transaction. Who is
+// let in through a door that remains stays in. After an error the old one is in force.
+func (t *Table) Replace(r *Ruleset) error {
+	old := t.rules
+	t.rules = r
+	if err := t.Restore(); err != nil {
+		t.rules = old
+		return err
+	}
+	return t.rememberPeople()
+}
+
+// Restore puts right what somebody else has done to the table, with the people
+// who were let in.
+func (t *Table) Restore() error {
+	was, err := readState(t.query, t.table)
+	if err != nil {
+		return explain(err)
+	}
+	return t.change(was)
+}
+
+// change turns what the kernel has into the ruleset.
+func (t *Table) change(was *state) error {
+	tx := &transaction{table: t.table, rules: t.rules, was: was, own: t.owned, query: t.query, people: t.people}
+	batch, err := encode(tx.build)
+	if err == nil && t.owned {
+		err = ownTable(batch, t.table.Name)
+	}
+	if err == nil {
+		err = t.commit(batch)
+	}
 	if err != nil {
 		return explain(err)
 	}
 	return nil
 }
 
-// transact commits what the steps add, all of it or nothing. After an error the
-// connection may hold leftovers of either side: the next one starts anew.
-func (t *Table) transact(steps ...func(*nftables.Conn) error) error {
-	err := func() error {
-		for _, step := range steps {
-			if err := step(t.conn); err != nil {
-				return err
-			}
-		}
-		return t.conn.Flush()
-	}()
+// commit commits a transaction. After an error it goes on with a new socket.
+func (t *Table) commit(batch []netlink.Message) error {
+	err := commit(t.socket, batch)
 	if err != nil {
-		t.Close()
-		if dialErr := t.dial(); dialErr != nil {
-			return errors.Join(err, dialErr)
-		}
+		err = errors.Join(err, t.reconnect())
 	}
 	return err
 }
 
-// Remove takes the table out of the kernel, and with it everything it did.
-func (t *Table) Remove() error {
-	return t.transact(func(c *nftables.Conn) error {
-		c.DelTable(t.table)
-		return nil
-	})
+// reconnect replaces the socket. The old one's ownership ends with it.
+func (t *Table) reconnect() error {
+	t.Close()
+	if err := t.dial(); err != nil || !t.owned {
+		return err
+	}
+	was, err := readState(t.query, t.table)
+	if err != nil || was == nil {
+		return err
+	}
+	adopt, err := encode(func(c *nftables.Conn) error { c.AddTable(t.table); return nil })
+	if err != nil {
+		return err
+	}
+	if err := ownTable(adopt, t.table.Name); err != nil {
+		return err
+	}
+	return commit(t.socket, adopt)
 }
 
-// Close gives the connection up. The table stays.
-func (t *Table) Close() error { return t.conn.CloseLasting() }
+func (t *Table) rememberPeople() error {
+	if t.owned {
+		return nil
+	}
+	people, err := t.People()
+	t.people = remember(people)
+	return err
+}
+
+// Owned says whether nobody else can change the table.
+func (t *Table) Owned() bool { return t.owned }
+
+// Remove takes the table out of the kernel, and with it everything it did.
+func (t *Table) Remove() error {
+	batch, err := encode(func(c *nftables.Conn) error { c.DelTable(t.table); return nil })
+	if err != nil {
+		return err
+	}
+	return explain(t.commit(batch))
+}
+
+// Remove takes a table of that name away, if there is one and it is
+// nftknockd's. It says whether there was.
+func Remove(name string) (bool, error) {
+	t, err := connect(name)
+	if err != nil {
+		return false, err
+	}
+	defer t.Close()
+	was, err := readState(t.query, t.table)
+	switch {
+	case err != nil:
+		return false, explain(err)
+	case was == nil:
+		return false, nil
+	case was.flags&tableOwner != 0:
+		return true, &OwnedError{name}
+	case !was.ours():
+		return true, &NotOursError{name}
+	}
+	return true, t.Remove()
+}
+
+// Close gives the table up. It stays in the kernel.
+func (t *Table) Close() error { return t.socket.Close() }
+
+// An OwnedError says that a process owns the table.
+type OwnedError struct{ Table string }
+
+func (e *OwnedError) Error() string {
+	return fmt.Sprintf("table inet %s belongs to another process: stop the nftknockd that is running", e.Table)
+}
 
 // A NotOursError says that the table's name is taken by another's table.
 type NotOursError struct{ Table string }
@@ -111,6 +229,8 @@ func (e *NotOursError) Error() string {
 func explain(err error) error {
 	var hint string
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, unix.EPERM):
 		hint = "needs CAP_NET_ADMIN: run it as root, or by its systemd unit"
 	case errors.Is(err, unix.EPROTONOSUPPORT):
@@ -121,7 +241,7 @@ func explain(err error) error {
 	case errors.Is(err, unix.EMSGSIZE):
 		hint = "the table is too large for this socket's buffer: raise net.core.wmem_max"
 	default:
-		return fmt.Errorf("installing the table: %w", err)
+		return fmt.Errorf("changing the table: %w", err)
 	}
-	return fmt.Errorf("installing the table: %w (%s)", err, hint)
+	return fmt.Errorf("changing the table: %w (%s)", err, hint)
 }

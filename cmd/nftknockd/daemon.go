@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -14,82 +16,159 @@ import (
 // A gate connects the log to the tracker and the tracker to the table:
 //
 //	nft.Listener → observe → knock.Tracker → act → nft.Table
+//
+// Whatever the kernel refuses is left for mend, which tries until the kernel
+// holds what was decided.
 type gate struct {
-	log *slog.Logger
+	log   *slog.Logger
+	tell  func(state string) // to the service manager
+	amiss chan struct{}      // there is something to mend
+	lost  throttle           // reports log messages that were lost
 
-	mu      sync.Mutex // the listener's goroutine and the daemon's own share what follows
-	tracker *knock.Tracker
-	table   *nft.Table
+	mu       sync.Mutex // the listener's goroutine and the daemon's own share what follows
+	cfg      *config.Config
+	tracker  *knock.Tracker
+	table    *nft.Table
+	listener *nft.Listener
+	watcher  *nft.Watcher // nil if nobody else can change the table
+	damage   damage
+	damaged  bool // mend could not put everything right
 }
 
 // serve guards this network namespace as cfg says until ctx ends. It calls
 // ready once the table is in and the log is being read. If it cannot start,
 // nothing is left behind in the kernel.
 func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, ready func()) error {
-	g := &gate{log: log, tracker: knock.NewTracker(cfg.Doors, cfg.Limits.Sources)}
-
-	// The table of a daemon that was killed may still be logging: packets wait
-	// here until the table is ours.
-	g.mu.Lock()
-	listener, err := nft.Listen(cfg.NFLogGroup, g.observe)
-	if err == nil {
-		g.table, err = nft.Open(rulesetOf(cfg))
+	g := newGate(log, func(string) {})
+	if err := g.start(cfg); err != nil {
+		return err
 	}
-	g.mu.Unlock()
+	ready()
+	return g.run(ctx, nil, nil)
+}
+
+func newGate(log *slog.Logger, tell func(string)) *gate {
+	g := &gate{log: log, tell: tell, amiss: make(chan struct{}, 1)}
+	g.lost = throttle{every: 10 * time.Second, do: func() {
+		log.Warn("messages of the kernel's packet log were lost", "total", g.losses())
+	}}
+	return g
+}
+
+func (g *gate) start(cfg *config.Config) error {
+	listener, err := g.open(cfg)
 	if err != nil {
 		if listener != nil {
 			listener.Close()
 		}
 		return err
 	}
-	defer g.table.Close()
+	g.log.Info("guarding", "doors", len(cfg.Doors), "table", cfg.Table, "owned", g.table.Owned(), "nflog_group", cfg.NFLogGroup)
+	return nil
+}
 
-	log.Info("guarding", "doors", len(cfg.Doors), "table", cfg.Table, "nflog_group", cfg.NFLogGroup)
-	ready()
-	select {
-	case <-ctx.Done():
-	case err = <-listener.Failed():
+// open listens to the log and then installs the table. That of a daemon that was
+// killed may be logging already: its packets wait for the lock.
+func (g *gate) open(cfg *config.Config) (*nft.Listener, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	listener, err := g.listen(cfg.NFLogGroup)
+	if err != nil {
+		return nil, err
 	}
-	listener.Close()
-	if err == nil && cfg.OnStop == config.Remove {
-		err = g.table.Remove()
+	table, err := nft.Open(rulesetOf(cfg), cfg.OwnTable == config.Auto)
+	if err != nil {
+		return listener, err
 	}
-	if err == nil {
-		log.Info("stopped", "table", cfg.OnStop)
+	g.cfg, g.listener, g.table = cfg, listener, table
+	g.tracker = knock.NewTracker(cfg.Doors, cfg.Limits.Sources)
+	if !table.Owned() {
+		if g.watcher, err = table.Watch(); err != nil {
+			g.log.Warn("changes that others make to the table will not be noticed", "error", err)
+		}
 	}
-	return err
+	return listener, nil
+}
+
+func (g *gate) listen(group uint16) (*nft.Listener, error) {
+	return nft.Listen(group, g.observe, g.lost.call)
+}
+
+func (g *gate) losses() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.listener.Lost()
+}
+
+// run does what is not a packet's doing: reloads, repairs, and the end. At each
+// hangup it asks load for the configuration to go on with.
+func (g *gate) run(ctx context.Context, hangups <-chan os.Signal, load func() (*config.Config, error)) error {
+	for {
+		var changed <-chan struct{}
+		if g.watcher != nil {
+			changed = g.watcher.Changed()
+		}
+		select {
+		case <-ctx.Done():
+			return g.stop()
+		case <-hangups:
+			g.reload(load)
+		case err := <-g.listener.Failed():
+			g.report(damage{deaf: fmt.Errorf("the packet log cannot be read: %w", err)})
+		case <-changed:
+			g.report(damage{table: fmt.Errorf("somebody else has changed table %s", g.cfg.Table)})
+		case <-g.amiss:
+		}
+		g.mend()
+	}
+}
+
+func (g *gate) stop() error {
+	g.listener.Close()
+	if g.watcher != nil {
+		g.watcher.Close()
+	}
+	defer g.table.Close()
+	if g.cfg.OnStop == config.Remove {
+		if err := g.table.Remove(); err != nil {
+			return err
+		}
+	}
+	g.log.Info("stopped", "table", g.cfg.OnStop)
+	return nil
 }
 
 // observe takes in one packet from the log.
 func (g *gate) observe(p knock.Packet) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.table == nil {
+		return // it could not be opened; the daemon is about to end
+	}
 	for _, e := range g.tracker.Observe(time.Now(), p) {
-		g.act(e)
+		if err := g.act(e); err != nil {
+			g.damage.add(e, err)
+			g.poke()
+		}
 	}
 }
 
 // act does what a completed sequence asks for, and says so. It never says what
 // was knocked.
-func (g *gate) act(e knock.Event) {
-	if g.table == nil { // it could not be opened; the daemon is about to end
-		return
-	}
-	log := g.log.With("door", e.Door.Name)
+func (g *gate) act(e knock.Event) error {
 	switch e.Action {
 	case knock.LetIn:
 		prefix, err := g.table.LetIn(e.Door.Name, e.Source, "knock")
 		if err != nil {
-			log.Error("could not let in", "source", e.Source, "error", err)
-			return
+			return fmt.Errorf("cannot let in: %w", err)
 		}
-		log.Info("let in", "source", name(prefix), "until", until(time.Now(), e.Door.OpenTimeout))
+		g.log.Info("let in", "door", e.Door.Name, "source", name(prefix), "until", until(time.Now(), e.Door.OpenTimeout))
 	case knock.PutOut:
 		prefix, err := g.table.PutOut(e.Door.Name, e.Source)
 		if err != nil {
-			log.Error("could not put out", "source", e.Source, "error", err)
-			return
+			return fmt.Errorf("cannot put out: %w", err)
 		}
-		log.Info("put out", "source", name(prefix))
+		g.log.Info("put out", "door", e.Door.Name, "source", name(prefix))
 	}
+	return nil
 }

@@ -78,6 +78,7 @@ lets a source in for a time when it has knocked the right sequence.`,
 		checkCommand(configFile),
 		rulesetCommand(configFile),
 		demoCommand(configFile),
+		removeCommand(configFile),
 	)
 	return root
 }

@@ -35,6 +35,7 @@ func rulesetOf(cfg *config.Config) *nft.Ruleset {
 		NFLogGroup:  cfg.NFLogGroup,
 		Interfaces:  cfg.Interfaces,
 		AlwaysAllow: cfg.AlwaysAllow,
+		PerSource:   uint32(cfg.Limits.PerSource),
 		Doors:       cfg.Doors,
 	})
 }

@@ -19,7 +19,8 @@ func runCommand(configFile *string) *cobra.Command {
 		Use:   "run",
 		Short: "Guard the doors, in the foreground",
 		Long: `Installs the table, follows knocks and lets sources in and out, until SIGTERM or
-SIGINT; what becomes of the table then is up to on_stop. A second signal stops at once. Logs to
+SIGINT; what becomes of the table then is up to on_stop. A second signal stops at once. SIGHUP
+reads the configuration again: a bad one is refused, and the old one stays in force. Logs to
 stderr. Needs CAP_NET_ADMIN and nothing else.`,
 		Example: "  nftknockd run -c /etc/nftknock/nftknockd.toml",
 		Args:    cobra.NoArgs,
@@ -30,13 +31,23 @@ stderr. Needs CAP_NET_ADMIN and nothing else.`,
 }
 
 func runDaemon(configFile string, stderr io.Writer) error {
-	cfg, err := config.Load(configFile)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, unix.SIGHUP) // from here on: one that comes too early must not end the process
+	defer signal.Stop(hangups)
+
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	load := func() (*config.Config, error) {
+		cfg, err := config.Load(configFile)
+		if err == nil {
+			for _, w := range warnings(cfg) {
+				log.Warn(w.String())
+			}
+		}
+		return cfg, err
+	}
+	cfg, err := load()
 	if err != nil {
 		return err
-	}
-	log := slog.New(slog.NewTextHandler(stderr, nil))
-	for _, w := range warnings(cfg) {
-		log.Warn(w.String())
 	}
 
 	// Above this line nothing has touched the system.
@@ -45,12 +56,12 @@ func runDaemon(configFile string, stderr io.Writer) error {
 	defer stop()
 	context.AfterFunc(ctx, stop) // from now on a second signal has its default action: it ends the process
 
-	return serve(ctx, cfg, log, func() { notify(log, daemon.SdNotifyReady) })
-}
-
-// notify tells the service manager, if there is one (sd_notify(3)).
-func notify(log *slog.Logger, state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
-		log.Warn("the service manager cannot be told", "state", state, "error", err)
+	g := newGate(log, func(state string) { notify(log, state) })
+	if err := g.start(cfg); err != nil {
+		return err
 	}
+	g.tell(daemon.SdNotifyReady + "\n" + g.status())
+	go g.feedWatchdog(ctx)
+	context.AfterFunc(ctx, func() { g.tell(daemon.SdNotifyStopping) })
+	return g.run(ctx, hangups, load)
 }

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"time"
+
+	"nftknock/knock"
+)
+
+// damage is what the daemon has decided and the kernel does not hold.
+type damage struct {
+	deaf    error // why the log is not being read
+	table   error // why the table is not as it should be
+	pending []knock.Event
+	refused error // why the pending events could not be acted on
+}
+
+// maxPending bounds what waits for a kernel that refuses everything. The oldest
+// goes first: its door would be open for the shortest time.
+const maxPending = 1024
+
+func (d *damage) add(e knock.Event, err error) {
+	if len(d.pending) == maxPending {
+		d.pending = d.pending[1:]
+	}
+	d.pending = append(d.pending, e)
+	d.refused = err
+}
+
+// err returns nil if there is no damage.
+func (d *damage) err() error { return errors.Join(d.deaf, d.table, d.refused) }
+
+// retryAfter is how long after a failed attempt to mend the next one is made.
+const retryAfter = 100 * time.Millisecond
+
+// report notes damage that was found outside of observe.
+func (g *gate) report(found damage) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if found.deaf != nil {
+		g.damage.deaf = found.deaf
+	}
+	if found.table != nil {
+		g.damage.table = found.table
+	}
+}
+
+// poke has run call mend.
+func (g *gate) poke() {
+	select {
+	case g.amiss <- struct{}{}:
+	default:
+	}
+}
+
+// mend tries to put right what is amiss, and comes back to what it could not. It
+// tells the service manager when it begins and when all is well again.
+func (g *gate) mend() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	before := g.damage.err()
+	if before == nil {
+		return
+	}
+	g.mendLog()
+	g.mendTable()
+	g.mendPending()
+
+	after := g.damage.err()
+	switch {
+	case after == nil:
+		g.log.Warn("put right", "was", before)
+	case !g.damaged:
+		g.log.Error("amiss", "error", after)
+	}
+	g.damaged = after != nil
+	if g.damaged {
+		time.AfterFunc(retryAfter, g.poke)
+	}
+	g.tell(g.status())
+}
+
+func (g *gate) mendLog() {
+	if g.damage.deaf == nil {
+		return
+	}
+	listener, err := g.listen(g.cfg.NFLogGroup)
+	if err != nil {
+		g.damage.deaf = err
+		return
+	}
+	g.listener.Close()
+	g.listener = listener
+	g.damage.deaf = nil
+}
+
+func (g *gate) mendTable() {
+	if g.damage.table != nil {
+		g.damage.table = g.table.Restore()
+	}
+}
+
+func (g *gate) mendPending() {
+	pending := g.damage.pending
+	g.damage.pending, g.damage.refused = nil, nil
+	for _, e := range pending {
+		if err := g.act(e); err != nil {
+			g.damage.add(e, err)
+		}
+	}
+}

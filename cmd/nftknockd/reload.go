@@ -1,0 +1,68 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"nftknock/config"
+	"nftknock/nft"
+)
+
+// reload puts another configuration in force, or leaves the old one as it is.
+func (g *gate) reload(load func() (*config.Config, error)) {
+	g.tell(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
+	cfg, err := load()
+	if err == nil {
+		err = g.replace(cfg)
+	}
+	if err != nil {
+		logErrors(g.log, "reload refused, the old configuration stays in force", err)
+	} else {
+		g.log.Info("reloaded", "doors", len(cfg.Doors))
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tell(daemon.SdNotifyReady + "\n" + g.status())
+}
+
+// replace changes the table in one transaction. Who is let in through a door
+// that remains stays in, and knocks in progress at sequences that do not change count on.
+func (g *gate) replace(cfg *config.Config) error {
+	const how = "cannot change while the daemon runs: stop it, run `nftknockd remove`, and start it again"
+	switch {
+	case cfg.Table != g.cfg.Table:
+		return errors.New("`table` " + how)
+	case cfg.OwnTable != g.cfg.OwnTable:
+		return errors.New("`own_table` " + how)
+	}
+	listener := g.listener
+	if cfg.NFLogGroup != g.cfg.NFLogGroup {
+		var err error
+		if listener, err = g.listen(cfg.NFLogGroup); err != nil {
+			return err
+		}
+	}
+	unused, err := g.swap(cfg, listener)
+	if unused != g.listener {
+		unused.Close() // not under the lock, which observe may be waiting for
+	}
+	return err
+}
+
+// swap puts the configuration and its listener in force, and returns the
+// listener that is not needed any more, if it is another one.
+func (g *gate) swap(cfg *config.Config, listener *nft.Listener) (*nft.Listener, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.table.Replace(rulesetOf(cfg)); err != nil {
+		// It may have been committed all the same, if it was the answer that got lost.
+		g.damage.table = fmt.Errorf("the reload failed: %w", err)
+		return listener, err
+	}
+	old := g.listener
+	g.cfg, g.listener = cfg, listener
+	g.tracker = g.tracker.WithDoors(cfg.Doors, cfg.Limits.Sources)
+	return old, nil
+}
