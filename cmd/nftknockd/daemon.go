@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -25,14 +26,34 @@ type gate struct {
 	amiss chan struct{}      // there is something to mend
 	lost  throttle           // reports log messages that were lost
 
+	listen func(group uint16) (listener, error)
+
 	mu       sync.Mutex // the listener's goroutine and the daemon's own share what follows
 	cfg      *config.Config
 	tracker  *knock.Tracker
-	table    *nft.Table
-	listener *nft.Listener
+	table    table
+	listener listener
 	watcher  *nft.Watcher // nil if nobody else can change the table
 	damage   damage
 	damaged  bool // mend could not put everything right
+}
+
+// table is what the gate needs of an nft.Table.
+type table interface {
+	LetIn(door string, source netip.Addr, comment string) (netip.Prefix, error)
+	PutOut(door string, source netip.Addr) (netip.Prefix, error)
+	Replace(*nft.Ruleset) error
+	Restore() error
+	Remove() error
+	Owned() bool
+	Close() error
+}
+
+// listener is what the gate needs of an nft.Listener.
+type listener interface {
+	Failed() <-chan error
+	Lost() uint64
+	Close() error
 }
 
 // serve guards this network namespace as cfg says until ctx ends. It calls
@@ -52,6 +73,13 @@ func newGate(log *slog.Logger, tell func(string)) *gate {
 	g.lost = throttle{every: 10 * time.Second, do: func() {
 		log.Warn("messages of the kernel's packet log were lost", "total", g.losses())
 	}}
+	g.listen = func(group uint16) (listener, error) {
+		l, err := nft.Listen(group, g.observe, g.lost.call)
+		if err != nil {
+			return nil, err // and not a nil of another type
+		}
+		return l, nil
+	}
 	return g
 }
 
@@ -69,7 +97,7 @@ func (g *gate) start(cfg *config.Config) error {
 
 // open listens to the log and then installs the table. That of a daemon that was
 // killed may be logging already: its packets wait for the lock.
-func (g *gate) open(cfg *config.Config) (*nft.Listener, error) {
+func (g *gate) open(cfg *config.Config) (listener, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	listener, err := g.listen(cfg.NFLogGroup)
@@ -90,13 +118,12 @@ func (g *gate) open(cfg *config.Config) (*nft.Listener, error) {
 	return listener, nil
 }
 
-func (g *gate) listen(group uint16) (*nft.Listener, error) {
-	return nft.Listen(group, g.observe, g.lost.call)
-}
-
 func (g *gate) losses() uint64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.listener == nil { // the daemon is about to end
+		return 0
+	}
 	return g.listener.Lost()
 }
 
@@ -146,6 +173,7 @@ func (g *gate) observe(p knock.Packet) {
 		return // it could not be opened; the daemon is about to end
 	}
 	for _, e := range g.tracker.Observe(time.Now(), p) {
+		g.damage.supersede(e)
 		if err := g.act(e); err != nil {
 			g.damage.add(e, err)
 			g.poke()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"nftknock/knock"
@@ -20,11 +21,35 @@ type damage struct {
 const maxPending = 1024
 
 func (d *damage) add(e knock.Event, err error) {
+	d.supersede(e)
 	if len(d.pending) == maxPending {
 		d.pending = d.pending[1:]
 	}
 	d.pending = append(d.pending, e)
 	d.refused = err
+}
+
+// supersede drops what was decided before about the same source and door.
+func (d *damage) supersede(e knock.Event) {
+	d.pending = slices.DeleteFunc(d.pending, func(old knock.Event) bool {
+		return old.Door.Name == e.Door.Name && old.Source == e.Source
+	})
+	d.settle()
+}
+
+// settle forgets the error when nothing is pending.
+func (d *damage) settle() {
+	if len(d.pending) == 0 {
+		d.refused = nil
+	}
+}
+
+// forgetAllBut drops what concerns doors that are no more.
+func (d *damage) forgetAllBut(doors []knock.Door) {
+	d.pending = slices.DeleteFunc(d.pending, func(e knock.Event) bool {
+		return !slices.ContainsFunc(doors, func(door knock.Door) bool { return door.Name == e.Door.Name })
+	})
+	d.settle()
 }
 
 // err returns nil if there is no damage.

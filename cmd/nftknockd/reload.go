@@ -7,7 +7,6 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"nftknock/config"
-	"nftknock/nft"
 )
 
 // reload puts another configuration in force, or leaves the old one as it is.
@@ -53,16 +52,17 @@ func (g *gate) replace(cfg *config.Config) error {
 
 // swap puts the configuration and its listener in force, and returns the
 // listener that is not needed any more, if it is another one.
-func (g *gate) swap(cfg *config.Config, listener *nft.Listener) (*nft.Listener, error) {
+func (g *gate) swap(cfg *config.Config, fresh listener) (listener, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err := g.table.Replace(rulesetOf(cfg)); err != nil {
 		// It may have been committed all the same, if it was the answer that got lost.
 		g.damage.table = fmt.Errorf("the reload failed: %w", err)
-		return listener, err
+		return fresh, err
 	}
 	old := g.listener
-	g.cfg, g.listener = cfg, listener
+	g.cfg, g.listener = cfg, fresh
+	g.damage.forgetAllBut(cfg.Doors)
 	g.tracker = g.tracker.WithDoors(cfg.Doors, cfg.Limits.Sources)
 	return old, nil
 }
