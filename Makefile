@@ -5,10 +5,10 @@ PREFIX      ?= /usr/local
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-# Tests make network namespaces, which takes root: for an ordinary user only
-# the tests themselves are run through sudo, nothing is built by it.
+# Tests make network namespaces, which takes root: an ordinary user's are run
+# through sudo, and find Go there.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
-EXEC := $(if $(SUDO),-exec "$(SUDO) --preserve-env=PATH",)
+EXEC := $(if $(SUDO),-exec "sudo env PATH=$(PATH)",)
 
 # What the tests talk to and listen with, by the command that is looked for and
 # the Debian package that has it.

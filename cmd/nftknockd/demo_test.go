@@ -26,7 +26,7 @@ type demoProgram string
 func buildForDemo(t *testing.T) demoProgram {
 	t.Helper()
 	path := filepath.Join(publicDir(t), "nftknockd")
-	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return demoProgram(path)
