@@ -19,7 +19,14 @@ func notify(log *slog.Logger, state string) {
 	}
 }
 
-// status is what `systemctl status` shows.
+// tellReady says that the configuration is in force.
+func (g *gate) tellReady() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tell(daemon.SdNotifyReady + "\n" + g.status())
+}
+
+// status is what `systemctl status` shows. The lock is held.
 func (g *gate) status() string {
 	switch err := g.damage.err(); {
 	case err != nil:

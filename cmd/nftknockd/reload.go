@@ -21,9 +21,7 @@ func (g *gate) reload(load func() (*config.Config, error)) {
 	} else {
 		g.log.Info("reloaded", "doors", len(cfg.Doors))
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.tell(daemon.SdNotifyReady + "\n" + g.status())
+	g.tellReady()
 }
 
 // replace changes the table in one transaction. Who is let in through a door

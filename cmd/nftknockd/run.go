@@ -60,7 +60,7 @@ func runDaemon(configFile string, stderr io.Writer) error {
 	if err := g.start(cfg); err != nil {
 		return err
 	}
-	g.tell(daemon.SdNotifyReady + "\n" + g.status())
+	g.tellReady()
 	go g.feedWatchdog(ctx)
 	context.AfterFunc(ctx, func() { g.tell(daemon.SdNotifyStopping) })
 	return g.run(ctx, hangups, load)
