@@ -9,8 +9,8 @@ import (
 // safe for concurrent use: one goroutine reads the packets.
 type Tracker struct {
 	sequences []sequence
-	byPort    map[Port][]int32 // which sequences contain a port
-	epoch     time.Time        // what attempts count their time from
+	byPort    map[portKey][]int32 // which sequences contain a port
+	epoch     time.Time           // what attempts count their time from
 	attempts  *attempts
 	found     []int32 // scratch of Observe
 	events    []Event // scratch of Observe
@@ -28,7 +28,7 @@ type sequence struct {
 // and must not change afterwards. It remembers at most limit attempts, and at
 // least one: a source that is half-way through two sequences counts twice.
 func NewTracker(doors []Door, limit int) *Tracker {
-	t := &Tracker{byPort: make(map[Port][]int32), epoch: time.Now()}
+	t := &Tracker{byPort: make(map[portKey][]int32), epoch: time.Now()}
 	longest := 0
 	for i := range doors {
 		door := &doors[i]
@@ -47,8 +47,8 @@ func (t *Tracker) add(s sequence) {
 	id := int32(len(t.sequences))
 	t.sequences = append(t.sequences, s)
 	for _, port := range s.knocks {
-		if !slices.Contains(t.byPort[port], id) {
-			t.byPort[port] = append(t.byPort[port], id)
+		if k := port.key(); !slices.Contains(t.byPort[k], id) {
+			t.byPort[k] = append(t.byPort[k], id)
 		}
 	}
 }
@@ -62,13 +62,11 @@ func (t *Tracker) InProgress() int { return len(t.attempts.index) }
 // backwards. The slice is valid until the next call.
 func (t *Tracker) Observe(now time.Time, p Packet) []Event {
 	t.events = t.events[:0]
-	members := t.byPort[p.Port]
+	members := t.byPort[p.Port.key()]
 	if len(members) == 0 {
 		return nil
 	}
 	at := now.Sub(t.epoch)
-	t.forgetExpired(at)
-
 	t.found = t.found[:0]
 	k, id := keyOf(p.Source, 0), p.syn()
 	for _, sequence := range members {
@@ -109,6 +107,7 @@ func (t *Tracker) advance(k key, a int32, p Packet, at time.Duration) {
 		return
 	}
 	if a == none {
+		t.forgetExpired(at)
 		a = t.attempts.begin(k)
 	}
 	t.attempts.count(a, p.syn(), at)
@@ -118,8 +117,8 @@ func (t *Tracker) advance(k key, a int32, p Packet, at time.Duration) {
 	}
 }
 
-// forgetExpired frees what has run out of time, a little with every packet, so
-// that no timer is needed. The lists are ordered by time but not by deadline;
+// forgetExpired frees what has run out of time, a little with every attempt that
+// begins, so that no timer is needed. The lists are ordered by time but not by deadline;
 // what is missed here goes when its source returns or its room is needed.
 func (t *Tracker) forgetExpired(at time.Duration) {
 	for _, list := range []*list{&t.attempts.begun, &t.attempts.further} {
