@@ -1,0 +1,135 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A flood sends frames down a wire until it is stopped, or has sent enough. It
+// has the first processor to itself as far as the benchmarks go.
+type flood struct {
+	wire  *wire
+	frame func() []byte // the next one
+	rate  int           // frames a second; 0: as fast as the machine can
+	most  int           // frames
+
+	stopped atomic.Bool
+	done    chan error
+	sent    int
+	took    time.Duration
+	waited  time.Duration // of that, for the processor
+}
+
+// mostOfFlood bounds a flood that nobody stops.
+const mostOfFlood = 50_000_000
+
+// startFlood floods until stop.
+func startFlood(w *wire, frame func() []byte, rate int) *flood {
+	f := &flood{wire: w, frame: frame, rate: rate, most: mostOfFlood, done: make(chan error, 1)}
+	go func() { f.done <- onOwnThread(f.run) }()
+	return f
+}
+
+// sendFor sends frames as fast as the machine can, for a time.
+func sendFor(t testing.TB, w *wire, frame func() []byte, d time.Duration) *flood {
+	t.Helper()
+	f := startFlood(w, frame, 0)
+	time.Sleep(d)
+	f.stop(t)
+	return f
+}
+
+// sendCount sends a number of frames, as fast as the machine can.
+func sendCount(t testing.TB, w *wire, frame func() []byte, n int) *flood {
+	t.Helper()
+	f := &flood{wire: w, frame: frame, most: n}
+	if err := onOwnThread(f.run); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func (f *flood) run() error {
+	if err := pin(0); err != nil {
+		return err
+	}
+	const burst = 64 // frames between two looks at the clock
+	waited, err := waitedForProcessor()
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	for f.sent < f.most && !f.stopped.Load() {
+		due := burst
+		if f.rate > 0 {
+			due = int(time.Since(start).Seconds()*float64(f.rate)) - f.sent
+		}
+		for range due {
+			if err := f.wire.send(f.frame()); err != nil {
+				return err
+			}
+			f.sent++
+		}
+		if f.rate > 0 {
+			time.Sleep(200 * time.Microsecond)
+		}
+	}
+	f.took = time.Since(start)
+	f.waited, err = waitedForProcessor()
+	f.waited -= waited
+	return err
+}
+
+// waitedForProcessor returns how long the calling thread has been ready to run,
+// but others ran.
+func waitedForProcessor() (time.Duration, error) {
+	b, err := os.ReadFile("/proc/thread-self/schedstat")
+	if err != nil {
+		return 0, err
+	}
+	var ran, waited time.Duration
+	_, err = fmt.Sscan(string(b), &ran, &waited)
+	return waited, err
+}
+
+// stop ends the flood.
+func (f *flood) stop(t testing.TB) {
+	t.Helper()
+	f.stopped.Store(true)
+	if err := <-f.done; err != nil {
+		t.Fatalf("flood: %v", err)
+	}
+}
+
+// perSecond is the rate that the flood has reached.
+func (f *flood) perSecond() rate { return rate(float64(f.sent) / f.took.Seconds()) }
+
+// perSecondOfProcessor is the rate that a flood which never pauses would have
+// reached if nothing else had run on its processor.
+func (f *flood) perSecondOfProcessor() rate {
+	return rate(float64(f.sent) / (f.took - f.waited).Seconds())
+}
+
+// pin binds the calling thread to a processor, counted among those it may use,
+// from the end if n is negative. Those who flood and those who knock stay apart.
+func pin(n int) error {
+	var allowed, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
+		return err
+	}
+	n = ((n % allowed.Count()) + allowed.Count()) % allowed.Count()
+	for cpu := 0; ; cpu++ {
+		if allowed.IsSet(cpu) {
+			if n == 0 {
+				one.Set(cpu)
+				return unix.SchedSetaffinity(0, &one)
+			}
+			n--
+		}
+	}
+}

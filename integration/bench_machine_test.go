@@ -1,0 +1,53 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func reportMachine(t *testing.T, r *benchReport) {
+	var kernel unix.Utsname
+	if err := unix.Uname(&kernel); err != nil {
+		t.Fatal(err)
+	}
+	h := newHost(t, "any")
+	fmt.Fprintln(r.out, "# Benchmarks")
+	r.say(`
+` + "`make bench`" + ` has measured this in one run, nftknockd and its peers in the same network namespaces and with the same
+prober. Where a target is missed it says so, and why.`)
+	r.say(`
+![Time from the last knock to the first answer](time-to-open.svg)
+![Knocks that opened the door, against the rate of a flood](knocks-under-flood.svg)`)
+	r.table([][]string{
+		{"This run", ""},
+		{"Date", time.Now().UTC().Format("2 January 2006")},
+		{"Processors", fmt.Sprintf("%d × %s", runtime.NumCPU(), valueIn(t, "/proc/cpuinfo", "model name"))},
+		{"Memory", valueIn(t, "/proc/meminfo", "MemTotal")},
+		{"Linux", unix.ByteSliceToString(kernel.Release[:])},
+		{"nft", strings.TrimSpace(h.run(t, "nft", "--version"))},
+		{"Go", runtime.Version()},
+		{"Peer", strings.Split(h.run(t, "knockd", "-V"), "\n")[0] + ", which runs nft"},
+		{"Peer", "port knocking with sets in the kernel, after the example of the nftables wiki"},
+	})
+}
+
+// valueIn returns the first value of a key in a file of /proc.
+func valueIn(t testing.TB, file, key string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if k, v, found := strings.Cut(line, ":"); found && strings.TrimSpace(k) == key {
+			return strings.TrimSpace(v)
+		}
+	}
+	return "unknown"
+}

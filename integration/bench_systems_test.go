@@ -1,0 +1,124 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// A system shuts port 22 to all but those who knock.
+type system struct {
+	name   string
+	knocks int // to measure with, while the machine is idle
+	start  func(t testing.TB, s *site) running
+}
+
+type running struct {
+	pid  int // of the daemon; 0 if there is none
+	stop func()
+}
+
+const (
+	nameOfOurs    = "nftknockd"
+	nameOfKnockd  = "knockd 0.8"
+	nameOfKernels = "sets in the kernel"
+)
+
+// systems are nftknockd and its peers, all of them with the same sequence.
+var systems = []system{
+	{nameOfOurs, 300, startOurs},
+	{nameOfKnockd, 60, startKnockd},
+	{nameOfKernels, 300, startKernelSets},
+}
+
+func startOurs(t testing.TB, s *site) running {
+	d := startDaemon(t, s.server, "on_stop = \"remove\"\n"+sshDoor)
+	return running{d.cmd.Process.Pid, func() { d.stop(syscall.SIGTERM) }}
+}
+
+// startKnockd runs Debian's knockd. Its command is nft in place of the iptables of
+// its manual.
+func startKnockd(t testing.TB, s *site) running {
+	const table = `
+table inet knockd {
+	set open {
+		type ipv4_addr
+		flags timeout
+	}
+	chain input {
+		type filter hook input priority filter - 10
+		ct state established,related accept
+		tcp dport 22 ip saddr @open accept
+		tcp dport 22 drop
+	}
+}
+`
+	const config = `
+[options]
+	logfile = %s
+
+[openSSH]
+	sequence    = 7214,8391,6127
+	seq_timeout = 15
+	tcpflags    = syn
+	command     = %s add element inet knockd open { %%IP%% timeout 1m }
+`
+	dir := t.TempDir()
+	file := filepath.Join(dir, "knockd.conf")
+	nft := command(t.Context(), t, "nft").Path
+	if err := os.WriteFile(file, fmt.Appendf(nil, config, filepath.Join(dir, "log"), nft), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.server.runWith(t, table, "nft", "-f", "-")
+	p := s.server.start(t, "knockd", "-i", "net1", "-c", file)
+	eventually(t, "knockd sees what arrives", func() bool {
+		return s.server.hasPacketSocket(t)
+	})
+	return running{p.cmd.Process.Pid, func() {
+		p.stop(os.Kill)
+		s.server.run(t, "nft", "delete", "table", "inet", "knockd")
+	}}
+}
+
+// startKernelSets does without a program, as the port knocking example of the
+// nftables wiki does.
+func startKernelSets(t testing.TB, s *site) running {
+	const table = `
+table inet portknock {
+	set clients_ipv4 {
+		type ipv4_addr
+		flags timeout
+	}
+	set candidates_ipv4 {
+		type ipv4_addr . inet_service
+		flags timeout
+	}
+	chain input {
+		type filter hook input priority -10; policy accept;
+		iifname "lo" return
+		tcp dport 7214 add @candidates_ipv4 { ip saddr . 8391 timeout 1s }
+		tcp dport 8391 ip saddr . tcp dport @candidates_ipv4 add @candidates_ipv4 { ip saddr . 6127 timeout 1s }
+		tcp dport 6127 ip saddr . tcp dport @candidates_ipv4 add @clients_ipv4 { ip saddr timeout 1m }
+		tcp dport 22 ip saddr @clients_ipv4 counter accept
+		tcp dport 22 ct state established,related counter accept
+		tcp dport 22 counter drop
+	}
+}
+`
+	s.server.runWith(t, table, "nft", "-f", "-")
+	return running{0, func() { s.server.run(t, "nft", "delete", "table", "inet", "portknock") }}
+}
+
+// newBenchSite is a server that drops knocks once they are logged, as hosts with
+// a firewall do, and has a listener behind its door. All addresses but its own
+// are behind the client.
+func newBenchSite(t testing.TB) *site {
+	t.Helper()
+	s := newSite(t, ipv4)
+	s.server.run(t, "ip", "route", "add", "default", "via", s.person.String())
+	s.firewall(t, sshSequence...)
+	s.server.listenTCP(t, 22)
+	return s
+}

@@ -1,0 +1,139 @@
+package integration
+
+import (
+	"context"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A unit is a daemon as the service manager has it: started, heard of, told to
+// reload, started again.
+type unit struct {
+	*daemon
+	notices chan string // what it tells the service manager
+	prelude string      // begins each of its configurations
+}
+
+// startUnit starts nftknockd, and does not wait for it to be ready.
+func startUnit(t *testing.T, h *host, config string) *unit {
+	t.Helper()
+	manager := listenNotify(t)
+	cmd := command(context.Background(), t, program, "run", "-c", config)
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+manager.LocalAddr().String())
+	// Not startCmd, which would show all that each of a hundred daemons has said.
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &p.out, &p.out
+	if err := h.in(cmd.Start); err != nil {
+		t.Fatalf("%s: starting %v: %v", h.name, cmd.Args, err)
+	}
+	go func() {
+		cmd.Wait()
+		close(p.done)
+	}()
+	u := &unit{daemon: &daemon{p, h}, notices: readNotices(manager)}
+	t.Cleanup(func() {
+		ended := u.ended()
+		u.kill(t)
+		if !ended && t.Failed() {
+			t.Logf("%s: nft list ruleset:\n%s", h.name, h.try(t, "nft", "list", "ruleset").stdout)
+			t.Logf("%s: nftknockd said last:\n%s", h.name, lastLines(u.log(), 50))
+		}
+	})
+	return u
+}
+
+// startReady starts nftknockd and returns when it guards.
+func startReady(t *testing.T, h *host, config string) *unit {
+	t.Helper()
+	u := startUnit(t, h, config)
+	u.expectNotice(t, "READY=1")
+	return u
+}
+
+// readNotices reads what comes from a daemon, for as long as the connection is there.
+func readNotices(manager *net.UnixConn) chan string {
+	const most = 1 << 12 // that nobody asks for
+	notices := make(chan string, most)
+	go func() {
+		b := make([]byte, 4096)
+		for {
+			n, err := manager.Read(b)
+			if err != nil {
+				return
+			}
+			notices <- string(b[:n])
+		}
+	}()
+	return notices
+}
+
+// expectNotice waits until the daemon tells the service manager something.
+func (u *unit) expectNotice(t *testing.T, line string) {
+	t.Helper()
+	deadline := time.After(aWhile)
+	for {
+		select {
+		case state := <-u.notices:
+			if hasLine(state, line) {
+				return
+			}
+		case <-u.done:
+			t.Fatalf("nftknockd has ended instead of saying %s: %v\n%s", line, u.cmd.ProcessState, lastLines(u.log(), 20))
+		case <-deadline:
+			t.Fatalf("nftknockd has not said %s for %v", line, aWhile)
+		}
+	}
+}
+
+// hangUp has the daemon read its configuration again, and returns when it says
+// that it is ready again. It calls meanwhile in between.
+func (u *unit) hangUp(t *testing.T, meanwhile func()) {
+	t.Helper()
+	if err := u.cmd.Process.Signal(unix.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	meanwhile()
+	u.expectNotice(t, "RELOADING=1")
+	u.expectNotice(t, "READY=1")
+}
+
+// reload writes a new configuration over the old one, and has the daemon read it.
+func (u *unit) reload(t *testing.T, config string) {
+	t.Helper()
+	u.rewrite(t, config)
+	u.hangUp(t, func() {})
+}
+
+func (u *unit) rewrite(t *testing.T, config string) {
+	t.Helper()
+	path := u.cmd.Args[len(u.cmd.Args)-1]
+	if err := os.WriteFile(path, []byte(u.prelude+config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kill kills the daemon, if it has not ended, and looks at what it has said.
+func (u *unit) kill(t *testing.T) {
+	t.Helper()
+	u.stop(os.Kill)
+	for line := range strings.Lines(u.log()) {
+		for _, bad := range []string{"level=ERROR", "panic:", "fatal error:", "DATA RACE"} {
+			if strings.Contains(line, bad) && !strings.Contains(line, "reload refused") {
+				t.Errorf("nftknockd has said: %s", line)
+			}
+		}
+	}
+}
+
+// owned says whether the daemon owns its table.
+func (u *unit) owned() bool { return strings.Contains(u.log(), "owned=true") }
+
+func lastLines(text string, n int) string {
+	lines := strings.SplitAfter(text, "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "")
+}
