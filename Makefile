@@ -32,6 +32,10 @@ demo: build ## show the gate at work, in network namespaces of its own
 test: tools ## run all tests, with the race detector; installs what they need
 	$(GO) test -race -timeout 10m $(EXEC) ./...
 
+.PHONY: test-systemd
+test-systemd: ## prove unit and package under a real systemd, in a container
+	$(if $(SUDO),sudo env PATH=$(PATH)) integration/systemd/test.sh
+
 .PHONY: tools
 tools: ## install the programs that the tests use
 	@missing=; PATH=$$PATH:/usr/sbin:/sbin; \
@@ -63,15 +67,19 @@ vulncheck: ## look for known vulnerabilities, where their database can be reache
 FUZZTIME ?= 1m
 fuzz: ## fuzz each target for FUZZTIME (1m)
 	$(GO) test -fuzz=FuzzDecode -fuzztime=$(FUZZTIME) ./nft
-	$(GO) test -fuzz=FuzzParse -fuzztime=$(FUZZTIME) ./config
+	$(GO) test -fuzz=FuzzParse -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./config
 
 .PHONY: bench
-bench: tools ## run the benchmarks
-	$(GO) test -run='^$$' -bench=. -benchmem $(EXEC) ./...
+bench: tools ## measure beside the peers: ten minutes; writes integration/BENCHMARKS.md
+	$(GO) test -count=1 -timeout 60m $(EXEC) -run '^TestReport$$' ./integration -report -test.v
 
 .PHONY: install
 install: build ## install into PREFIX (/usr/local)
 	install -D -m 0755 bin/nftknockd $(DESTDIR)$(PREFIX)/sbin/nftknockd
+
+.PHONY: deb
+deb: ## build the Debian package into bin/ (VERSION=1.2.3, ARCH=arm64)
+	systemd/debian/build.sh bin
 
 .PHONY: clean
 clean: ## remove what was built

@@ -24,17 +24,16 @@ prober. Where a target is missed it says so, and why.`)
 	r.say(`
 ![Time from the last knock to the first answer](time-to-open.svg)
 ![Knocks that opened the door, against the rate of a flood](knocks-under-flood.svg)`)
-	r.table([][]string{
-		{"This run", ""},
-		{"Date", time.Now().UTC().Format("2 January 2006")},
-		{"Processors", fmt.Sprintf("%d × %s", runtime.NumCPU(), valueIn(t, "/proc/cpuinfo", "model name"))},
-		{"Memory", valueIn(t, "/proc/meminfo", "MemTotal")},
-		{"Linux", unix.ByteSliceToString(kernel.Release[:])},
-		{"nft", strings.TrimSpace(h.run(t, "nft", "--version"))},
-		{"Go", runtime.Version()},
-		{"Peer", strings.Split(h.run(t, "knockd", "-V"), "\n")[0] + ", which runs nft"},
-		{"Peer", "port knocking with sets in the kernel, after the example of the nftables wiki"},
-	})
+	r.say(strings.Join([]string{
+		"- " + time.Now().UTC().Format("2 January 2006"),
+		fmt.Sprintf("- %d × %s, %s of memory", runtime.NumCPU(),
+			valueIn(t, "/proc/cpuinfo", "model name"), valueIn(t, "/proc/meminfo", "MemTotal")),
+		"- Linux " + unix.ByteSliceToString(kernel.Release[:]),
+		"- " + strings.TrimSpace(h.run(t, "nft", "--version")),
+		"- " + runtime.Version(),
+		"- peer: " + strings.Split(h.run(t, "knockd", "-V"), "\n")[0] + ", which runs nft",
+		"- peer: port knocking with sets in the kernel, after the example of the nftables wiki",
+	}, "\n"))
 }
 
 // valueIn returns the first value of a key in a file of /proc.

@@ -1,6 +1,7 @@
 // Package integration tests nftknockd from the outside: the real program on a
 // real kernel, with the real nft, sshd and ssh, and with the programs people
-// knock with. It holds tests only.
+// knock with. It holds tests only; those of the systemd unit and the Debian package are a
+// script with its tools, below systemd/.
 //
 // Each test makes a network of its own out of network namespaces:
 //

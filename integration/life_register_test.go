@@ -26,6 +26,13 @@ type stay struct {
 // untilClosed is how long somebody is let in whose time does not run out.
 const untilClosed = time.Duration(-1)
 
+func howLong(left time.Duration) string {
+	if left == untilClosed {
+		return "no end"
+	}
+	return left.String()
+}
+
 var (
 	openSetLine = regexp.MustCompile(`^\tset (\w+)_open[46] \{`)
 	stayText    = regexp.MustCompile(`([0-9a-f.:]+(?:/\d+)?)( timeout \w+)?(?: expires (\w+))? comment "knock"`)
@@ -129,10 +136,10 @@ func (r register) since(before register) reckoning {
 		switch {
 		case kind == waverers:
 		case !in && (was == untilClosed || before.begun.Add(was).After(r.done)):
-			wrong(s, "is out, and had %v left %v ago", was, r.done.Sub(before.begun))
+			wrong(s, "is out, and had %s left %v ago", howLong(was), r.done.Sub(before.begun))
 		case !in:
 		case (was == untilClosed) != (left == untilClosed):
-			wrong(s, "had %v left, and now %v", was, left)
+			wrong(s, "had %s left, and now %s", howLong(was), howLong(left))
 		case was == untilClosed:
 		default:
 			change := r.changeSince(before, was, left)

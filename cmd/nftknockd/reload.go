@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
@@ -18,9 +19,11 @@ func (g *gate) reload(load func() (*config.Config, error)) {
 	}
 	if err != nil {
 		logErrors(g.log, "reload refused, the old configuration stays in force", err)
-	} else {
-		g.log.Info("reloaded", "doors", len(cfg.Doors))
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		g.tell(daemon.SdNotifyReady + "\nSTATUS=reload refused, the old configuration stays in force: " + first)
+		return
 	}
+	g.log.Info("reloaded", "doors", len(cfg.Doors))
 	g.tellReady()
 }
 

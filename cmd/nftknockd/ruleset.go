@@ -14,7 +14,8 @@ func rulesetCommand(configFile *string) *cobra.Command {
 		Use:   "ruleset",
 		Short: "Print the table as an nft script",
 		Long: `Prints, as an nft script, exactly the table that "run" would install. It touches
-nothing and needs no root.`,
+nothing and needs no root. That the table is owned (own_table) is not part of the script: nft
+would own it then.`,
 		Example: "  nftknockd ruleset | nft -c -f -",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestDocs(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := writeDocs(rootCommand(), dir); err != nil {
+		t.Fatal(err)
+	}
+
+	want := map[string]string{ // in each file
+		"bash":             "complete -o default -F __start_nftknockd nftknockd",
+		"zsh":              "#compdef nftknockd",
+		"fish":             "complete -c nftknockd",
+		"man8/nftknockd.8": `.TH "NFTKNOCKD" "8"`,
+	}
+	for _, c := range rootCommand().Commands() {
+		if !c.Hidden {
+			want["man8/nftknockd-"+c.Name()+".8"] = "\n.SH SYNOPSIS\n"
+		}
+	}
+	for name, text := range want {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Error(err)
+		} else if !bytes.Contains(data, []byte(text)) {
+			t.Errorf("%s: want %q in:\n%s", name, text, data)
+		}
+	}
+	if pages, _ := filepath.Glob(filepath.Join(dir, "man8", "*")); len(pages) != len(want)-3 {
+		t.Errorf("pages: %q", pages)
+	}
+}

@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# The first boot: the package is installed, configured, mistreated and upgraded.
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. /e2e/lib.sh
+
+sequence='[7011, "9035:udp", 8127]'
+knocks='7011 9035:udp 8127'
+
+soon reached # without a gate the stranger is answered: the probes work
+
+quietly dpkg --install /e2e/nftknock_0~test1_*.deb
+is ActiveState active
+is UnitFileState enabled
+[[ $(property StatusText) == *"no door"* ]]
+mark
+soon reached
+greeted
+ok "installed: running, enabled, and with no door nobody is locked out"
+
+[ "$(stat -c '%a %U:%G' /etc/nftknock $config)" = $'750 root:nftknock\n640 root:nftknock' ]
+fails runuser -u nobody -- cat $config 2>/dev/null
+[ -z "$(systemd-analyze verify --man=no $unit 2>&1)" ]
+quietly systemd-analyze security --no-pager --offline=true --threshold=11 $unit
+ok "configuration readable by root and the daemon only; unit verified, exposure" \
+	"$(grep -oE 'level for .*: [0-9.]+' /tmp/said | grep -oE '[0-9.]+$')"
+
+configure "$sequence"
+systemctl reload $unit
+sleep 0.1 # for answers that are on their way
+mark
+turned_away
+ok_shut "reload with a door: shut to everybody"
+
+# shellcheck disable=SC2086 # ports, separated by spaces
+knock $knocks
+greeted
+ok_shut "the client knocks and gets sshd's banner"
+
+# This connection has to outlive everything that follows.
+# shellcheck disable=SC2016
+coproc held { peer bash -c 'exec 3<>/dev/tcp/10.1.0.1/22
+	read -r _ <&3 && echo up
+	read -r _ && printf "SSH-2.0-test\r\n" >&3 && head -c 4 <&3 | wc -c'; }
+read -r line <&"${held[0]}"
+[ "$line" = up ]
+
+pid=$(property MainPID)
+status=$(grep -E '^(Uid|Cap[A-Z][a-z]+|NoNewPrivs|Seccomp|Groups):' "/proc/$pid/status" | tr -s '\t ' ' ')
+id=$(id -u nftknock)
+for line in "Uid: $id $id $id $id" "CapEff: 0000000000001000" "CapPrm: 0000000000001000" \
+	"CapBnd: 0000000000001000" "NoNewPrivs: 1" "Seccomp: 2"; do
+	grep -qxF "$line" <<<"$status"
+done
+ok "the daemon is not root, has CAP_NET_ADMIN alone, no new privileges, seccomp"
+
+# The unit with another program in the daemon's place, once.
+sed -E -e 's|^ExecStart=.*|ExecStart=/usr/sbin/nftknockd refused\nBindReadOnlyPaths=/e2e/sandbox:/usr/sbin/nftknockd|' \
+	-e 's/^Type=.*/Type=oneshot/; s/^(RuntimeDirectoryPreserve)=.*/\1=yes/; /^(WatchdogSec|Restart|ExecReload)=/d' \
+	"/lib/systemd/system/$unit" >/run/systemd/system/sandbox.service
+quietly /e2e/sandbox allowed
+systemctl start sandbox || {
+	journalctl --no-pager --unit=sandbox
+	false
+}
+rm /run/systemd/system/sandbox.service
+ok "the sandbox refuses what root without it may, and not what the daemon needs"
+
+cp -p $config /tmp/good
+echo 'sequense = 1' >>$config
+fails systemctl reload $unit 2>/dev/null
+is ActiveState active
+is MainPID "$pid"
+logged "sequense"
+greeted
+cp -p /tmp/good $config
+ok_shut "reload of a bad file fails, says why, and the old one stays in force"
+
+for port in 7031 7032 7033 7034 7035; do
+	configure "[$port, 8127, 9035]"
+	systemctl reload $unit
+	nft list table inet nftknock | grep -q "$port"
+done
+is MainPID "$pid"
+greeted
+ok_shut "reload is done when systemctl returns; the client stays in"
+
+for n in 1 2 3; do
+	systemctl kill --signal=KILL $unit
+	soon is NRestarts $n
+	soon is ActiveState active
+	greeted
+done
+ok_shut "killed three times: back each time; the client stays in"
+
+# Its rules begin with "flush ruleset". In the next boot it has to come first.
+quietly systemctl enable --now nftables
+systemctl restart nftables
+greeted
+ok_shut "nftables.service started and restarted: the door stays shut; the client stays in"
+
+mkdir -p /run/systemd/system/$unit.d
+printf '[Service]\nWatchdogSec=1s\n' >/run/systemd/system/$unit.d/e2e.conf
+systemctl daemon-reload
+systemctl restart $unit
+pid=$(property MainPID)
+systemctl kill --signal=STOP $unit
+soon is_not MainPID "$pid"
+soon is ActiveState active
+logged "Watchdog timeout"
+rm -r /run/systemd/system/$unit.d
+systemctl daemon-reload
+greeted
+ok_shut "hung: the watchdog starts it anew; the client stays in"
+
+systemctl stop $unit
+greeted
+systemctl start $unit
+ok_shut "stopped: the door stays shut; the client stays in"
+
+pid=$(property MainPID)
+quietly dpkg --install /e2e/nftknock_0~test2_*.deb
+is ActiveState active
+is_not MainPID "$pid"
+greeted
+ok_shut "upgraded: the new one runs; the client stays in"
+
+pid=$(property MainPID)
+cp -p $config /tmp/good
+echo 'sequense = 1' >>$config
+fails dpkg --install /e2e/nftknock_0~test1_*.deb >/dev/null 2>&1
+is MainPID "$pid"
+cp -p /tmp/good $config
+quietly dpkg --configure nftknock
+is_not MainPID "$pid"
+ok_shut "a version that does not understand the configuration leaves the old one running"
+
+echo >&"${held[1]}"
+read -r line <&"${held[0]}"
+[ "$line" = 4 ] # bytes of sshd's answer
+ok "the connection from the beginning is still up"
+
+# No log line shows a sequence.
+fails logged 'msg=.*\b(7011|9035|8127|703[1-5])\b'
