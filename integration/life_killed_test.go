@@ -2,6 +2,7 @@ package integration
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,9 +66,9 @@ func upTo(d time.Duration) time.Duration { return time.Duration(rand.Float64() *
 func (s *site) expectHearing(t *testing.T, d *unit) {
 	t.Helper()
 	who := s.family.addr(2, others, 1)
-	s.knock(t, who, sshSequence...)
-	s.waitIn(t, "ssh", who)
-	s.knock(t, who, sshCloseSequence...)
-	s.waitOut(t, "ssh", who)
-	expectSecret(t, d.daemon, sshSequence)
+	s.knock(t, who, studySequence...)
+	s.waitIn(t, "study", who)
+	s.knock(t, who, studyCloseSequence...)
+	s.waitOut(t, "study", who)
+	expectSecret(t, d.daemon, slices.Concat(sshSequence, wideSequence, briefSequence, studySequence))
 }

@@ -31,14 +31,14 @@ func sizeOfLife() lifeSize {
 }
 
 // lifeDoors has a door of every kind: one that most people use, one that lets
-// whole networks in for as long as they like, and one that opens for seconds.
+// whole networks in for as long as they like, one that opens for seconds, and one
+// that can be closed. Of the others no lost knock makes another sequence.
 const lifeDoors = `
 [door.ssh]
-ports          = [22]
-sequence       = [7214, 8391, 6127]
-close_sequence = [6127, 8391, 7214]
-seq_timeout    = "2m"
-open_timeout   = "10m"
+ports        = [22]
+sequence     = [7214, 8391, 6127]
+seq_timeout  = "2m"
+open_timeout = "10m"
 
 [door.wide]
 ports        = [22]
@@ -51,11 +51,18 @@ ipv6_prefix  = 64
 ports        = [22]
 sequence     = [9631, 3327, 8127]
 open_timeout = "2s"
+
+[door.study]
+ports          = [22]
+sequence       = [6397, 7883, "7103:udp"]
+close_sequence = ["7103:udp", 6397, 6397]
 `
 
 var (
-	wideSequence  = []string{"5303", "4871:udp", "7519"}
-	briefSequence = []string{"9631", "3327", "8127"}
+	wideSequence       = []string{"5303", "4871:udp", "7519"}
+	briefSequence      = []string{"9631", "3327", "8127"}
+	studySequence      = []string{"6397", "7883", "7103:udp"}
+	studyCloseSequence = []string{"7103:udp", "6397", "6397"}
 )
 
 // lifeWays are the two ways in which a daemon keeps its table, each tried with

@@ -17,7 +17,7 @@ const (
 	networks                         // residents of the wide door
 	regulars                         // let themselves in again and again
 	hasty                            // regulars of the brief door
-	waverers                         // let themselves in, and put themselves out, in turns
+	waverers                         // let themselves in and put themselves out, in turns
 	bunglers                         // never get it right
 	intruders                        // never even knock
 	others
@@ -68,7 +68,7 @@ func startVisitors(t *testing.T, s *site, rate int) *visitors {
 	}
 	add(regulars, sshSequence)
 	add(hasty, briefSequence)
-	add(waverers, sshSequence, sshCloseSequence)
+	add(waverers, studySequence, studyCloseSequence)
 	add(bunglers, sshSequence[:2], briefSequence[1:])
 
 	v := &visitors{stop: make(chan struct{}), finished: make(chan struct{})}
