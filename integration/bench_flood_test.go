@@ -19,38 +19,45 @@ type flood struct {
 	most  int           // frames
 
 	stopped atomic.Bool
-	done    chan error
+	done    chan struct{} // closed when it has ended; what follows is set then
+	err     error
 	sent    int
 	took    time.Duration
 	waited  time.Duration // of that, for the processor
 }
 
-// mostOfFlood bounds a flood that nobody stops.
-const mostOfFlood = 50_000_000
-
-// startFlood floods until stop.
-func startFlood(w *wire, frame func() []byte, rate int) *flood {
-	f := &flood{wire: w, frame: frame, rate: rate, most: mostOfFlood, done: make(chan error, 1)}
-	go func() { f.done <- onOwnThread(f.run) }()
+// startFlood floods until stop, but sends no more than most.
+func startFlood(t testing.TB, w *wire, frame func() []byte, rate, most int) *flood {
+	t.Helper()
+	f := &flood{wire: w, frame: frame, rate: rate, most: most, done: make(chan struct{})}
+	go func() {
+		defer close(f.done)
+		f.err = onOwnThread(f.run)
+	}()
+	t.Cleanup(func() { // before the wire is closed
+		f.stopped.Store(true)
+		<-f.done
+	})
 	return f
 }
 
 // sendFor sends frames as fast as the machine can, for a time.
 func sendFor(t testing.TB, w *wire, frame func() []byte, d time.Duration) *flood {
 	t.Helper()
-	f := startFlood(w, frame, 0)
+	f := startFlood(t, w, frame, 0, mostOfFlood)
 	time.Sleep(d)
 	f.stop(t)
 	return f
 }
 
+// mostOfFlood bounds a flood that nobody stops.
+const mostOfFlood = 50_000_000
+
 // sendCount sends a number of frames, as fast as the machine can.
 func sendCount(t testing.TB, w *wire, frame func() []byte, n int) *flood {
 	t.Helper()
-	f := &flood{wire: w, frame: frame, most: n}
-	if err := onOwnThread(f.run); err != nil {
-		t.Fatal(err)
-	}
+	f := startFlood(t, w, frame, 0, n)
+	f.wait(t)
 	return f
 }
 
@@ -101,8 +108,14 @@ func waitedForProcessor() (time.Duration, error) {
 func (f *flood) stop(t testing.TB) {
 	t.Helper()
 	f.stopped.Store(true)
-	if err := <-f.done; err != nil {
-		t.Fatalf("flood: %v", err)
+	f.wait(t)
+}
+
+func (f *flood) wait(t testing.TB) {
+	t.Helper()
+	<-f.done
+	if f.err != nil {
+		t.Fatalf("flood: %v", f.err)
 	}
 }
 

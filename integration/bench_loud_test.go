@@ -26,7 +26,7 @@ func reportLoud(t *testing.T, r *benchReport) {
 	f := sendFor(t, p.wire, forgeSYNsFrom(p.wire, ipv4.addr(3, 0, 1), to), loudFor)
 	cpu = cpuTime(t, d.cmd.Process.Pid) - cpu
 
-	beside := startFlood(p.wire, forgeSYNsFrom(p.wire, ipv4.addr(3, 0, 2), to), 0)
+	beside := startFlood(t, p.wire, forgeSYNsFrom(p.wire, ipv4.addr(3, 0, 2), to), 0, mostOfFlood)
 	others := p.knock(t, peopleBesideLoud)
 	beside.stop(t)
 
