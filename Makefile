@@ -66,8 +66,10 @@ vulncheck: ## look for known vulnerabilities, where their database can be reache
 .PHONY: fuzz
 FUZZTIME ?= 1m
 fuzz: ## fuzz each target for FUZZTIME (1m)
-	$(GO) test -fuzz=FuzzDecode -fuzztime=$(FUZZTIME) ./nft
-	$(GO) test -fuzz=FuzzParse -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./config
+	for target in FuzzDecode FuzzReceive FuzzConcerns FuzzElements FuzzIntervals FuzzPrefixOf; do \
+		$(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./nft || exit 1; \
+	done
+	$(GO) test -run='^$$' -fuzz=FuzzParse -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./config
 
 .PHONY: bench
 bench: tools ## measure beside the peers: ten minutes; writes integration/BENCHMARKS.md

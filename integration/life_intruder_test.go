@@ -16,11 +16,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An intruder is a source that is never let in. It sends SYNs to the guarded
-// port at a steady rate, and takes note of every packet that comes back.
+// An intruder is never let in. It sends SYNs to the guarded port at a steady rate,
+// and takes note of every packet that comes back. No two SYNs have the same source
+// and port: one that was answered may be taken for a connection for a while.
 type intruder struct {
 	site *site
-	from netip.Addr
 	to   netip.AddrPort
 	rate int // SYNs a second
 
@@ -40,7 +40,7 @@ type intruder struct {
 func startIntruder(t *testing.T, s *site, rate int) *intruder {
 	t.Helper()
 	i := &intruder{
-		site: s, from: s.family.somebody(intruders, 0), to: netip.AddrPortFrom(s.addr, 22), rate: rate,
+		site: s, to: netip.AddrPortFrom(s.addr, 22), rate: rate,
 		stop: make(chan struct{}), finished: make(chan struct{}),
 		answered: make(map[int]bool),
 	}
@@ -91,19 +91,24 @@ func (i *intruder) fail(err error) {
 	}
 }
 
+// from returns the source of a SYN.
+func (i *intruder) from(n int) netip.AddrPort {
+	const firstPort, ports = 1024, 1<<16 - 1024
+	return netip.AddrPortFrom(i.site.family.addr(2, intruders, byte(1+n/ports)), uint16(firstPort+n%ports))
+}
+
+// isFrom says whether an address is the source of any SYN.
+func (i *intruder) isFrom(a netip.Addr) bool {
+	return kindOf(netip.PrefixFrom(a, a.BitLen())) == intruders
+}
+
 // try sends SYNs from this thread's host.
 func (i *intruder) try() error {
-	fd, err := rawSocket(i.from, i.to.Addr())
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	const (
-		pause     = 500 * time.Microsecond
-		firstPort = 1024
-	)
+	const pause = 500 * time.Microsecond
 	atOnce := i.rate/100 + 1 // what it has missed it makes up for bit by bit
 	start := time.Now()
+	from, fd := netip.Addr{}, -1
+	defer func() { unix.Close(fd) }()
 	for n := 0; ; time.Sleep(pause) {
 		select {
 		case <-i.stop:
@@ -112,8 +117,16 @@ func (i *intruder) try() error {
 		}
 		due := int(time.Since(start).Seconds()*float64(i.rate)) - n
 		for range min(due, atOnce) {
-			port := uint16(firstPort + n%(1<<16-firstPort))
-			syn := tcp(netip.AddrPortFrom(i.from, port), i.to, uint32(n), flagSYN)
+			source := i.from(n)
+			if source.Addr() != from {
+				unix.Close(fd)
+				var err error
+				if fd, err = rawSocket(source.Addr(), i.to.Addr()); err != nil {
+					return err
+				}
+				from = source.Addr()
+			}
+			syn := tcp(source, i.to, uint32(n), flagSYN)
 			i.mu.Lock()
 			i.sent = append(i.sent, time.Now())
 			i.mu.Unlock()
@@ -158,7 +171,7 @@ func (i *intruder) listen() {
 			i.fail(fmt.Errorf("listening for answers: %w", err))
 			return
 		}
-		if to, payload, ok := openPacket(b[:n]); ok && to == i.from {
+		if to, payload, ok := openPacket(b[:n]); ok && i.isFrom(to) {
 			i.hear(payload)
 		}
 	}

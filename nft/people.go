@@ -132,7 +132,7 @@ func prefixOf(e nftables.SetElement, interval bool) netip.Prefix {
 		return p
 	}
 	last := lastOf(netip.PrefixFrom(first, 0))
-	if end, ok := netip.AddrFromSlice(e.KeyEnd); ok {
+	if end, ok := netip.AddrFromSlice(e.KeyEnd); ok && end.BitLen() == first.BitLen() {
 		last = end.Prev()
 	}
 	for lastOf(p).Less(last) {
