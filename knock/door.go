@@ -26,8 +26,9 @@ const (
 type Door struct {
 	Name          string // unique; [a-z][a-z0-9_]{0,15}
 	Ports         []Port // what it guards
-	Sequence      []Port // the knocks that let a source in; 1 to MaxSequence
+	Sequence      []Port // the knocks that let a source in; 1 to MaxSequence, or none before a code
 	CloseSequence []Port // the knocks that put it out again; may be empty
+	CodeBase      uint16 // if not 0: after Sequence comes a one-time code, at the CodePorts ports from here on
 
 	SeqTimeout  time.Duration // a whole sequence has to fit in this; at least a second
 	OpenTimeout time.Duration // how long a source is let in; at least a second, or Forever
