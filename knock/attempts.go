@@ -13,7 +13,7 @@ import (
 type attempts struct {
 	limit   int
 	longest int // knocks in the longest sequence
-	index   map[key]int32
+	index   index
 	chunks  []chunk
 	free    []int32
 
@@ -31,15 +31,17 @@ type key struct {
 func keyOf(source netip.Addr, sequence int32) key { return key{source.As16(), sequence} }
 
 // An attempt is how far a source has come in a sequence. Times are since the
-// tracker's epoch.
+// tracker's epoch. It fills 64 bytes, which is a cache line of most processors.
 type attempt struct {
 	key   key
 	step  int32         // how many knocks have counted
 	since time.Duration // when the first of them came
 
+	success   time.Duration // when it last succeeded
+	hash      hash          // of the key
 	succeeded int32         // how many knocks counted when it last succeeded; 0: it has not
-	success   time.Duration // when that was
 
+	place        int32 // in the index
 	older, newer int32 // neighbours in its list
 }
 
@@ -59,17 +61,15 @@ func newAttempts(limit, longest int) *attempts {
 	return &attempts{
 		limit:   max(limit, 1),
 		longest: longest,
-		index:   make(map[key]int32),
+		index:   newIndex(max(limit, 1)),
 		begun:   list{none, none},
 		further: list{none, none},
 	}
 }
 
-func (s *attempts) find(k key) int32 {
-	if a, ok := s.index[k]; ok {
-		return a
-	}
-	return none
+// find returns the attempt with a key, of the given hash, or none.
+func (s *attempts) find(k *key, h hash) int32 {
+	return s.index.find(h, func(a int32) bool { return s.at(a).key == *k })
 }
 
 func (s *attempts) at(a int32) *attempt { return &s.chunks[a/chunkLen].attempts[a%chunkLen] }
@@ -88,8 +88,8 @@ func (s *attempts) has(a int32, id syn) bool {
 }
 
 // begin makes room for a new attempt and returns it.
-func (s *attempts) begin(k key) int32 {
-	if len(s.index) >= s.limit {
+func (s *attempts) begin(k key, h hash) int32 {
+	if s.index.len >= s.limit {
 		if s.begun.oldest != none {
 			s.remove(s.begun.oldest)
 		} else {
@@ -102,8 +102,9 @@ func (s *attempts) begin(k key) int32 {
 	last := len(s.free) - 1
 	a := s.free[last]
 	s.free = s.free[:last]
-	*s.at(a) = attempt{key: k}
-	s.index[k] = a
+	attempt := s.at(a)
+	attempt.key, attempt.hash, attempt.place = k, h, s.index.add(h, a)
+	attempt.step, attempt.succeeded = 0, 0
 	s.push(a)
 	return a
 }
@@ -170,8 +171,7 @@ func (s *attempts) expire(a int32, now, timeout time.Duration) bool {
 
 func (s *attempts) remove(a int32) {
 	s.unlink(a)
-	delete(s.index, s.at(a).key)
-	*s.at(a) = attempt{}
+	s.index.remove(s.at(a).hash, s.at(a).place)
 	s.free = append(s.free, a)
 }
 
@@ -186,8 +186,9 @@ func (s *attempts) adopt(from *attempts, sequences map[int32]int32) {
 				continue
 			}
 			attempt.key.sequence = sequence
-			a := s.begin(attempt.key)
+			a := s.begin(attempt.key, s.index.hash(attempt.key))
 			s.unlink(a)
+			attempt.hash, attempt.place = s.at(a).hash, s.at(a).place
 			*s.at(a) = attempt
 			s.push(a)
 			current, last := s.synsOf(a)

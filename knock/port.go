@@ -31,11 +31,6 @@ type Port struct {
 	Proto  Proto
 }
 
-// A portKey is a Port as a number, which maps are faster with.
-type portKey uint32
-
-func (p Port) key() portKey { return portKey(p.Proto)<<16 | portKey(p.Number) }
-
 // String returns the notation of knock(1): "7000" for TCP, "7000:udp" for UDP.
 func (p Port) String() string {
 	if p.Proto == TCP {

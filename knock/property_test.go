@@ -222,12 +222,12 @@ func TestTrackerIsBounded(t *testing.T) {
 // that is in the index and in the one list where it belongs.
 func checkBounds(t *rapid.T, tracker *Tracker) {
 	s := tracker.attempts
-	if n := tracker.InProgress(); n > s.limit || n != len(s.index) {
-		t.Fatalf("%d attempts in progress, %d in the index, the limit is %d", n, len(s.index), s.limit)
+	if n := tracker.InProgress(); n > s.limit || n != s.index.len {
+		t.Fatalf("%d attempts in progress, %d in the index, the limit is %d", n, s.index.len, s.limit)
 	}
 	room := len(s.chunks) * chunkLen
-	if room >= s.limit+chunkLen || room != len(s.index)+len(s.free) {
-		t.Fatalf("room for %d attempts, %d are in use, %d are free, the limit is %d", room, len(s.index), len(s.free), s.limit)
+	if room >= s.limit+chunkLen || room != s.index.len+len(s.free) {
+		t.Fatalf("room for %d attempts, %d are in use, %d are free, the limit is %d", room, s.index.len, len(s.free), s.limit)
 	}
 
 	found := make(map[int32]bool)
@@ -249,7 +249,7 @@ func checkBounds(t *rapid.T, tracker *Tracker) {
 			switch {
 			case attempt.older != older:
 				t.Fatalf("slot %d comes after %d, but says %d", a, older, attempt.older)
-			case s.find(attempt.key) != a:
+			case s.find(&attempt.key, s.index.hash(attempt.key)) != a:
 				t.Fatalf("slot %d is not in the index", a)
 			case attempt.step == 0 && attempt.succeeded == 0:
 				t.Fatalf("slot %d is empty", a)

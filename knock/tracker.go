@@ -9,8 +9,8 @@ import (
 // safe for concurrent use: one goroutine reads the packets.
 type Tracker struct {
 	sequences []sequence
-	byPort    map[portKey][]int32 // which sequences contain a port
-	epoch     time.Time           // what attempts count their time from
+	byPort    byPort
+	epoch     time.Time // what attempts count their time from
 	attempts  *attempts
 	found     []int32 // scratch of Observe
 	events    []Event // scratch of Observe
@@ -28,7 +28,7 @@ type sequence struct {
 // and must not change afterwards. It remembers at most limit attempts, and at
 // least one: a source that is half-way through two sequences counts twice.
 func NewTracker(doors []Door, limit int) *Tracker {
-	t := &Tracker{byPort: make(map[portKey][]int32), epoch: time.Now()}
+	t := &Tracker{epoch: time.Now()}
 	longest := 0
 	for i := range doors {
 		door := &doors[i]
@@ -47,31 +47,30 @@ func (t *Tracker) add(s sequence) {
 	id := int32(len(t.sequences))
 	t.sequences = append(t.sequences, s)
 	for _, port := range s.knocks {
-		if k := port.key(); !slices.Contains(t.byPort[k], id) {
-			t.byPort[k] = append(t.byPort[k], id)
-		}
+		t.byPort.add(port, id)
 	}
 }
 
 // InProgress returns how many attempts are remembered at this moment, among
 // them those that have run out of time but were not yet forgotten.
-func (t *Tracker) InProgress() int { return len(t.attempts.index) }
+func (t *Tracker) InProgress() int { return t.attempts.index.len }
 
 // Observe takes in a packet that arrived at the time now, and returns the
 // sequences it completes. Times must come from the monotonic clock and must not go
 // backwards. The slice is valid until the next call.
 func (t *Tracker) Observe(now time.Time, p Packet) []Event {
 	t.events = t.events[:0]
-	members := t.byPort[p.Port.key()]
+	members := t.byPort.of(p.Port)
 	if len(members) == 0 {
 		return nil
 	}
 	at := now.Sub(t.epoch)
 	t.found = t.found[:0]
 	k, id := keyOf(p.Source, 0), p.syn()
+	source := t.attempts.index.hashSource(k.source)
 	for _, sequence := range members {
 		k.sequence = sequence
-		a := t.attempts.find(k)
+		a := t.attempts.find(&k, source.with(sequence))
 		if a != none && t.attempts.expire(a, at, t.sequences[sequence].timeout) {
 			a = none
 		}
@@ -82,14 +81,14 @@ func (t *Tracker) Observe(now time.Time, p Packet) []Event {
 	}
 	for i, sequence := range members {
 		k.sequence = sequence
-		t.advance(k, t.found[i], p, at)
+		t.advance(k, source.with(sequence), t.found[i], p, at)
 	}
 	return t.events
 }
 
 // advance lets the packet count for one sequence, of which a is the source's
 // attempt, or none.
-func (t *Tracker) advance(k key, a int32, p Packet, at time.Duration) {
+func (t *Tracker) advance(k key, h hash, a int32, p Packet, at time.Duration) {
 	s := &t.sequences[k.sequence]
 	step := int32(0)
 	if a != none {
@@ -108,7 +107,7 @@ func (t *Tracker) advance(k key, a int32, p Packet, at time.Duration) {
 	}
 	if a == none {
 		t.forgetExpired(at)
-		a = t.attempts.begin(k)
+		a = t.attempts.begin(k, h)
 	}
 	t.attempts.count(a, p.syn(), at)
 	if int(step)+1 == len(s.knocks) {
