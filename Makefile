@@ -66,7 +66,7 @@ vulncheck: ## look for known vulnerabilities, where their database can be reache
 .PHONY: fuzz
 FUZZTIME ?= 1m
 fuzz: ## fuzz each target for FUZZTIME (1m)
-	for target in FuzzDecode FuzzReceive FuzzConcerns FuzzElements FuzzIntervals FuzzPrefixOf; do \
+	for target in FuzzDecode FuzzReceive FuzzMessages FuzzConcerns FuzzElements FuzzIntervals FuzzPrefixOf; do \
 		$(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./nft || exit 1; \
 	done
 	$(GO) test -run='^$$' -fuzz=FuzzParse -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./config

@@ -9,12 +9,14 @@
 // what is installed. A packet's way through it:
 //
 //	gate (prerouting, after conntrack, before dstnat)
-//	 ├─ not on a guarded interface ──────────────→ accept
-//	 ├─ SYN or datagram to a knock port ─→ knock ─→ NFLOG, and on as if nothing had been
-//	 └─ to a guarded port ─→ tcp_22
-//	      ├─ exempt: passing through, up already, always allowed ─→ accept
-//	      ├─ source in a door's set ──────────────────────────────→ accept
-//	      └─ anybody else ──────────────────────────→ drop or reject
+//	 ├─ to none of the ports that matter here ───→ accept
+//	 └─ ours
+//	      ├─ not on a guarded interface ──────────→ accept
+//	      ├─ SYN or datagram to a knock port ─→ knock ─→ NFLOG, and on as if nothing had been
+//	      └─ to a guarded port ─→ tcp_22
+//	           ├─ exempt: passing through, up already, always allowed ─→ accept
+//	           ├─ source in a door's set ──────────────────────────────→ accept
+//	           └─ anybody else ──────────────────────────→ drop or reject
 //
 // Accepting ends this table only; other tables still decide for themselves.
 //

@@ -2,6 +2,7 @@ package nft
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -9,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/florianl/go-nflog/v2"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
@@ -238,34 +238,40 @@ func prefixesOf(data []byte, six bool) func(func(netip.Prefix) bool) {
 	}
 }
 
-// FuzzReceive gives the listener messages with any attributes: each is a knock or
-// ignored, and what is missing is counted.
+// FuzzReceive gives the listener messages with any attributes, as the kernel writes
+// them: each is a knock or ignored, and what is missing is counted.
 func FuzzReceive(f *testing.F) {
 	for _, k := range knocks {
 		f.Add(k.packet, []byte{7}, uint32(1))
 	}
 	f.Add([]byte(nil), []byte{0, 1, 2, 3, 255}, uint32(1<<32-2))
 	f.Fuzz(func(t *testing.T, payload, kinds []byte, seq uint32) {
+		payload = payload[:min(len(payload), snaplen)]
 		const hasSeq, hasPayload = 1, 2 // else the bits of a kind tell how many messages were lost
-		var l Listener
-		var observed, lost uint64
+		var datagram []byte
+		var lost uint64
 		counting := false
 		for _, kind := range kinds {
-			var a nflog.Attribute
+			var attributes []netlink.Attribute
+			if kind&hasPayload != 0 {
+				attributes = append(attributes, netlink.Attribute{Type: 9, Data: payload})
+			}
 			if kind&hasSeq != 0 {
 				gap := kind >> 2
 				if counting {
 					seq += uint32(gap)
 					lost += uint64(gap)
 				}
-				number := seq
-				a.Seq, counting = &number, true
+				attributes = append(attributes, netlink.Attribute{Type: 12, Data: binary.BigEndian.AppendUint32(nil, seq)})
+				counting = true
 				seq++
 			}
-			if kind&hasPayload != 0 {
-				a.Payload = &payload
-			}
-			l.receive(a, func(knock.Packet) { observed++ })
+			datagram = append(datagram, logMessage(t, attributes)...)
+		}
+		var observed uint64
+		l := Listener{observe: func(knock.Packet) { observed++ }}
+		for m := range messages(datagram) {
+			l.receive(m)
 		}
 		if n := observed + l.Ignored(); n != uint64(len(kinds)) {
 			t.Errorf("%d messages observed or ignored, of %d", n, len(kinds))
@@ -275,6 +281,38 @@ func FuzzReceive(f *testing.F) {
 		}
 		if _, err := decode(payload); err != nil && observed > 0 {
 			t.Errorf("observed what is no knock: %v", err)
+		}
+	})
+}
+
+// logMessage returns a message of the log, as it is in a datagram.
+func logMessage(t *testing.T, attributes []netlink.Attribute) []byte {
+	b, err := netlink.MarshalAttributes(attributes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := netlink.Message{Header: netlink.Header{Type: unix.NFNL_SUBSYS_ULOG << 8}, Data: append(make([]byte, nfnetlinkHeader), b...)}
+	m.Header.Length = uint32(netlinkHeader + len(m.Data))
+	b, err = m.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// FuzzMessages gives the listener anything: no datagram brings it down.
+func FuzzMessages(f *testing.F) {
+	f.Add([]byte(nil))
+	f.Add(make([]byte, netlinkHeader+nfnetlinkHeader+attributeHeader))
+	f.Fuzz(func(t *testing.T, datagram []byte) {
+		l := Listener{observe: func(knock.Packet) {}}
+		n := 0
+		for m := range messages(datagram) {
+			l.receive(m)
+			n++
+		}
+		if n > len(datagram)/netlinkHeader {
+			t.Errorf("%d messages in %d bytes", n, len(datagram))
 		}
 	})
 }

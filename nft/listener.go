@@ -5,10 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/florianl/go-nflog/v2"
 	"github.com/mdlayher/netlink"
@@ -21,7 +21,10 @@ import (
 type Listener struct {
 	log    *nflog.Nflog
 	cancel context.CancelFunc
-	failed chan error // why reading has ended, if not by Close
+
+	observe func(knock.Packet)
+	overrun func()
+	failed  chan error // why reading has ended, if not by Close
 
 	lost    atomic.Uint64
 	ignored atomic.Uint64
@@ -66,21 +69,83 @@ func listen(group uint16, observe func(knock.Packet), overrun func()) (*Listener
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &Listener{log: log, cancel: cancel, failed: make(chan error, 1)}
+	l := &Listener{log: log, cancel: cancel, observe: observe, overrun: overrun, failed: make(chan error, 1)}
 	if err = log.Con.SetReadBuffer(listenBuffer); err == nil {
-		err = log.RegisterWithErrorFunc(ctx, func(a nflog.Attribute) int {
-			l.receive(a, observe)
-			return 0
-		}, func(err error) int { return l.onError(err, overrun) })
+		err = log.RegisterWithErrorFunc(ctx, l.hook, func(err error) int {
+			l.takeOver(ctx, err)
+			return 1 // the end
+		})
 	}
 	if err == nil {
 		err = setBatchBuffer(log.Con, group)
+	}
+	if err == nil {
+		err = log.Con.SetReadDeadline(time.Unix(1, 0)) // now it is time to take over
 	}
 	if err != nil {
 		l.Close()
 		return nil, err
 	}
 	return l, nil
+}
+
+// hook takes in what arrives before takeOver.
+func (l *Listener) hook(a nflog.Attribute) int {
+	var m message
+	if a.Seq != nil {
+		m.seq, m.numbered = *a.Seq, true
+	}
+	if a.Payload != nil {
+		m.payload = *a.Payload
+	}
+	l.receive(m)
+	return 0
+}
+
+// takeOver reads until the end. The library binds the group and gives it back, but its
+// reader asks for the size of each message first and copies it several times, which
+// is most of what a packet of a flood costs. So its reader is made to fail, and what it
+// calls then reads in its place.
+func (l *Listener) takeOver(ctx context.Context, err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = l.log.Con.SetReadDeadline(time.Time{})
+	}
+	if err == nil && ctx.Err() == nil {
+		err = l.read()
+	}
+	if err != nil && ctx.Err() == nil {
+		l.failed <- fmt.Errorf("reading the log: %w", err)
+	}
+}
+
+// read takes in messages until there is an error.
+func (l *Listener) read() error {
+	socket, err := l.log.Con.SyscallConn()
+	if err != nil {
+		return err
+	}
+	datagram := make([]byte, 2*batchBuffer)
+	for {
+		var n int
+		var err error
+		// Its own error is a deadline's: the library has set one because of Close.
+		if waitErr := socket.Read(func(fd uintptr) bool {
+			n, err = unix.Read(int(fd), datagram)
+			return err != unix.EAGAIN
+		}); waitErr != nil {
+			return waitErr
+		}
+		switch {
+		case err == nil:
+			for m := range messages(datagram[:n]) {
+				l.receive(m)
+			}
+		case err == unix.ENOBUFS: // messages did not fit into the socket's buffer
+			l.overrun()
+		case err != unix.EINTR:
+			return err
+		}
+	}
 }
 
 // setBatchBuffer lets the kernel gather up to batchBuffer bytes of a group's packets in a
@@ -105,37 +170,19 @@ func setBatchBuffer(c *netlink.Conn, group uint16) error {
 	return err
 }
 
-func (l *Listener) receive(a nflog.Attribute, observe func(knock.Packet)) {
-	if a.Seq != nil {
-		expected := l.next.Swap(uint64(*a.Seq) + 2)
-		if gap := *a.Seq - uint32(expected-1); expected != 0 {
+func (l *Listener) receive(m message) {
+	if m.numbered {
+		expected := l.next.Swap(uint64(m.seq) + 2)
+		if gap := m.seq - uint32(expected-1); expected != 0 {
 			l.lost.Add(uint64(gap))
 		}
 	}
-	if a.Payload == nil {
-		l.ignored.Add(1)
-		return
-	}
-	p, err := decode(*a.Payload)
+	p, err := decode(m.payload)
 	if err != nil {
 		l.ignored.Add(1)
 		return
 	}
-	observe(p)
-}
-
-// onError decides whether reading goes on. Messages that did not fit into the
-// socket's buffer are no reason to stop; receive counts them.
-func (l *Listener) onError(err error, overrun func()) int {
-	if errors.Is(err, unix.ENOBUFS) {
-		overrun()
-		return 0
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) || errors.Is(err, unix.EBADF) {
-		return 1 // Close
-	}
-	l.failed <- fmt.Errorf("reading the log: %w", err)
-	return 1
+	l.observe(p)
 }
 
 // Failed delivers the error that has ended the reading.

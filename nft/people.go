@@ -1,14 +1,12 @@
 package nft
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/google/nftables"
-	"golang.org/x/sys/unix"
 
 	"nftknock/knock"
 )
@@ -33,13 +31,9 @@ func (t *Table) LetIn(door string, source netip.Addr, comment string) (netip.Pre
 	if d.OpenTimeout != knock.Forever {
 		elements[0].Timeout = d.OpenTimeout
 	}
-	add := func(c *nftables.Conn) error { return c.SetAddElements(set, elements) }
-	remove := func(c *nftables.Conn) error { return c.SetDeleteElements(set, elements) }
-	// Before Linux 6.12, adding an element that is there does not renew its time.
-	// Removing it in the same transaction does, and removing asks that it be there.
-	batch, err := encode(add, remove, add)
+	l, err := t.letterTo(set, elements)
 	if err == nil {
-		err = t.commit(batch)
+		err = t.post(l)
 	}
 	if err != nil {
 		return prefix, err
@@ -57,11 +51,14 @@ func (t *Table) PutOut(door string, source netip.Addr) (netip.Prefix, error) {
 		return netip.Prefix{}, err
 	}
 	elements := peopleElements(prefix, set.Interval)
-	batch, err := encode(func(c *nftables.Conn) error { return c.SetDeleteElements(set, elements) })
+	// To remove what is not there is an error, and those take the kernel long.
+	batch, err := encode(
+		func(c *nftables.Conn) error { return c.SetAddElements(set, elements) },
+		func(c *nftables.Conn) error { return c.SetDeleteElements(set, elements) })
 	if err == nil {
 		err = t.commit(batch)
 	}
-	if err != nil && !errors.Is(err, unix.ENOENT) {
+	if err != nil {
 		return prefix, err
 	}
 	t.people.putOut(door, prefix)

@@ -23,6 +23,7 @@ type Spec struct {
 	AlwaysAllow []netip.Prefix // without overlaps
 	PerSource   uint32         // how many knocks a second of one source are logged
 	Doors       []knock.Door
+	Decoys      []knock.Port // logged like knock ports, and not told from them
 }
 
 // A Ruleset is the whole of a table: a value that can print itself as an nft
@@ -57,7 +58,7 @@ func (c *chain) add(comment string, statements ...statement) {
 // or IPv6 with a few extension headers, and the start of TCP.
 const (
 	snaplen        = 128 // bytes
-	promptRate     = 1000
+	promptRate     = 500
 	promptBurst    = 100
 	promptBatch    = 1  // packets
 	floodBatch     = 64 // packets
@@ -71,16 +72,53 @@ const (
 func NewRuleset(spec Spec) *Ruleset {
 	r := &Ruleset{name: spec.Table, group: spec.NFLogGroup, doors: make(map[string]*knock.Door)}
 
-	gate := &chain{name: "gate", base: true}
-	r.chains = []*chain{gate}
-	r.addInterfaces(gate, spec.Interfaces)
-	r.addKnocks(gate, spec.Doors, spec.PerSource)
+	gate, ours := &chain{name: "gate", base: true}, &chain{name: "ours"}
+	r.chains = []*chain{gate, ours}
+	r.addGate(gate, ours, spec)
+	r.addInterfaces(ours, spec.Interfaces)
+	r.addKnocks(ours, spec)
 	r.addExempt(spec.AlwaysAllow)
-	r.addGuards(gate, spec.Doors)
+	r.addGuards(ours, spec.Doors)
 	for i := range spec.Doors {
 		r.addDoor(&spec.Doors[i])
 	}
 	return r
+}
+
+// addGate adds what every packet meets. For those that are none of our business one
+// look at a port is all, so the ports are in a set that has them all: the kernel makes a
+// bitmap of it.
+func (r *Ruleset) addGate(gate, ours *chain, spec Spec) {
+	numbers := portNumbers(append(spec.knockPorts(), guardedPorts(spec.Doors)...), knock.TCP, knock.UDP)
+	if len(numbers) > 0 {
+		s := r.addPorts("ports", "all ports that the table looks at", numbers)
+		gate.add("all the rest passes", dportIn("th", s.name), toChain(ours.name))
+	}
+	if s := r.addCodePorts(spec.Doors); s != nil {
+		gate.add("one-time codes", dportIn("th", s.name), toChain(ours.name))
+	}
+}
+
+// codePorts is the name of the set of the ports that carry one-time codes.
+const codePorts = "code_ports"
+
+// addCodePorts adds the set of the ports that carry one-time codes, if there are any.
+func (r *Ruleset) addCodePorts(doors []knock.Door) *set {
+	var bases []uint16
+	for _, d := range doors {
+		if d.CodeBase != 0 {
+			bases = append(bases, d.CodeBase)
+		}
+	}
+	if len(bases) == 0 {
+		return nil
+	}
+	slices.Sort(bases)
+	s := &set{name: codePorts, comment: "ports that carry one-time codes", keyType: nftables.TypeInetService, interval: true}
+	for _, base := range slices.Compact(bases) {
+		s.elements = append(s.elements, portRange(base, knock.CodePorts))
+	}
+	return r.addSet(s)
 }
 
 func (r *Ruleset) addSet(s *set) *set {
@@ -94,45 +132,49 @@ func (r *Ruleset) addChain(name string) *chain {
 	return c
 }
 
-func (r *Ruleset) addInterfaces(gate *chain, names []string) {
+func (r *Ruleset) addInterfaces(ours *chain, names []string) {
 	if len(names) == 0 {
-		gate.add("the host itself", iifname("lo"), accept)
+		ours.add("the host itself", iifname("lo"), accept)
 		return
 	}
 	guarded := r.addSet(&set{name: "interfaces", comment: "guarded interfaces", keyType: nftables.TypeIFName})
 	for _, name := range names {
 		guarded.elements = append(guarded.elements, interfaceElement(name))
 	}
-	gate.add("not a guarded interface", iifnameNotIn(guarded.name), accept)
+	ours.add("not a guarded interface", iifnameNotIn(guarded.name), accept)
+}
+
+// addPorts adds a set of ports.
+func (r *Ruleset) addPorts(name, comment string, numbers []uint16) *set {
+	s := &set{name: name, comment: comment, keyType: nftables.TypeInetService}
+	for _, number := range numbers {
+		s.elements = append(s.elements, portElement(number, ""))
+	}
+	return r.addSet(s)
 }
 
 // addKnocks adds what logs the knocks.
-func (r *Ruleset) addKnocks(gate *chain, doors []knock.Door, perSource uint32) {
+func (r *Ruleset) addKnocks(ours *chain, spec Spec) {
 	knocks := r.addChain("knock")
 	knocks.add("on its way to another host", fibDaddrUnicast(), toOuter)
 	for _, f := range families {
 		s := r.addSet(&set{name: "loud" + f.suffix, comment: "how fast each source knocks", keyType: f.keyType, dynamic: true})
-		knocks.add("too loud to be listened to", overLimit(f, s.name, perSource), toOuter)
+		knocks.add("too loud to be listened to", overLimit(f, s.name, spec.PerSource), toOuter)
 	}
 	knocks.add("at rest: handed over at once",
 		limit(promptRate, promptBurst), logTo(r.group, snaplen, promptBatch), toOuter)
 	knocks.add("in a flood: handed over in batches", logTo(r.group, snaplen, floodBatch))
 
-	ports := func(p knock.Proto, comment string) *set {
-		s := &set{name: "knock_" + p.String(), comment: comment, keyType: nftables.TypeInetService}
-		for _, number := range knockPorts(doors, p) {
-			s.elements = append(s.elements, portElement(number, ""))
-		}
-		if len(s.elements) == 0 {
-			return nil
-		}
-		return r.addSet(s)
+	if numbers := portNumbers(spec.knockPorts(), knock.TCP); len(numbers) > 0 {
+		s := r.addPorts("knock_tcp", "ports whose SYNs are logged", numbers)
+		ours.add("knocks, TCP", l4proto(knock.TCP).silent(), onlySYN, dportIn("tcp", s.name), jump(knocks.name))
 	}
-	if s := ports(knock.TCP, "ports whose SYNs are logged"); s != nil {
-		gate.add("knocks, TCP", l4proto(knock.TCP).silent(), onlySYN, dportIn(knock.TCP, s.name), jump(knocks.name))
+	if numbers := portNumbers(spec.knockPorts(), knock.UDP); len(numbers) > 0 {
+		s := r.addPorts("knock_udp", "ports whose datagrams are logged", numbers)
+		ours.add("knocks, UDP", l4proto(knock.UDP).silent(), dportIn("udp", s.name), jump(knocks.name))
 	}
-	if s := ports(knock.UDP, "ports whose datagrams are logged"); s != nil {
-		gate.add("knocks, UDP", l4proto(knock.UDP).silent(), dportIn(knock.UDP, s.name), jump(knocks.name))
+	if slices.ContainsFunc(spec.Doors, func(d knock.Door) bool { return d.CodeBase != 0 }) {
+		ours.add("knocks, one-time codes", l4proto(knock.TCP).silent(), onlySYN, dportIn("tcp", codePorts), jump(knocks.name))
 	}
 }
 
@@ -144,17 +186,33 @@ func (s statement) silent() statement {
 
 var onlySYN = tcpFlags("syn / fin,syn,rst,ack", syn, fin|syn|rst|ack)
 
-// knockPorts returns the ports of one protocol in all sequences, in order.
-func knockPorts(doors []knock.Door, p knock.Proto) []uint16 {
-	numbers := make(map[uint16]bool)
+// knockPorts returns the ports in all sequences, and the decoys among them.
+func (s *Spec) knockPorts() []knock.Port {
+	ports := slices.Clone(s.Decoys)
+	for _, d := range s.Doors {
+		ports = append(append(ports, d.Sequence...), d.CloseSequence...)
+	}
+	return ports
+}
+
+func guardedPorts(doors []knock.Door) []knock.Port {
+	var ports []knock.Port
 	for _, d := range doors {
-		for _, port := range slices.Concat(d.Sequence, d.CloseSequence) {
-			if port.Proto == p {
-				numbers[port.Number] = true
-			}
+		ports = append(ports, d.Ports...)
+	}
+	return ports
+}
+
+// portNumbers returns those ports that are of the protocols, in order, each once.
+func portNumbers(ports []knock.Port, protocols ...knock.Proto) []uint16 {
+	var numbers []uint16
+	for _, port := range ports {
+		if slices.Contains(protocols, port.Proto) {
+			numbers = append(numbers, port.Number)
 		}
 	}
-	return slices.Sorted(maps.Keys(numbers))
+	slices.Sort(numbers)
+	return slices.Compact(numbers)
 }
 
 // addExempt adds what a guarded port lets pass whatever its doors say.
@@ -201,7 +259,7 @@ func (r *Ruleset) addDoor(d *knock.Door) {
 }
 
 // addGuards adds a chain for each guarded port, and the maps that lead there.
-func (r *Ruleset) addGuards(gate *chain, doors []knock.Door) {
+func (r *Ruleset) addGuards(ours *chain, doors []knock.Door) {
 	byPort := make(map[knock.Port][]*knock.Door)
 	for i := range doors {
 		for _, port := range doors[i].Ports {
@@ -221,7 +279,7 @@ func (r *Ruleset) addGuards(gate *chain, doors []knock.Door) {
 				keyType: nftables.TypeInetService, verdicts: true,
 			})
 			guards[port.Proto] = s
-			gate.add("guarded ports, "+strings.ToUpper(port.Proto.String()),
+			ours.add("guarded ports, "+strings.ToUpper(port.Proto.String()),
 				l4proto(port.Proto).silent(), dportVerdict(port.Proto, s.name))
 		}
 		s.elements = append(s.elements, portElement(port.Number, guard.name))

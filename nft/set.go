@@ -64,6 +64,16 @@ func portElement(number uint16, chain string) element {
 	return e
 }
 
+// portRange is the element for n ports from the first on, in an interval set.
+func portRange(first uint16, n int) element {
+	last := int(first) + n - 1
+	e := element{text: fmt.Sprintf("%d-%d", first, last), from: binary.BigEndian.AppendUint16(nil, first)}
+	if last < 65535 {
+		e.end = binary.BigEndian.AppendUint16(nil, uint16(last+1))
+	}
+	return e
+}
+
 func interfaceElement(name string) element {
 	return element{text: fmt.Sprintf("%q", name), from: ifname(name)}
 }

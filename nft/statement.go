@@ -44,6 +44,9 @@ var (
 	counter = statement{"counter", []expr.Any{&expr.Counter{}}}
 )
 
+// toChain goes to a chain for good.
+func toChain(chain string) statement { return verdict(expr.VerdictGoto, chain) }
+
 // jump goes to a chain and comes back if that decides nothing.
 func jump(chain string) statement { return verdict(expr.VerdictJump, chain) }
 
@@ -97,9 +100,10 @@ func dport() expr.Any {
 	return &expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}
 }
 
-// dportIn matches a port among a set's, in a rule that has matched the protocol.
-func dportIn(p knock.Proto, set string) statement {
-	return statement{fmt.Sprintf("%s dport @%s", p, set), []expr.Any{
+// dportIn matches a port among a set's. The header is tcp or udp in a rule that has
+// matched the protocol, or th, which is what TCP and UDP have in common.
+func dportIn(header, set string) statement {
+	return statement{fmt.Sprintf("%s dport @%s", header, set), []expr.Any{
 		dport(), &expr.Lookup{SourceRegister: register, SetName: set},
 	}}
 }

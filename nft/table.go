@@ -21,6 +21,8 @@ type Table struct {
 	portID atomic.Uint32 // its address
 	owned  bool
 
+	letters map[subject]*letter
+
 	// Who was let in, and until when: to let them in again after somebody else has
 	// taken the table away. Not kept of a table that is owned.
 	people people
@@ -56,7 +58,7 @@ func connect(name string) (*Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("netlink: %w", err)
 	}
-	t := &Table{table: &nftables.Table{Name: name, Family: nftables.TableFamilyINet}, query: query}
+	t := &Table{table: &nftables.Table{Name: name, Family: nftables.TableFamilyINet}, query: query, letters: make(map[subject]*letter)}
 	return t, t.dial()
 }
 
@@ -132,6 +134,7 @@ func (t *Table) change(was *state) error {
 	if err != nil {
 		return explain(err)
 	}
+	clear(t.letters) // a set may have intervals now
 	return nil
 }
 

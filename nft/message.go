@@ -1,0 +1,69 @@
+package nft
+
+import (
+	"encoding/binary"
+	"iter"
+
+	"golang.org/x/sys/unix"
+)
+
+// A message is what a message of the log says of a packet.
+type message struct {
+	payload  []byte // the start of the packet
+	seq      uint32 // the message's number in its group
+	numbered bool   // it has one
+}
+
+// The sizes of netlink (linux/netlink.h, linux/netfilter/nfnetlink.h), in bytes.
+const (
+	netlinkHeader   = 16 // struct nlmsghdr
+	nfnetlinkHeader = 4  // struct nfgenmsg
+	attributeHeader = 4  // struct nlattr
+)
+
+// messages returns the packets in a datagram of the log. What is not well-formed ends it.
+func messages(datagram []byte) iter.Seq[message] {
+	const packet = unix.NFNL_SUBSYS_ULOG << 8 // NFULNL_MSG_PACKET, which is 0
+	return func(yield func(message) bool) {
+		for rest := datagram; len(rest) >= netlinkHeader; {
+			length := int(binary.NativeEndian.Uint32(rest))
+			if length < netlinkHeader || length > len(rest) {
+				return
+			}
+			kind := binary.NativeEndian.Uint16(rest[4:])
+			if kind == packet && length >= netlinkHeader+nfnetlinkHeader {
+				if !yield(readMessage(rest[netlinkHeader+nfnetlinkHeader : length])) {
+					return
+				}
+			}
+			rest = rest[min(align(length), len(rest)):]
+		}
+	}
+}
+
+// readMessage reads the attributes of a message.
+func readMessage(attributes []byte) message {
+	const payload, seq = 9, 12 // NFULA_PAYLOAD, NFULA_SEQ (linux/netfilter/nfnetlink_log.h)
+	var m message
+	for len(attributes) >= attributeHeader {
+		length := int(binary.NativeEndian.Uint16(attributes))
+		if length < attributeHeader || length > len(attributes) {
+			break
+		}
+		value := attributes[attributeHeader:length]
+		switch binary.NativeEndian.Uint16(attributes[2:]) {
+		case payload:
+			m.payload = value
+		case seq:
+			if len(value) == 4 {
+				m.seq, m.numbered = binary.BigEndian.Uint32(value), true
+			}
+		}
+		attributes = attributes[min(align(length), len(attributes)):]
+	}
+	return m
+}
+
+// align rounds up to where the next message or attribute begins (NLMSG_ALIGNTO,
+// NLA_ALIGNTO).
+func align(n int) int { return (n + 3) &^ 3 }
