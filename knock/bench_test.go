@@ -35,7 +35,7 @@ func benchDoors(n int) []Door {
 // other, a packet a millisecond: new attempts begin as fast as others end.
 func benchKnocks(b *testing.B, doors []Door) {
 	const sources = 65536
-	tracker := NewTracker(doors, benchLimit)
+	tracker := NewTracker(doors, Scan{}, benchLimit)
 	now := time.Now()
 	n, completed := 0, 0
 	knock := func() {
@@ -65,7 +65,7 @@ func benchKnocks(b *testing.B, doors []Door) {
 // benchFlood has spoofed sources knock at first ports, with no room for any
 // that nobody has to leave for it.
 func benchFlood(b *testing.B, doors []Door) {
-	tracker := NewTracker(doors, benchLimit)
+	tracker := NewTracker(doors, Scan{}, benchLimit)
 	now := time.Now()
 	random := rand.NewPCG(1, 2)
 	spoof := func() {

@@ -18,3 +18,16 @@ func SpellCode(base uint16, code int) [2]Port {
 		{Number: base + codeHalf + uint16(code%codeHalf), Proto: TCP},
 	}
 }
+
+// codeHalfOf returns which half of a code a port spells, 0 or 1, if it does.
+func codeHalfOf(base uint16, p Port) (half int, ok bool) {
+	if base == 0 || p.Proto != TCP || p.Number < base || int(p.Number) >= int(base)+CodePorts {
+		return 0, false
+	}
+	return int(p.Number-base) / codeHalf, true
+}
+
+// codeOf is the inverse of SpellCode.
+func codeOf(base, first, second uint16) int {
+	return int(first-base)*codeHalf + int(second-base-codeHalf)
+}

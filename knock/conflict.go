@@ -1,6 +1,9 @@
 package knock
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // A Conflict says that knocking one sequence completes another one too.
 type Conflict struct {
@@ -15,24 +18,29 @@ type Conflict struct {
 // others each of them completes.
 func Conflicts(doors []Door) []Conflict {
 	var conflicts []Conflict
-	tracker := NewTracker(doors, len(doors)*2)
+	tracker := NewTracker(doors, Scan{}, len(doors)*2)
 	for i := range doors {
-		for _, action := range []Action{LetIn, PutOut} {
+		for _, s := range sequencesOf(&doors[i]) {
 			tracker.attempts = newAttempts(tracker.attempts.limit, tracker.attempts.longest)
-			conflicts = append(conflicts, tracker.conflictsOf(&doors[i], action)...)
+			conflicts = append(conflicts, tracker.conflictsOf(&s)...)
 		}
 	}
 	return conflicts
 }
 
 // conflictsOf knocks one sequence at the tracker.
-func (t *Tracker) conflictsOf(d *Door, action Action) []Conflict {
+func (t *Tracker) conflictsOf(s *sequence) []Conflict {
+	knocks := s.knocks
+	if s.base != 0 {
+		code := SpellCode(s.base, MaxCode/2)
+		knocks = slices.Concat(knocks, code[:])
+	}
 	var conflicts []Conflict
-	seen := map[Conflict]bool{{d.Name, action, d.Name, action}: true}
-	for i, port := range d.sequenceFor(action) {
+	seen := map[Conflict]bool{{s.door.Name, s.action.wanted(), s.door.Name, s.action.wanted()}: true}
+	for i, port := range knocks {
 		p := Packet{Source: netip.IPv6Loopback(), SourcePort: 1024, Port: port, ISN: uint32(i)}
 		for _, e := range t.Observe(t.epoch, p) {
-			c := Conflict{d.Name, action, e.Door.Name, e.Action}
+			c := Conflict{s.door.Name, s.action.wanted(), e.Door.Name, e.Action.wanted()}
 			if !seen[c] {
 				seen[c] = true
 				conflicts = append(conflicts, c)
@@ -40,4 +48,12 @@ func (t *Tracker) conflictsOf(d *Door, action Action) []Conflict {
 		}
 	}
 	return conflicts
+}
+
+// wanted is what somebody wants who knocks for an action.
+func (a Action) wanted() Action {
+	if a == CheckCode {
+		return LetIn
+	}
+	return a
 }

@@ -7,6 +7,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// coded returns a door with one-time codes.
+func coded(name, sequence string) Door {
+	d := door(name, sequence, "")
+	d.CodeBase = 40000
+	return d
+}
+
 func TestConflicts(t *testing.T) {
 	// The names say where the knocks of b stand among those of a.
 	for _, test := range []struct {
@@ -18,6 +25,20 @@ func TestConflicts(t *testing.T) {
 			name:  "equal",
 			doors: []Door{door("a", "7001 7002 7003", ""), door("b", "7001 7002 7003", "")},
 			want:  []Conflict{{"a", LetIn, "b", LetIn}, {"b", LetIn, "a", LetIn}},
+		},
+		{
+			name:  "code after the same",
+			doors: []Door{coded("a", "7001"), coded("b", "7001")},
+			want:  []Conflict{{"a", LetIn, "b", LetIn}, {"b", LetIn, "a", LetIn}},
+		},
+		{
+			name:  "code after another",
+			doors: []Door{coded("a", "7001"), coded("b", "7002")},
+		},
+		{
+			name:  "code after nothing",
+			doors: []Door{coded("a", "7001"), coded("b", "")},
+			want:  []Conflict{{"a", LetIn, "b", LetIn}},
 		},
 		{
 			name:  "prefix",

@@ -33,10 +33,24 @@
 // out of time, and after it has succeeded for SeqTimeout more, or until the same
 // sequence succeeds again.
 //
+// # Codes
+//
+// A door may ask for a one-time code after its sequence, which two more knocks spell
+// ([SpellCode]). The tracker reads the code and cannot know whether it is right: that it leaves to
+// whoever it answers, who lets the source in, or has the tracker mute it.
+//
+// # Scans
+//
+// Decoys are ports that look like knock ports from outside, and that nobody knocks who
+// knows a sequence. Who touches one, or knocks a wrong code, is muted: what was in progress is
+// forgotten, and for a time nothing of the source counts. [ChooseDecoys] puts them
+// where a scan meets one before it has completed a sequence.
+//
 // # Bounds
 //
 // The tracker remembers at most a given number of attempts, whatever arrives.
 // When it is full it forgets the oldest of those that have seen their first
 // knock only, so that a flood of strangers does not erase somebody who is
-// further on.
+// further on. As many sources that are muted are remembered, of whom those go first that
+// were muted first.
 package knock

@@ -38,12 +38,14 @@ type Door struct {
 	IPv6Prefix int // 1 to 128
 }
 
-// Action is what completing a sequence does.
+// Action is what a packet asks for.
 type Action uint8
 
 const (
-	LetIn  Action = iota + 1 // Door.Sequence was completed
-	PutOut                   // Door.CloseSequence was completed
+	LetIn     Action = iota + 1 // Door.Sequence was completed
+	PutOut                      // Door.CloseSequence was completed
+	CheckCode                   // Door.Sequence was completed, and then a one-time code: if it is right, let in
+	Muted                       // a decoy was touched by a source that was listened to
 )
 
 func (a Action) String() string {
@@ -52,14 +54,10 @@ func (a Action) String() string {
 		return "let in"
 	case PutOut:
 		return "put out"
+	case CheckCode:
+		return "check code"
+	case Muted:
+		return "muted"
 	}
 	return fmt.Sprintf("action %d", uint8(a))
-}
-
-// sequenceFor returns the knocks that cause the action.
-func (d *Door) sequenceFor(a Action) []Port {
-	if a == LetIn {
-		return d.Sequence
-	}
-	return d.CloseSequence
 }

@@ -26,13 +26,20 @@ func (p Packet) syn() syn {
 	return syn(p.SourcePort)<<48 | syn(p.Port.Number)<<32 | syn(p.ISN)
 }
 
-// An Event says that a source has completed a sequence.
+// port returns the destination port.
+func (s syn) port() uint16 { return uint16(s >> 32) }
+
+// An Event says what a source has brought about.
 type Event struct {
 	Action Action
-	Door   *Door
+	Door   *Door // nil if Muted
 	Source netip.Addr
+	Code   int // of CheckCode: 0 to MaxCode; a secret until it is used
 }
 
 func (e Event) String() string {
+	if e.Door == nil {
+		return fmt.Sprintf("%s %s", e.Action, e.Source)
+	}
 	return fmt.Sprintf("%s: %s %s", e.Door.Name, e.Action, e.Source)
 }

@@ -14,8 +14,16 @@ import (
 // model is the rules of doc.go in their own words. It keeps everything and
 // looks at all of it.
 type model struct {
-	doors []Door
-	tries []*try
+	doors   []Door
+	scan    Scan
+	tries   []*try
+	touches []touch
+}
+
+// A touch is of a decoy.
+type touch struct {
+	network netip.Prefix // who is muted
+	at      time.Time
 }
 
 // A try is somebody's attempt at one sequence.
@@ -45,18 +53,84 @@ func (a *try) remembered(now time.Time) bool {
 }
 
 func (m *model) observe(now time.Time, p Packet) []Event {
-	if m.isRetransmission(now, p) {
+	muted := m.muted(now, p.Source)
+	if slices.Contains(m.scan.Decoys, p.Port) && !m.inSequence(p.Port) {
+		m.mute(now, p.Source)
+		if muted {
+			return nil
+		}
+		return []Event{{Action: Muted, Source: p.Source}}
+	}
+	if muted || m.isRetransmission(now, p) {
 		return nil
 	}
 	var events []Event
 	for i := range m.doors {
 		for _, action := range []Action{LetIn, PutOut} {
-			if m.completes(now, p, sequenceOf{p.Source, &m.doors[i], action}) {
-				events = append(events, Event{Action: action, Door: &m.doors[i], Source: p.Source})
+			if e := m.completes(now, p, sequenceOf{p.Source, &m.doors[i], action}); e.Action != 0 {
+				events = append(events, e)
 			}
 		}
 	}
 	return events
+}
+
+// networkOf returns who is muted together.
+func networkOf(a netip.Addr) netip.Prefix {
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	network, _ := a.Prefix(bits)
+	return network
+}
+
+func (m *model) mute(now time.Time, source netip.Addr) {
+	m.touches = append(m.touches, touch{networkOf(source), now})
+	for _, a := range m.tries {
+		if networkOf(a.source) == networkOf(source) && a.succeeded.IsZero() {
+			a.over = true
+		}
+	}
+}
+
+func (m *model) muted(now time.Time, source netip.Addr) bool {
+	return slices.ContainsFunc(m.touches, func(t touch) bool {
+		return t.network.Contains(source) && now.Sub(t.at) <= m.scan.Mute
+	})
+}
+
+func (m *model) inSequence(p Port) bool {
+	return slices.ContainsFunc(m.doors, func(d Door) bool {
+		return slices.Contains(slices.Concat(d.Sequence, d.CloseSequence, codePorts(&d)), p)
+	})
+}
+
+// codePorts returns the ports that carry a door's codes.
+func codePorts(d *Door) []Port {
+	var ports []Port
+	for i := range uint16(CodePorts) {
+		if d.CodeBase != 0 {
+			ports = append(ports, Port{d.CodeBase + i, TCP})
+		}
+	}
+	return ports
+}
+
+// steps returns, for each knock for an action, the ports that are right.
+func steps(d *Door, action Action) [][]Port {
+	sequence := d.Sequence
+	if action == PutOut {
+		sequence = d.CloseSequence
+	}
+	var steps [][]Port
+	for _, p := range sequence {
+		steps = append(steps, []Port{p})
+	}
+	if ports := codePorts(d); action != PutOut && ports != nil {
+		steps = append(steps, ports[:1000], ports[1000:])
+	}
+	return steps
 }
 
 func (m *model) isRetransmission(now time.Time, p Packet) bool {
@@ -68,11 +142,12 @@ func (m *model) isRetransmission(now time.Time, p Packet) bool {
 	})
 }
 
-// completes lets the packet count and reports whether it was the last knock.
-func (m *model) completes(now time.Time, p Packet, of sequenceOf) bool {
-	sequence := of.door.sequenceFor(of.action)
-	if !slices.Contains(sequence, p.Port) {
-		return false // any other port does not disturb it
+// completes lets the packet count and returns what it brings about, if it was the last
+// knock.
+func (m *model) completes(now time.Time, p Packet, of sequenceOf) Event {
+	steps := steps(of.door, of.action)
+	if !slices.Contains(slices.Concat(steps...), p.Port) {
+		return Event{} // any other port does not disturb it
 	}
 
 	var current *try
@@ -81,20 +156,20 @@ func (m *model) completes(now time.Time, p Packet, of sequenceOf) bool {
 			current = a
 		}
 	}
-	if current != nil && sequence[len(current.counted)] != p.Port {
+	if current != nil && !slices.Contains(steps[len(current.counted)], p.Port) {
 		current.over = true
 		current = nil
 	}
 	if current == nil {
-		if sequence[0] != p.Port {
-			return false
+		if !slices.Contains(steps[0], p.Port) {
+			return Event{}
 		}
 		current = &try{sequenceOf: of, first: now}
 		m.tries = append(m.tries, current)
 	}
 	current.counted = append(current.counted, p)
-	if len(current.counted) < len(sequence) {
-		return false
+	if len(current.counted) < len(steps) {
+		return Event{}
 	}
 
 	for _, a := range m.tries {
@@ -103,13 +178,20 @@ func (m *model) completes(now time.Time, p Packet, of sequenceOf) bool {
 		}
 	}
 	current.succeeded = now
-	return true
+	e := Event{Action: of.action, Door: of.door, Source: p.Source}
+	if of.action == LetIn && of.door.CodeBase != 0 {
+		e.Action = CheckCode
+		half := func(p Packet) int { return int(p.Port.Number-of.door.CodeBase) % 1000 }
+		e.Code = half(current.counted[len(steps)-2])*1000 + half(p)
+	}
+	return e
 }
 
 // Few ports are shared by few doors, so that sequences meet.
 var (
-	somePort = rapid.SampledFrom(knocks("7001 7002 7003 7001:udp 7002:udp"))
-	someTime = rapid.SampledFrom([]time.Duration{
+	somePort  = rapid.SampledFrom(knocks("7001 7002 7003 7001:udp 7002:udp"))
+	someDecoy = rapid.SampledFrom(knocks("7003 7004 7003:udp 40500"))
+	someTime  = rapid.SampledFrom([]time.Duration{
 		1 * time.Second, 1500 * time.Millisecond, 2 * time.Second, 5 * time.Second,
 	})
 	somePause = rapid.SampledFrom([]time.Duration{
@@ -122,7 +204,11 @@ var (
 			Sequence:      rapid.SliceOfN(somePort, 1, 4).Draw(t, "sequence"),
 			CloseSequence: rapid.SliceOfN(somePort, 0, 4).Draw(t, "close sequence"),
 			SeqTimeout:    someTime.Draw(t, "timeout"),
+			CodeBase:      rapid.SampledFrom([]uint16{0, 0, 40000, 40700}).Draw(t, "code base"),
 		}
+	})
+	someScan = rapid.Custom(func(t *rapid.T) Scan {
+		return Scan{rapid.SliceOfN(someDecoy, 0, 3).Draw(t, "decoys"), someTime.Draw(t, "mute")}
 	})
 	someDoors = rapid.Custom(func(t *rapid.T) []Door {
 		doors := rapid.SliceOfN(someDoor, 1, 3).Draw(t, "doors")
@@ -136,19 +222,20 @@ var (
 // anything lets anything happen: single packets, sequences knocked as they
 // should be, and what was there before once more. After each observe is called.
 func anything(t *rapid.T, doors []Door, sources byte, observe func(time.Time, Packet) []Event) {
-	var sequences [][]Port
+	var sequences [][][]Port
 	for i := range doors {
 		for _, action := range []Action{LetIn, PutOut} {
-			if sequence := doors[i].sequenceFor(action); len(sequence) > 0 {
-				sequences = append(sequences, sequence)
+			if steps := steps(&doors[i], action); len(steps) > 0 {
+				sequences = append(sequences, steps)
 			}
 		}
 	}
+	somePortOrDecoy := rapid.OneOf(somePort, somePort, somePort, someDecoy)
 	somePacket := rapid.Custom(func(t *rapid.T) Packet {
 		return Packet{
 			Source:     someone(rapid.ByteRange(1, sources).Draw(t, "source")),
 			SourcePort: rapid.Uint16Range(40000, 40001).Draw(t, "source port"),
-			Port:       somePort.Draw(t, "port"),
+			Port:       somePortOrDecoy.Draw(t, "port"),
 			ISN:        rapid.Uint32Range(0, 2).Draw(t, "isn"),
 		}
 	})
@@ -168,7 +255,8 @@ func anything(t *rapid.T, doors []Door, sources byte, observe func(time.Time, Pa
 		},
 		"sequence": func(t *rapid.T) {
 			p := somePacket.Draw(t, "first")
-			for _, p.Port = range rapid.SampledFrom(sequences).Draw(t, "sequence") {
+			for _, right := range rapid.SampledFrom(sequences).Draw(t, "sequence") {
+				p.Port = rapid.SampledFrom(right).Draw(t, "port")
 				arrives(t, p)
 				p.ISN++
 			}
@@ -193,7 +281,8 @@ func someone(n byte) netip.Addr {
 func TestTrackerIsTheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		doors := someDoors.Draw(t, "doors")
-		tracker, model := NewTracker(doors, 10_000), model{doors: doors}
+		scan := someScan.Draw(t, "scan")
+		tracker, model := NewTracker(doors, scan, 10_000), model{doors: doors, scan: scan}
 		anything(t, doors, 3, func(now time.Time, p Packet) []Event {
 			want, got := model.observe(now, p), tracker.Observe(now, p)
 			diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}))
@@ -209,7 +298,7 @@ func TestTrackerIsTheModel(t *testing.T) {
 func TestTrackerIsBounded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		doors := someDoors.Draw(t, "doors")
-		tracker := NewTracker(doors, rapid.IntRange(1, 8).Draw(t, "limit"))
+		tracker := NewTracker(doors, someScan.Draw(t, "scan"), rapid.IntRange(1, 8).Draw(t, "limit"))
 		anything(t, doors, 100, func(now time.Time, p Packet) []Event {
 			events := tracker.Observe(now, p)
 			checkBounds(t, tracker)
@@ -245,7 +334,7 @@ func checkBounds(t *rapid.T, tracker *Tracker) {
 			}
 			found[a] = true
 			attempt := s.at(a)
-			knocks := int32(len(tracker.sequences[attempt.key.sequence].knocks))
+			knocks := int32(tracker.sequences[attempt.key.sequence].len())
 			switch {
 			case attempt.older != older:
 				t.Fatalf("slot %d comes after %d, but says %d", a, older, attempt.older)
@@ -279,19 +368,22 @@ func TestTrackerIsJustified(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		doors := someDoors.Draw(t, "doors")
-		tracker := NewTracker(doors, rapid.IntRange(1, 8).Draw(t, "limit"))
+		tracker := NewTracker(doors, someScan.Draw(t, "scan"), rapid.IntRange(1, 8).Draw(t, "limit"))
 		var arrived []arrival
 		anything(t, doors, 3, func(now time.Time, p Packet) []Event {
 			arrived = append(arrived, arrival{now, p})
 			events := tracker.Observe(now, p)
 			for _, e := range events {
+				if e.Action == Muted {
+					continue
+				}
 				var lately []Packet
 				for _, a := range arrived {
 					if a.packet.Source == e.Source && now.Sub(a.at) <= e.Door.SeqTimeout {
 						lately = append(lately, a.packet)
 					}
 				}
-				if !spells(lately, e.Door.sequenceFor(e.Action)) {
+				if !spells(lately, steps(e.Door, e.Action)) {
 					t.Fatalf("%v after %v", e, lately)
 				}
 			}
@@ -302,19 +394,19 @@ func TestTrackerIsJustified(t *testing.T) {
 
 // spells reports whether the sequence is a subsequence of the packets and ends
 // with the last of them. A SYN is one knock, however often it is there.
-func spells(packets []Packet, sequence []Port) bool {
+func spells(packets []Packet, sequence [][]Port) bool {
 	last := len(packets) - 1
-	if last < 0 || packets[last].Port != sequence[len(sequence)-1] {
+	if last < 0 || !slices.Contains(sequence[len(sequence)-1], packets[last].Port) {
 		return false
 	}
-	var spelled func(packets []Packet, sequence []Port, counted []Packet) bool
-	spelled = func(packets []Packet, sequence []Port, counted []Packet) bool {
+	var spelled func(packets []Packet, sequence [][]Port, counted []Packet) bool
+	spelled = func(packets []Packet, sequence [][]Port, counted []Packet) bool {
 		if len(sequence) == 0 {
 			return true
 		}
 		end := len(sequence) - 1
 		for i, p := range slices.Backward(packets) {
-			if p.Port != sequence[end] || p.Port.Proto == TCP && slices.Contains(counted, p) {
+			if !slices.Contains(sequence[end], p.Port) || p.Port.Proto == TCP && slices.Contains(counted, p) {
 				continue
 			}
 			if spelled(packets[:i], sequence[:end], append(slices.Clip(counted), p)) {

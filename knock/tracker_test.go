@@ -134,7 +134,7 @@ func tellAll(t *testing.T, chapters []chapter) {
 	t.Helper()
 	for _, c := range chapters {
 		t.Run(c.name, func(t *testing.T) {
-			tell(t, NewTracker(c.doors, 100), c.story)
+			tell(t, NewTracker(c.doors, Scan{}, 100), c.story)
 		})
 	}
 }
@@ -524,7 +524,7 @@ func TestRetransmissionsInAnyOrder(t *testing.T) {
 			}
 			chosen /= 6
 		}
-		tell(t, NewTracker(sshClose, 100), story.String())
+		tell(t, NewTracker(sshClose, Scan{}, 100), story.String())
 		if t.Failed() {
 			t.Fatal(story.String())
 		}
@@ -710,7 +710,7 @@ func TestSources(t *testing.T) {
 }
 
 func TestNoDoors(t *testing.T) {
-	tell(t, NewTracker(nil, 100), "0s ann 7000")
+	tell(t, NewTracker(nil, Scan{}, 100), "0s ann 7000")
 }
 
 func TestLongestSequence(t *testing.T) {
@@ -718,7 +718,7 @@ func TestLongestSequence(t *testing.T) {
 	for n := range MaxSequence {
 		long.Sequence = append(long.Sequence, Port{Number: uint16(7000 + n/2), Proto: TCP})
 	}
-	tracker := NewTracker([]Door{long}, 1)
+	tracker := NewTracker([]Door{long}, Scan{}, 1)
 	now := time.Now()
 	p := Packet{Source: people["ann"], SourcePort: 40000}
 	for range 3 {
@@ -736,7 +736,7 @@ func TestLongestSequence(t *testing.T) {
 // A flood of strangers does not erase somebody who is further on.
 func TestFlood(t *testing.T) {
 	const limit = 100
-	tracker := NewTracker(ssh, limit)
+	tracker := NewTracker(ssh, Scan{}, limit)
 	now := time.Now()
 	send := func(source netip.Addr, knock int) []Event {
 		now = now.Add(time.Millisecond)
@@ -806,7 +806,7 @@ func TestFull(t *testing.T) {
 		`}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			tracker := NewTracker(c.doors, c.limit)
+			tracker := NewTracker(c.doors, Scan{}, c.limit)
 			tell(t, tracker, c.story)
 			if n := tracker.InProgress(); n > c.limit {
 				t.Errorf("%d attempts in progress, the limit is %d", n, c.limit)
@@ -818,7 +818,7 @@ func TestFull(t *testing.T) {
 // The oldest of those who have seen their first knock only goes first.
 func TestFullForgetsTheOldest(t *testing.T) {
 	const limit, strangers = 10, 15
-	tracker := NewTracker([]Door{door("ssh", "7000 8000", "")}, limit)
+	tracker := NewTracker([]Door{door("ssh", "7000 8000", "")}, Scan{}, limit)
 	now := time.Now()
 	source := func(n int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, 0, byte(n)}) }
 	for n := range strangers {
@@ -835,7 +835,7 @@ func TestFullForgetsTheOldest(t *testing.T) {
 
 // What has run out of time goes without a timer, while packets arrive.
 func TestInProgress(t *testing.T) {
-	tracker := NewTracker(ssh, 1000)
+	tracker := NewTracker(ssh, Scan{}, 1000)
 	now := time.Now()
 	p := Packet{Source: netip.MustParseAddr("198.18.0.0"), Port: ssh[0].Sequence[0]}
 	for n := range 200 {

@@ -109,7 +109,7 @@ func (g *gate) open(cfg *config.Config) (listener, error) {
 		return listener, err
 	}
 	g.cfg, g.listener, g.table = cfg, listener, table
-	g.tracker = knock.NewTracker(cfg.Doors, cfg.Limits.Sources)
+	g.tracker = knock.NewTracker(cfg.Doors, knock.Scan{}, cfg.Limits.Sources)
 	if !table.Owned() {
 		if g.watcher, err = table.Watch(); err != nil {
 			g.log.Warn("changes that others make to the table will not be noticed", "error", err)

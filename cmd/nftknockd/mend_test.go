@@ -122,7 +122,7 @@ func rehearse(t *testing.T, test func(*rehearsal)) {
 		}
 		r.gate.table = r.table
 		r.cfg = parse(t, rehearsed)
-		r.tracker = knock.NewTracker(r.cfg.Doors, 100)
+		r.tracker = knock.NewTracker(r.cfg.Doors, knock.Scan{}, 100)
 		r.listener, _ = r.gate.listen(r.cfg.NFLogGroup)
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error)

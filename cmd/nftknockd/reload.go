@@ -8,6 +8,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"nftknock/config"
+	"nftknock/knock"
 )
 
 // reload puts another configuration in force, or leaves the old one as it is.
@@ -64,6 +65,6 @@ func (g *gate) swap(cfg *config.Config, fresh listener) (listener, error) {
 	old := g.listener
 	g.cfg, g.listener = cfg, fresh
 	g.damage.forgetAllBut(cfg.Doors)
-	g.tracker = g.tracker.WithDoors(cfg.Doors, cfg.Limits.Sources)
+	g.tracker = g.tracker.WithDoors(cfg.Doors, knock.Scan{}, cfg.Limits.Sources)
 	return old, nil
 }

@@ -1,0 +1,142 @@
+package knock
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// A knocker knocks at a tracker, each knock a new SYN.
+type knocker struct {
+	t       *testing.T
+	tracker *Tracker
+	now     time.Time
+	isn     uint32
+}
+
+// knock lets a source knock ports, and returns the events of the last one.
+func (k *knocker) knock(source, ports string) []Event {
+	var events []Event
+	for _, p := range knocks(ports) {
+		k.isn++
+		events = k.tracker.Observe(k.now, Packet{Source: netip.MustParseAddr(source), SourcePort: 40000, Port: p, ISN: k.isn})
+	}
+	return events
+}
+
+// expect has the last of the knocks bring about an action, or nothing if it is 0.
+func (k *knocker) expect(source, ports string, action Action) Event {
+	k.t.Helper()
+	events := k.knock(source, ports)
+	switch {
+	case len(events) == 0 && action == 0:
+		return Event{}
+	case len(events) == 1 && events[0].Action == action:
+		return events[0]
+	}
+	k.t.Fatalf("%s from %s: %v, want %v", ports, source, events, action)
+	return Event{}
+}
+
+func newKnocker(t *testing.T, d Door) *knocker {
+	scan := Scan{Decoys: knocks("7500 9500:udp"), Mute: time.Minute}
+	return &knocker{t: t, tracker: NewTracker([]Door{d}, scan, 100), now: time.Now()}
+}
+
+func TestDecoyMutes(t *testing.T) {
+	k := newKnocker(t, door("ssh", "7000 8000", "8000 7000"))
+	k.expect("192.0.2.1", "7000", 0)
+	k.expect("192.0.2.1", "7500", Muted)
+	k.expect("192.0.2.1", "8000", 0)
+	k.expect("192.0.2.1", "7000 8000", 0)
+	k.expect("192.0.2.2", "7000 8000", LetIn) // others are not
+
+	k.now = k.now.Add(40 * time.Second)
+	k.expect("192.0.2.1", "9500:udp", 0) // renews it
+	k.now = k.now.Add(40 * time.Second)
+	k.expect("192.0.2.1", "7000 8000", 0)
+	k.now = k.now.Add(20*time.Second + 1)
+	k.expect("192.0.2.1", "7000 8000", LetIn)
+	k.expect("192.0.2.1", "7500", Muted)
+	if n := k.tracker.Muted(); n != 1 {
+		t.Errorf("%d are muted, want 1", n)
+	}
+}
+
+// What was begun before a mute is over, also when the mute is shorter than the time for
+// the sequence.
+func TestDecoyResets(t *testing.T) {
+	d := door("ssh", "7000 8000", "")
+	d.SeqTimeout = time.Hour
+	k := newKnocker(t, d)
+	k.expect("192.0.2.1", "7000 7500", Muted)
+	k.now = k.now.Add(time.Minute + 1)
+	k.expect("192.0.2.1", "8000", 0)
+	k.expect("192.0.2.1", "7000 8000", LetIn)
+}
+
+func TestDecoyMutesNetwork(t *testing.T) {
+	k := newKnocker(t, door("ssh", "7000 8000", ""))
+	k.expect("2001:db8:0:1::1", "7500", Muted)
+	k.expect("2001:db8:0:1::2", "7000 8000", 0)
+	k.expect("2001:db8:0:1::2", "7500", 0)
+	k.expect("2001:db8:0:2::1", "7000 8000", LetIn)
+}
+
+func TestReloadKeepsMuted(t *testing.T) {
+	d := door("ssh", "7000 8000", "")
+	k := newKnocker(t, d)
+	k.expect("192.0.2.1", "7500", Muted)
+	k.tracker = k.tracker.WithDoors([]Door{d}, Scan{Mute: time.Hour}, 100)
+	k.expect("192.0.2.1", "7500", 0) // no decoy any more
+	k.now = k.now.Add(30 * time.Minute)
+	k.expect("192.0.2.1", "7000 8000", 0)
+	k.now = k.now.Add(time.Hour)
+	k.expect("192.0.2.1", "7000 8000", LetIn)
+}
+
+// There is room for a hundred: the one muted longest makes room.
+func TestMutedAreBounded(t *testing.T) {
+	k := newKnocker(t, door("ssh", "7000 8000", ""))
+	source := netip.MustParseAddr("192.0.2.1")
+	for range 101 {
+		k.expect(source.String(), "7500", Muted)
+		source = source.Next()
+	}
+	if n := k.tracker.Muted(); n != 100 {
+		t.Errorf("%d are muted, want 100", n)
+	}
+	k.expect("192.0.2.1", "7000 8000", LetIn)
+	k.expect("192.0.2.2", "7000 8000", 0)
+}
+
+func TestCode(t *testing.T) {
+	d := door("ssh", "7000", "")
+	d.CodeBase = 40000
+	k := newKnocker(t, d)
+	if e := k.expect("192.0.2.1", "7000 40492 41817", CheckCode); e.Code != 492817 {
+		t.Errorf("code %06d, want 492817", e.Code)
+	}
+	k.expect("192.0.2.1", "40492 41817", 0)                   // without the sequence
+	k.expect("192.0.2.1", "7000 40492 40493", 0)              // two first halves
+	k.expect("192.0.2.1", "41817", 0)                         // it started over
+	k.expect("192.0.2.1", "7000 41817 40492", 0)              // the wrong way round
+	k.expect("192.0.2.1", "7000 40492:udp 41817:udp", 0)      // not TCP
+	k.expect("192.0.2.1", "7000 6999 40000 41000", CheckCode) // another port does not disturb
+
+	k.tracker.Mute(k.now, netip.MustParseAddr("192.0.2.1"))
+	k.expect("192.0.2.1", "7000 40492 41817", 0)
+	k.now = k.now.Add(time.Minute + 1)
+	k.expect("192.0.2.1", "7000 40999 41999", CheckCode)
+}
+
+// A code needs no sequence before it, and its ports may be the last there are.
+func TestCodeAlone(t *testing.T) {
+	d := door("ssh", "", "")
+	d.Sequence, d.CodeBase = nil, 63536
+	k := newKnocker(t, d)
+	k.expect("192.0.2.1", "63536", 0)
+	if e := k.expect("192.0.2.1", "63537 65535", CheckCode); e.Code != 1999 {
+		t.Errorf("code %06d, want 001999", e.Code)
+	}
+}

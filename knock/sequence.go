@@ -1,0 +1,67 @@
+package knock
+
+import (
+	"slices"
+	"time"
+)
+
+// A sequence is one door's way to one action.
+type sequence struct {
+	door    *Door
+	action  Action
+	knocks  []Port
+	base    uint16 // if not 0: the first of the ports of the code that follows
+	timeout time.Duration
+}
+
+// sequencesOf returns the door's sequences.
+func sequencesOf(d *Door) []sequence {
+	var all []sequence
+	if len(d.Sequence) > 0 || d.CodeBase != 0 {
+		s := sequence{d, LetIn, d.Sequence, d.CodeBase, d.SeqTimeout}
+		if s.base != 0 {
+			s.action = CheckCode
+		}
+		all = append(all, s)
+	}
+	if len(d.CloseSequence) > 0 {
+		all = append(all, sequence{d, PutOut, d.CloseSequence, 0, d.SeqTimeout})
+	}
+	return all
+}
+
+// len returns how many knocks the sequence has.
+func (s *sequence) len() int {
+	if s.base != 0 {
+		return len(s.knocks) + 2
+	}
+	return len(s.knocks)
+}
+
+// expects says whether a knock is the right one after so many others.
+func (s *sequence) expects(step int32, p Port) bool {
+	if int(step) < len(s.knocks) {
+		return s.knocks[step] == p
+	}
+	half, ok := codeHalfOf(s.base, p)
+	return ok && half == int(step)-len(s.knocks)
+}
+
+// ports calls yield for each port that the sequence contains, some more than once.
+func (s *sequence) ports(yield func(Port) bool) {
+	for _, p := range s.knocks {
+		if !yield(p) {
+			return
+		}
+	}
+	for i := uint16(0); s.base != 0 && i < CodePorts; i++ {
+		if !yield(Port{s.base + i, TCP}) {
+			return
+		}
+	}
+}
+
+// equal says whether the same knocks in the same time do the same.
+func (s sequence) equal(other sequence) bool {
+	return s.action == other.action && s.timeout == other.timeout && s.base == other.base && slices.Equal(s.knocks, other.knocks)
+}
