@@ -71,13 +71,18 @@ func (w *warner) door(d *knock.Door) {
 		}
 	}
 	if d.CodeBase != 0 {
-		w.codePorts(d)
+		w.codes(d)
 	}
 }
 
-// codePorts warns about ports that carry codes and that somebody else's traffic may
-// go to: it would be taken for wrong codes, and its sources muted.
-func (w *warner) codePorts(d *knock.Door) {
+// codes warns about codes that are all there is to guess, and about ports that carry
+// codes and that somebody else's traffic may go to: it would be taken for wrong codes,
+// and its sources muted.
+func (w *warner) codes(d *knock.Door) {
+	if len(d.Sequence) == 0 {
+		w.warn(d.Name, "otp_base", "no knock comes before the code, of which one in 333,333 is right: "+
+			"who has very many addresses, as with IPv6, can try enough of them: write a sequence too")
+	}
 	base, end := int(d.CodeBase), int(d.CodeBase)+knock.CodePorts
 	first, last := w.host.EphemeralFirst, w.host.EphemeralLast
 	if base <= int(last) && end > int(first) && last != 0 {
