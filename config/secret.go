@@ -66,7 +66,7 @@ func secretFileError(path, door string, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s is not there: \"nftknockd otp new %s\" makes it", plain(path), plain(door))
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s cannot be read: it has to belong to the user that nftknockd runs as", plain(path))
+		return fmt.Errorf("%s cannot be read: that takes root, or the user that nftknockd runs as, whose it has to be", plain(path))
 	case errors.As(err, &pe):
 		err = pe.Err // the path is there already
 	}
