@@ -33,12 +33,14 @@ type Config struct {
 	OwnTable    OwnTable       // default Auto
 	OnStop      OnStop         // default Keep
 	Limits      Limits
-	Doors       []knock.Door // in the order of the file
+	Scan        Scan
+	Doors       []knock.Door   // in the order of the file
+	OTP         map[string]OTP // of the doors that take one-time codes (their CodeBase is not 0), by name
 
 	// For the warnings:
-	file      string
-	mode      fs.FileMode // of the file; zero: not known
-	sequences map[place]node
+	file  string
+	mode  fs.FileMode // of the file; zero: not known
+	nodes map[place]node
 }
 
 // A place is where in a file a value stands.
@@ -82,17 +84,25 @@ const (
 
 // The keys of the file, in the order of the reference.
 var (
-	topKeys    = []string{"interfaces", "always_allow", "table", "nflog_group", "own_table", "on_stop", "limits", "door"}
+	topKeys    = []string{"interfaces", "always_allow", "table", "nflog_group", "own_table", "on_stop", "limits", "scan", "door"}
 	limitsKeys = []string{"sources", "per_source"}
+	scanKeys   = []string{"decoys", "mute", "decoy_seed"}
 	doorKeys   = []string{
-		"ports", "sequence", "close_sequence", "seq_timeout", "open_timeout", "shut", "ipv4_prefix", "ipv6_prefix",
+		"ports", "sequence", "close_sequence", "otp_secret_file", "otp_base", "seq_timeout", "open_timeout", "shut",
+		"ipv4_prefix", "ipv6_prefix",
 	}
 )
 
-// Parse reads a configuration. The name is the file's in messages. An error is of
+// Parse reads a configuration. The name is the file's in messages, and the files
+// that it names are in the same folder; but they are not read. An error is of
 // type [Errors].
 func Parse(name string, data []byte) (*Config, error) {
-	d := &document{file: name}
+	return parse(name, data, nil)
+}
+
+// parse reads the files of secrets too, with readSecret unless that is nil.
+func parse(name string, data []byte, readSecret secretReader) (*Config, error) {
+	d := &document{file: name, readSecret: readSecret}
 	root := d.open(data)
 	c := d.config(root)
 	if len(d.problems) > 0 {
@@ -111,7 +121,7 @@ func (d *document) config(root *section) *Config {
 		OnStop:     Keep,
 		Limits:     Limits{Sources: 262144, PerSource: 50},
 		file:       d.file,
-		sequences:  make(map[place]node),
+		nodes:      make(map[place]node),
 	}
 	root.refuseUnknown(topKeys)
 	read(root, "interfaces", &c.Interfaces, interfaces)
@@ -127,11 +137,20 @@ func (d *document) config(root *section) *Config {
 		read(limits, "per_source", &c.Limits.PerSource, number(1, maxPerSource))
 	}
 
+	c.Scan = d.scan(root)
+
 	doors := d.doors(root)
 	for _, door := range doors {
 		c.Doors = append(c.Doors, door.Door)
 		for key := range sequences(&door.Door) {
-			c.sequences[place{door.Name, key}] = door.keys[key]
+			c.nodes[place{door.Name, key}] = door.keys[key]
+		}
+		if door.CodeBase != 0 {
+			if c.OTP == nil {
+				c.OTP = make(map[string]OTP)
+			}
+			c.OTP[door.Name] = door.otp
+			c.nodes[place{door.Name, "otp_base"}] = door.keys["otp_base"]
 		}
 	}
 	return c
@@ -162,6 +181,7 @@ func (d *document) doors(root *section) []*door {
 	}
 	sound := len(d.problems) == before
 	checkGuards(doors)
+	checkCodePorts(doors)
 	if sound {
 		// The engine relies on doors that are valid.
 		checkConflicts(doors)

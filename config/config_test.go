@@ -52,6 +52,7 @@ nflog_group  = 65535
 own_table    = "no"
 on_stop      = "remove"
 limits       = { sources = 1, per_source = 10000 }
+scan         = { decoys = 1024, mute = "24h", decoy_seed = "0123456789abcdef" }
 
 [door.web]
 ports          = [80, "443:TCP", "443:udp"]
@@ -81,6 +82,7 @@ open_timeout = 31_536_000
 		OwnTable:   No,
 		OnStop:     Remove,
 		Limits:     Limits{Sources: 1, PerSource: 10000},
+		Scan:       Scan{Decoys: 1024, Mute: 24 * time.Hour, Seed: "0123456789abcdef"},
 		Doors: []knock.Door{{
 			Name:          "web",
 			Ports:         []knock.Port{tcp(80), tcp(443), udp(443)},
@@ -108,12 +110,16 @@ open_timeout = 31_536_000
 }
 
 func TestDefaults(t *testing.T) {
-	want := &Config{Table: "nftknock", NFLogGroup: 7022, OwnTable: Auto, OnStop: Keep, Limits: Limits{Sources: 262144, PerSource: 50}}
+	want := &Config{
+		Table: "nftknock", NFLogGroup: 7022, OwnTable: Auto, OnStop: Keep,
+		Limits: Limits{Sources: 262144, PerSource: 50},
+		Scan:   Scan{Decoys: 32, Mute: time.Minute},
+	}
 	if diff := cmp.Diff(want, mustParse(t, ""), exported); diff != "" {
 		t.Error(diff)
 	}
 	want.Doors = []knock.Door{defaultDoor("ssh")}
-	got := mustParse(t, "[limits]\n[door.ssh]\nports = [22]\nsequence = [2201, 3302, 1103]\n")
+	got := mustParse(t, "[limits]\n[scan]\n[door.ssh]\nports = [22]\nsequence = [2201, 3302, 1103]\n")
 	if diff := cmp.Diff(want, got, exported); diff != "" {
 		t.Error(diff)
 	}

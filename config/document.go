@@ -13,10 +13,14 @@ import (
 
 // A document is a file while it is read: its problems gather here.
 type document struct {
-	file     string
-	meta     toml.MetaData
-	problems Errors
+	file       string
+	readSecret secretReader // nil: secrets are left unread
+	meta       toml.MetaData
+	problems   Errors
 }
+
+// A secretReader reads the file with the secret of a door's one-time codes.
+type secretReader func(path, door string) (Secret, error)
 
 func (d *document) report(line int, door, key, format string, args ...any) {
 	d.problems = append(d.problems, Problem{
@@ -118,8 +122,8 @@ type locator struct{}
 func (locator) UnmarshalTOML(any) error { return errors.New("located") }
 
 // secrets matches what a message of the toml package quotes from the file and
-// could be a sequence that is not written as TOML.
-var secrets = regexp.MustCompile(`"[^"]*[0-9][^"]*"|[0-9][0-9_.-]{5,}`)
+// could be a sequence, or a seed, that is not written as TOML.
+var secrets = regexp.MustCompile(`"[^"]*[0-9][^"]*"|"[^"]{16,}"|[0-9][0-9_.-]{5,}`)
 
 // syntax turns a message of the toml package into one for a log.
 func syntax(message string) string {

@@ -12,6 +12,7 @@ import (
 // only beside other doors.
 type door struct {
 	knock.Door
+	otp OTP
 	*section
 }
 
@@ -35,12 +36,17 @@ func readDoor(s *section) *door {
 	if _, ok := s.keys["ports"]; !ok {
 		s.fail("ports", "is missing: write what the door guards, %s", examplePorts)
 	}
-	if _, ok := s.keys["sequence"]; !ok {
+	withoutKnocks := "write the knocks that open the door, " + exampleKnocks
+	if s.hasCodes() {
+		withoutKnocks = ""
+	}
+	if _, ok := s.keys["sequence"]; !ok && !s.hasCodes() {
 		s.fail("sequence", "is missing: write the knocks that open the door, %s", exampleKnocks)
 	}
 	read(s, "ports", &d.Ports, ports)
-	read(s, "sequence", &d.Sequence, knocks("write the knocks that open the door, "+exampleKnocks))
+	read(s, "sequence", &d.Sequence, knocks(withoutKnocks))
 	read(s, "close_sequence", &d.CloseSequence, knocks("leave it out if there is nothing to knock"))
+	d.readOTP()
 	read(s, "seq_timeout", &d.SeqTimeout, duration(maxSeqTimeout, "from 1s to 1h", false))
 	read(s, "open_timeout", &d.OpenTimeout, duration(maxOpenTimeout, `from 1s to 8760h (365 days), or "forever"`, true))
 	if _, ok := s.keys["shut"]; !ok {

@@ -26,6 +26,12 @@ sequence = 2201-3302-1103`,
 		want: `f.toml:3: is not a value: text goes in quotes, such as "51820:udp" or "15s"`,
 	},
 	{
+		name: "toml syntax that shows a seed",
+		toml: `[scan]
+decoy_seed = abcdefghijklmnopqrst`,
+		want: `f.toml:2: expected value but found "…" instead`,
+	},
+	{
 		name: "a port without quotes",
 		toml: `[door.ssh]
 ports = [51820:udp]`,
@@ -58,7 +64,7 @@ on_stop = "keep"
 a = 1
 [door.ssh."a\nb"]`,
 		want: `f.toml:1: unknown key "tabel": did you mean "table"?
-f.toml:2: unknown key "colour": possible here: interfaces, always_allow, table, nflog_group, own_table, on_stop, limits, door
+f.toml:2: unknown key "colour": possible here: interfaces, always_allow, table, nflog_group, own_table, on_stop, limits, scan, door
 f.toml:3: unknown key "sources": it belongs in [limits]
 f.toml:4: unknown key "sequence": it belongs in a door, such as [door.ssh]
 f.toml:6: limits: unknown key "source": did you mean "sources"?
@@ -68,8 +74,8 @@ f.toml:10: door ssh: unknown key "sequnce": did you mean "sequence"?
 f.toml:11: door ssh: unknown key "Shut": did you mean "shut"?
 f.toml:12: door ssh: unknown key "seq-timeout": did you mean "seq_timeout"?
 f.toml:13: door ssh: unknown key "on_stop": it belongs at the top of the file, above the first [table]
-f.toml:14: door ssh: unknown key "deep": possible here: ports, sequence, close_sequence, seq_timeout, open_timeout, shut, ipv4_prefix, ipv6_prefix
-f.toml:16: door ssh: unknown key "a\nb": possible here: ports, sequence, close_sequence, seq_timeout, open_timeout, shut, ipv4_prefix, ipv6_prefix`,
+f.toml:14: door ssh: unknown key "deep": possible here: ports, sequence, close_sequence, otp_secret_file, otp_base, seq_timeout, open_timeout, shut, ipv4_prefix, ipv6_prefix
+f.toml:16: door ssh: unknown key "a\nb": possible here: ports, sequence, close_sequence, otp_secret_file, otp_base, seq_timeout, open_timeout, shut, ipv4_prefix, ipv6_prefix`,
 	},
 	{
 		name: "wrong types at the top",
@@ -415,6 +421,85 @@ ports = [22]
 sequence = [2201, 22, 1103]`,
 		want: `f.toml:1: "" is not a name for a door, which becomes part of set names: write a lower-case letter, then up to 15 lower-case letters, digits or _
 f.toml:3: sequence: knock 2 is on port 22, which door "" guards: knock on a port that no door guards`,
+	},
+	{
+		name: "scan",
+		toml: `[scan]
+decoys = 1025
+mute = "500ms"
+decoy_seed = "too short"
+decoy_sed = ""
+[door.ssh]
+ports = [22]
+sequence = [2201, 3302, 1103]
+mute = 3`,
+		want: `f.toml:2: scan.decoys: 1025 is out of range: write a whole number from 0 to 1024
+f.toml:3: scan.mute: 500ms is out of range: write a duration such as "15s", or a whole number of seconds, from 1s to 24h
+f.toml:4: scan.decoy_seed: is too short: write a string of 16 or more random characters, or leave it out
+f.toml:5: scan: unknown key "decoy_sed": did you mean "decoy_seed"?
+f.toml:9: door ssh: unknown key "mute": it belongs in [scan]`,
+	},
+	{
+		name: "wrong types in scan",
+		toml: `[scan]
+decoys = "32"
+mute = true
+decoy_seed = 1234567890123456`,
+		want: `f.toml:2: scan.decoys: found a string: write a whole number from 0 to 1024
+f.toml:3: scan.mute: found a boolean: write a duration such as "15s", or a whole number of seconds, from 1s to 24h
+f.toml:4: scan.decoy_seed: found a whole number: write a string of 16 or more random characters, or leave it out`,
+	},
+	{
+		name: "half of what codes need",
+		toml: `[door.ann]
+ports = [22]
+sequence = [2201, 3302, 1103]
+otp_base = 63537
+[door.bob]
+ports = [22]
+otp_secret_file = ""
+[door.eve]
+ports = [22]
+otp_secret_file = 3
+otp_base = "40000"`,
+		want: `f.toml:1: door ann: otp_secret_file: is missing beside otp_base: write the file that "nftknockd otp new ann" makes
+f.toml:4: door ann: otp_base: 63537 is out of range: write a whole number from 1 to 63536
+f.toml:5: door bob: otp_base: is missing beside otp_secret_file: write the first of the 2000 ports that carry codes, such as 20000
+f.toml:7: door bob: otp_secret_file: is empty: write the name of a file, such as "ssh.otp"
+f.toml:10: door eve: otp_secret_file: found a whole number: write the name of a file, such as "ssh.otp"
+f.toml:11: door eve: otp_base: found a string: write a whole number from 1 to 63536`,
+	},
+	{
+		name: "ports that carry codes and are used",
+		toml: `[door.ann]
+ports = [22, 41999, "40000:udp"]
+sequence = ["40500:udp", 40500, 1103]
+otp_secret_file = "ann.otp"
+otp_base = 40000
+[door.bob]
+ports = [42000]
+sequence = [2202, 39999, 1104]
+close_sequence = [2202, 41000]
+[door.eve]
+ports = [23]
+sequence = [2203]
+otp_secret_file = "eve.otp"
+otp_base = 41999
+[door.joe]
+ports = [23]
+sequence = [2204]
+otp_secret_file = "joe.otp"
+otp_base = 40000`,
+		want: `f.toml:3: door ann: sequence: knock 2 is among the ports that carry the codes of door ann, 40000-41999: knock on another port, or change that otp_base
+f.toml:3: door ann: sequence: knock 2 is among the ports that carry the codes of door joe, 40000-41999: knock on another port, or change that otp_base
+f.toml:5: door ann: otp_base: among its ports, 40000-41999, is 41999, which door ann guards: choose another
+f.toml:9: door bob: close_sequence: knock 2 is among the ports that carry the codes of door ann, 40000-41999: knock on another port, or change that otp_base
+f.toml:9: door bob: close_sequence: knock 2 is among the ports that carry the codes of door joe, 40000-41999: knock on another port, or change that otp_base
+f.toml:14: door eve: otp_base: among its ports, 41999-43998, is 41999, which door ann guards: choose another
+f.toml:14: door eve: otp_base: among its ports, 41999-43998, is 42000, which door bob guards: choose another
+f.toml:14: door eve: otp_base: its ports, 41999-43998, overlap those of door ann, 40000-41999: write the same in both, or one 2000 or more away
+f.toml:19: door joe: otp_base: among its ports, 40000-41999, is 41999, which door ann guards: choose another
+f.toml:19: door joe: otp_base: its ports, 40000-41999, overlap those of door eve, 41999-43998: write the same in both, or one 2000 or more away`,
 	},
 	{
 		name: "three mistakes",

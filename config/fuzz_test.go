@@ -70,12 +70,15 @@ func checkConfig(t *testing.T, c *Config) {
 	}
 	guarded := make(map[knock.Port]knock.Shut)
 	for _, d := range c.Doors {
-		if !doorName.MatchString(d.Name) || len(d.Ports) == 0 || len(d.Sequence) == 0 ||
+		if !doorName.MatchString(d.Name) || len(d.Ports) == 0 || len(d.Sequence) == 0 && d.CodeBase == 0 ||
 			len(d.Sequence) > knock.MaxSequence || len(d.CloseSequence) > knock.MaxSequence ||
 			d.SeqTimeout < time.Second || d.SeqTimeout > maxSeqTimeout ||
 			d.OpenTimeout < time.Second || d.OpenTimeout > maxOpenTimeout && d.OpenTimeout != knock.Forever ||
 			d.Shut != knock.Drop && d.Shut != knock.Reject ||
 			d.IPv4Prefix < 1 || d.IPv4Prefix > 32 || d.IPv6Prefix < 1 || d.IPv6Prefix > 128 {
+			t.Errorf("%+v", d)
+		}
+		if (d.CodeBase != 0) != (c.OTP[d.Name].File != "") || d.CodeBase > maxCodeBase {
 			t.Errorf("%+v", d)
 		}
 		for _, p := range d.Ports {

@@ -11,15 +11,26 @@ import (
 // maxSize is the greatest size of a file, in bytes: some thousand doors.
 const maxSize = 1 << 20
 
-// Load reads the configuration in a file. An error is of type [Errors] if it is
+// Load reads the configuration in a file, and the secrets in the files that it
+// names. An error is of type [Errors] if it is
 // about what the file says; otherwise it wraps the operating system's, and its last
 // line is a hint at what to do.
 func Load(path string) (*Config, error) {
+	return load(path, readSecret)
+}
+
+// LoadWithoutSecrets is as Load, for who has no use for the files that the
+// configuration names: they are not read, and need not be there.
+func LoadWithoutSecrets(path string) (*Config, error) {
+	return load(path, nil)
+}
+
+func load(path string, readSecret secretReader) (*Config, error) {
 	data, mode, err := readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w\nhint: %s", err, hint(err))
 	}
-	c, err := Parse(path, data)
+	c, err := parse(path, data, readSecret)
 	if err != nil {
 		return nil, err
 	}

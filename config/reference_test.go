@@ -30,7 +30,7 @@ func TestReference(t *testing.T) {
 	if len(c.AlwaysAllow) > 0 {
 		t.Errorf("always_allow %v", c.AlwaysAllow)
 	}
-	for _, key := range slices.Concat(topKeys, limitsKeys, doorKeys) {
+	for _, key := range slices.Concat(topKeys, limitsKeys, scanKeys, doorKeys) {
 		written := regexp.MustCompile(`(?m)^(# )?(` + key + ` = |\[` + key + `[].])`)
 		if !written.MatchString(Reference) {
 			t.Errorf("key %s is not in the reference", key)
@@ -44,6 +44,14 @@ func TestReferenceRanges(t *testing.T) {
 		`seq_timeout = "1s"`, `seq_timeout = "1h"`, `open_timeout = "8760h"`, `open_timeout = "forever"`, `open_timeout = 1`,
 	} {
 		mustParse(t, "[door.ssh]\nports = [22]\nsequence = [2201]\n"+toml)
+	}
+	for _, toml := range []string{
+		`decoys = 0`, `decoys = 1024`, `mute = "1s"`, `mute = 86400`, `decoy_seed = "sixteen letters!"`,
+	} {
+		mustParse(t, "[scan]\n"+toml)
+	}
+	for _, base := range []string{"1", "63536"} {
+		mustParse(t, "[door.ssh]\nports = [22000]\notp_secret_file = \"ssh.otp\"\notp_base = "+base)
 	}
 	if maxSources != 16777216 || maxOpenTimeout != 8760*time.Hour || knock.MaxSequence != 32 {
 		t.Error("the reference states other limits")

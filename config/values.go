@@ -177,7 +177,7 @@ func ports(v any) ([]knock.Port, error) {
 }
 
 // knocks returns a reader of sequences; ifEmpty says what to do about one without
-// knocks. Errors tell the position of a knock and not what is written there.
+// knocks, which is allowed where there is nothing to do. Errors tell the position of a knock and not what is written there.
 func knocks(ifEmpty string) func(any) ([]knock.Port, error) {
 	return func(v any) ([]knock.Port, error) {
 		sequence, err := list(v, exampleKnocks, func(position int, v any) (knock.Port, error) {
@@ -190,7 +190,7 @@ func knocks(ifEmpty string) func(any) ([]knock.Port, error) {
 		switch {
 		case err != nil:
 			return nil, err
-		case len(sequence) == 0:
+		case len(sequence) == 0 && ifEmpty != "":
 			return nil, fmt.Errorf("is empty: %s", ifEmpty)
 		case len(sequence) > knock.MaxSequence:
 			return nil, fmt.Errorf("has %d knocks: write %d or fewer", len(sequence), knock.MaxSequence)

@@ -37,7 +37,7 @@ type warner struct {
 
 func (w *warner) warn(door, key, format string, args ...any) {
 	p := Problem{File: w.config.file, Door: door, Key: key, Text: fmt.Sprintf(format, args...)}
-	if n, ok := w.config.sequences[place{door, key}]; ok {
+	if n, ok := w.config.nodes[place{door, key}]; ok {
 		p.Line = n.line()
 	}
 	w.warnings = append(w.warnings, p)
@@ -47,11 +47,13 @@ func (w *warner) door(d *knock.Door) {
 	tutorial := false
 	seen := make(map[knock.Port]bool) // the closing sequence often has the same ports
 	for key, sequence := range sequences(d) {
-		if len(sequence) < 3 {
+		beforeCode := d.CodeBase != 0 && key == "sequence" // which is neither guessed nor scanned
+		if len(sequence) < 3 && !beforeCode {
 			w.warn(d.Name, key, "fewer than three knocks can be guessed, or hit by chance: use three or more")
 		}
 		const scan = "the knocks are in %s order, as those of a port scan: mix them"
 		switch {
+		case beforeCode:
 		case ordered(sequence, +1):
 			w.warn(d.Name, key, scan, "ascending")
 		case ordered(sequence, -1):
@@ -66,6 +68,33 @@ func (w *warner) door(d *knock.Door) {
 				seen[port] = true
 				w.port(d.Name, key, i+1, port)
 			}
+		}
+	}
+	if d.CodeBase != 0 {
+		w.codes(d)
+	}
+}
+
+// codes warns about codes that are all there is to guess, and about ports that carry
+// codes and that somebody else's traffic may go to: it would be taken for wrong codes,
+// and its sources muted.
+func (w *warner) codes(d *knock.Door) {
+	if len(d.Sequence) == 0 {
+		w.warn(d.Name, "otp_base", "no knock comes before the code, of which one in 333,333 is right: "+
+			"who has very many addresses, as with IPv6, can try enough of them: write a sequence too")
+	}
+	base, end := int(d.CodeBase), int(d.CodeBase)+knock.CodePorts
+	first, last := w.host.EphemeralFirst, w.host.EphemeralLast
+	if base <= int(last) && end > int(first) && last != 0 {
+		w.warn(d.Name, "otp_base", "its ports, %s, meet the ephemeral range (%d-%d): connections that the host makes do no harm, "+
+			"but who connects to a program that listens there would be taken for guessing, and muted: choose ports outside of it",
+			codeRange(d), first, last)
+	}
+	for number := base; number < end; number++ {
+		if w.host.Listening[knock.Port{Number: uint16(number), Proto: knock.TCP}] {
+			w.warn(d.Name, "otp_base", "a program of the host listens on %d, one of its ports, %s: "+
+				"who connects to it would be taken for guessing, and muted: choose ports that nothing uses", number, codeRange(d))
+			return // one is enough to choose others
 		}
 	}
 }

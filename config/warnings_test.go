@@ -75,6 +75,36 @@ func TestWarnings(t *testing.T) {
 					"what is sent to it counts as knocks: choose a port that nothing uses",
 			},
 		},
+		{
+			name: "few knocks, in order, before a code",
+			toml: "[door.ssh]\nports = [22]\nsequence = [2201, 3302]\nclose_sequence = [2202, 3303]\n" +
+				"otp_secret_file = \"ssh.otp\"\notp_base = 30768",
+			want: []string{
+				"f.toml:4: door ssh: close_sequence: fewer than three knocks can be guessed, or hit by chance: use three or more",
+				"f.toml:4: door ssh: close_sequence: the knocks are in ascending order, as those of a port scan: mix them",
+			},
+		},
+		{
+			name: "a code alone",
+			toml: "[door.ssh]\nports = [22]\notp_secret_file = \"ssh.otp\"\notp_base = 30768",
+			want: []string{
+				"f.toml:4: door ssh: otp_base: no knock comes before the code, of which one in 333,333 is right: " +
+					"who has very many addresses, as with IPv6, can try enough of them: write a sequence too",
+			},
+		},
+		{
+			name: "ports of codes that the host uses",
+			toml: "[door.ssh]\nports = [22]\notp_secret_file = \"ssh.otp\"\notp_base = 59000\nsequence = [2203]\n" +
+				"[door.web]\nports = [8443]\nsequence = [2201]\notp_secret_file = \"ssh.otp\"\notp_base = 5353\n" +
+				"[door.old]\nports = [8443]\nsequence = [2202]\notp_secret_file = \"ssh.otp\"\notp_base = 79",
+			want: []string{
+				"f.toml:4: door ssh: otp_base: its ports, 59000-60999, meet the ephemeral range (32768-60999): connections that the host " +
+					"makes do no harm, but who connects to a program that listens there would be taken for guessing, and muted: " +
+					"choose ports outside of it",
+				"f.toml:15: door old: otp_base: a program of the host listens on 80, one of its ports, 79-2078: " +
+					"who connects to it would be taken for guessing, and muted: choose ports that nothing uses",
+			},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

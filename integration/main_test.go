@@ -40,6 +40,7 @@ func testMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	os.Setenv("STATE_DIRECTORY", filepath.Join(dir, "state")) // of all daemons here
 	program = filepath.Join(dir, "nftknockd")
 	if err := build(program); err != nil {
 		fmt.Fprintln(os.Stderr, "building nftknockd:", err)

@@ -13,8 +13,9 @@ func checkCommand(configFile *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Validate the configuration and print warnings",
-		Long: `Validates the configuration and prints what is unwise in it. It touches nothing and
-needs no root, but has to be able to read the file.`,
+		Long: `Validates the configuration and prints what is unwise in it, and how many tries it takes to
+guess a door. It touches nothing and needs no root, but has to be able to read the file, and the
+secrets of one-time codes beside it.`,
 		Example: "  nftknockd check -c ./nftknockd.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -31,7 +32,7 @@ needs no root, but has to be able to read the file.`,
 				for i, p := range d.Ports {
 					ports[i] = p.String()
 				}
-				fmt.Fprintf(out, "door %s guards %s\n", d.Name, strings.Join(ports, ", "))
+				fmt.Fprintf(out, "door %s guards %s: %s\n", d.Name, strings.Join(ports, ", "), describeGuess(&d, cfg.Scan))
 			}
 			fmt.Fprintf(out, "%s: valid\n", *configFile)
 			return nil

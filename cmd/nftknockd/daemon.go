@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -23,14 +24,19 @@ import (
 type gate struct {
 	log   *slog.Logger
 	tell  func(state string) // to the service manager
-	amiss chan struct{}      // there is something to mend
-	lost  throttle           // reports log messages that were lost
+	state stateDir
+	amiss chan struct{} // there is something to mend
+	lost  throttle      // reports log messages that were lost
+	scans throttle      // has run look whether the decoys are still good
+	stale chan struct{} // there may be better decoys
 
 	listen func(group uint16) (listener, error)
 
 	mu       sync.Mutex // the listener's goroutine and the daemon's own share what follows
 	cfg      *config.Config
 	tracker  *knock.Tracker
+	decoys   []knock.Port
+	codes    *codes
 	table    table
 	listener listener
 	watcher  *nft.Watcher // nil if nobody else can change the table
@@ -59,8 +65,8 @@ type listener interface {
 // serve guards this network namespace as cfg says until ctx ends. It calls
 // ready once the table is in and the log is being read. If it cannot start,
 // nothing is left behind in the kernel.
-func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, ready func()) error {
-	g := newGate(log, func(string) {})
+func serve(ctx context.Context, cfg *config.Config, state stateDir, log *slog.Logger, ready func()) error {
+	g := newGate(log, state, func(string) {})
 	if err := g.start(cfg); err != nil {
 		return err
 	}
@@ -68,11 +74,12 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, ready func
 	return g.run(ctx, nil, nil)
 }
 
-func newGate(log *slog.Logger, tell func(string)) *gate {
-	g := &gate{log: log, tell: tell, amiss: make(chan struct{}, 1)}
+func newGate(log *slog.Logger, state stateDir, tell func(string)) *gate {
+	g := &gate{log: log, tell: tell, state: state, amiss: make(chan struct{}, 1), stale: make(chan struct{}, 1)}
 	g.lost = throttle{every: 10 * time.Second, do: func() {
 		log.Warn("messages of the kernel's packet log were lost", "total", g.losses())
 	}}
+	g.scans = throttle{every: 10 * time.Second, do: func() { poke(g.stale) }}
 	g.listen = func(group uint16) (listener, error) {
 		l, err := nft.Listen(group, g.observe, g.lost.call)
 		if err != nil {
@@ -104,12 +111,14 @@ func (g *gate) open(cfg *config.Config) (listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	table, err := nft.Open(rulesetOf(cfg), cfg.OwnTable == config.Auto)
+	decoys := g.chooseDecoys(cfg)
+	table, err := nft.Open(rulesetOf(cfg, decoys), cfg.OwnTable == config.Auto)
 	if err != nil {
 		return listener, err
 	}
-	g.cfg, g.listener, g.table = cfg, listener, table
-	g.tracker = knock.NewTracker(cfg.Doors, knock.Scan{}, cfg.Limits.Sources)
+	g.cfg, g.listener, g.table, g.decoys = cfg, listener, table, decoys
+	g.codes = newCodes(g.state, cfg.OTP)
+	g.tracker = knock.NewTracker(cfg.Doors, knock.Scan{Decoys: decoys, Mute: cfg.Scan.Mute}, cfg.Limits.Sources)
 	if !table.Owned() {
 		if g.watcher, err = table.Watch(); err != nil {
 			g.log.Warn("changes that others make to the table will not be noticed", "error", err)
@@ -144,6 +153,8 @@ func (g *gate) run(ctx context.Context, hangups <-chan os.Signal, load func() (*
 			g.report(damage{deaf: fmt.Errorf("the packet log cannot be read: %w", err)})
 		case <-changed:
 			g.report(damage{table: fmt.Errorf("somebody else has changed table %s", g.cfg.Table)})
+		case <-g.stale:
+			g.renewDecoys()
 		case <-g.amiss:
 		}
 		g.mend()
@@ -173,12 +184,35 @@ func (g *gate) observe(p knock.Packet) {
 		return // it could not be opened; the daemon is about to end
 	}
 	for _, e := range g.tracker.Observe(time.Now(), p) {
+		switch e.Action {
+		case knock.Muted:
+			g.log.Info("scan", "source", e.Source, "muted", g.cfg.Scan.Mute)
+			g.scans.call()
+			continue
+		case knock.CheckCode:
+			if !g.check(e) {
+				continue
+			}
+			e.Action = knock.LetIn
+		}
 		g.damage.supersede(e)
 		if err := g.act(e); err != nil {
 			g.damage.add(e, err)
-			g.poke()
+			poke(g.amiss)
 		}
 	}
+}
+
+// check says whether a one-time code is right, and mutes who has knocked a wrong one.
+func (g *gate) check(e knock.Event) bool {
+	err := g.codes.accept(e.Door.Name, e.Code, time.Now())
+	if errors.Is(err, errWrongCode) {
+		g.tracker.Mute(time.Now(), e.Source)
+	}
+	if err != nil {
+		g.log.Warn("refused", "door", e.Door.Name, "source", e.Source, "error", err)
+	}
+	return err == nil
 }
 
 // act does what a completed sequence asks for, and says so. It never says what

@@ -21,11 +21,11 @@ type demoDaemon struct {
 	ended  chan error
 }
 
-func startDaemon(ctx context.Context, cfg *config.Config, log *slog.Logger) (*demoDaemon, error) {
+func startDaemon(ctx context.Context, cfg *config.Config, state stateDir, log *slog.Logger) (*demoDaemon, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	d := &demoDaemon{cancel: cancel, ended: make(chan error, 1)}
 	ready := make(chan struct{})
-	go func() { d.ended <- serve(ctx, cfg, log, func() { close(ready) }) }()
+	go func() { d.ended <- serve(ctx, cfg, state, log, func() { close(ready) }) }()
 	select {
 	case <-ready:
 		return d, nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"os/exec"
 	"slices"
 	"time"
@@ -23,6 +24,7 @@ func (s *stage) perform(ctx context.Context) error {
 	if err := json.NewDecoder(s.in).Decode(cfg); err != nil {
 		return fmt.Errorf("reading the configuration handed over: %w", err)
 	}
+	rehearseSecrets(cfg)
 	network, err := buildNetwork(ctx, cfg)
 	if errors.Is(err, unix.EPERM) { // namespaces were granted, but no power over them
 		return explainRefusal(err)
@@ -51,7 +53,12 @@ func (s *stage) perform(ctx context.Context) error {
 // show runs the daemon and goes through all its doors.
 func (s *stage) show(ctx context.Context, cfg *config.Config, network *demoNetwork, log *slog.Logger) (err error) {
 	started := time.Now()
-	d, err := startDaemon(ctx, cfg, log)
+	state, err := os.MkdirTemp("", "nftknockd-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(state)
+	d, err := startDaemon(ctx, cfg, stateDir(state), log)
 	if err != nil {
 		return err
 	}
@@ -89,7 +96,8 @@ func (s *stage) showRuleset(ctx context.Context, cfg *config.Config) {
 			return
 		}
 	}
-	fmt.Fprintf(s.out, "\n  The ruleset, as \"nftknockd ruleset\" prints it: there is no nft to ask the kernel with\n\n%s", rulesetOf(cfg))
+	decoys, _ := decoysOf(cfg, "", false) // there is a seed
+	fmt.Fprintf(s.out, "\n  The ruleset, as \"nftknockd ruleset\" prints it: there is no nft to ask the kernel with\n\n%s", rulesetOf(cfg, decoys))
 }
 
 // buildNetwork builds the network that a configuration guards.

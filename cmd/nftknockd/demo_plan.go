@@ -32,7 +32,7 @@ func plan(ctx context.Context, cfg *config.Config, network *demoNetwork) ([]scen
 			scenes = append(scenes, scene{family.name, []step{{tries: "everything", skipped: "this machine does without"}}})
 			continue
 		}
-		p := &planner{network: network, family: family, known: slices.Clone(cfg.AlwaysAllow)}
+		p := &planner{network: network, family: family, cfg: cfg, visits: int64(i), known: slices.Clone(cfg.AlwaysAllow)}
 		for j := range cfg.Doors {
 			door := &cfg.Doors[j]
 			steps, err := p.visit(ctx, door)
@@ -48,6 +48,8 @@ func plan(ctx context.Context, cfg *config.Config, network *demoNetwork) ([]scen
 type planner struct {
 	network *demoNetwork
 	family  *demoFamily
+	cfg     *config.Config
+	visits  int64          // how many each door has had
 	known   []netip.Prefix // who need not knock, has knocked in an earlier scene, or is still let in
 }
 
@@ -72,10 +74,13 @@ func (p *planner) visit(ctx context.Context, door *knock.Door) ([]step, error) {
 	}
 	p.known = append(p.known, netip.PrefixFrom(visitor, visitor.BitLen()))
 
-	v := &visit{network: p.network, server: p.family.server, door: door, visitor: visitor}
+	v := &visit{
+		network: p.network, server: p.family.server, door: door, visitor: visitor,
+		secret: p.cfg.OTP[door.Name].Secret, later: p.visits,
+	}
 	steps := []step{
 		{tries: v.triesPorts(visitor), do: v.isShut},
-		{tries: v.triesKnocks(door.Sequence), do: v.knocksToOpen},
+		{tries: v.triesKnocksToOpen(), do: v.knocksToOpen},
 		{tries: v.triesPorts(visitor), do: v.isOpened},
 	}
 	if neighbour.IsValid() {

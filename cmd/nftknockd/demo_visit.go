@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
+	"nftknock/config"
 	"nftknock/knock"
 )
 
@@ -22,7 +24,9 @@ type visit struct {
 	network   *demoNetwork
 	server    netip.Addr
 	door      *knock.Door
-	visitor   netip.Addr // who knocks
+	secret    config.Secret // of the door's codes
+	later     int64         // how many visits there were before, each with a code
+	visitor   netip.Addr    // who knocks
 	lastKnock time.Time
 }
 
@@ -36,6 +40,16 @@ func (v *visit) triesPorts(who any) string {
 
 func (v *visit) triesKnocks(sequence []knock.Port) string {
 	return fmt.Sprintf("%v knocks %s", v.visitor, listOf(sequence))
+}
+
+func (v *visit) triesKnocksToOpen() string {
+	switch {
+	case v.door.CodeBase == 0:
+		return v.triesKnocks(v.door.Sequence)
+	case len(v.door.Sequence) == 0:
+		return fmt.Sprintf("%v knocks a one-time code", v.visitor)
+	}
+	return v.triesKnocks(v.door.Sequence) + " and a one-time code"
 }
 
 func listOf(ports []knock.Port) string {
@@ -59,7 +73,11 @@ func (v *visit) isStillShutTo(stranger netip.Addr) func(context.Context) (string
 }
 
 func (v *visit) knocksToOpen(context.Context) (string, error) {
-	return v.knock(v.door.Sequence, "to open")
+	code, err := v.spellCode()
+	if err != nil {
+		return "", err
+	}
+	return v.knock(slices.Concat(v.door.Sequence, code), "to open")
 }
 
 func (v *visit) knocksToClose(context.Context) (string, error) {

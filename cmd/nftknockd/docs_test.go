@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 func TestDocs(t *testing.T) {
@@ -20,11 +23,16 @@ func TestDocs(t *testing.T) {
 		"fish":             "complete -c nftknockd",
 		"man8/nftknockd.8": `.TH "NFTKNOCKD" "8"`,
 	}
-	for _, c := range rootCommand().Commands() {
-		if !c.Hidden {
-			want["man8/nftknockd-"+c.Name()+".8"] = "\n.SH SYNOPSIS\n"
+	var pages func(*cobra.Command)
+	pages = func(parent *cobra.Command) {
+		for _, c := range parent.Commands() {
+			if !c.Hidden {
+				want["man8/"+strings.ReplaceAll(c.CommandPath(), " ", "-")+".8"] = "\n.SH SYNOPSIS\n"
+				pages(c)
+			}
 		}
 	}
+	pages(rootCommand())
 	for name, text := range want {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {

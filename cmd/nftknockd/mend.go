@@ -70,10 +70,10 @@ func (g *gate) report(found damage) {
 	}
 }
 
-// poke has run call mend.
-func (g *gate) poke() {
+// poke has run come to a channel, once for several pokes.
+func poke(c chan<- struct{}) {
 	select {
-	case g.amiss <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -100,7 +100,7 @@ func (g *gate) mend() {
 	}
 	g.damaged = after != nil
 	if g.damaged {
-		time.AfterFunc(retryAfter, g.poke)
+		time.AfterFunc(retryAfter, func() { poke(g.amiss) })
 	}
 	g.tell(g.status())
 }

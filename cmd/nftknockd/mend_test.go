@@ -110,7 +110,7 @@ func parse(t *testing.T, text string) *config.Config {
 func rehearse(t *testing.T, test func(*rehearsal)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rehearsal{table: &fakeTable{in: make(map[netip.Addr]bool)}, hangups: make(chan os.Signal)}
-		r.gate = newGate(slog.New(slog.NewTextHandler(&r.logged, nil)), func(state string) { r.told = append(r.told, state) })
+		r.gate = newGate(slog.New(slog.NewTextHandler(&r.logged, nil)), stateDir(t.TempDir()), func(state string) { r.told = append(r.told, state) })
 		r.gate.listen = func(uint16) (listener, error) {
 			if r.refused > 0 {
 				r.refused--

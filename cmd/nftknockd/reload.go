@@ -45,7 +45,7 @@ func (g *gate) replace(cfg *config.Config) error {
 			return err
 		}
 	}
-	unused, err := g.swap(cfg, listener)
+	unused, err := g.swap(cfg, g.chooseDecoys(cfg), listener)
 	if unused != g.listener {
 		unused.Close() // not under the lock, which observe may be waiting for
 	}
@@ -54,17 +54,18 @@ func (g *gate) replace(cfg *config.Config) error {
 
 // swap puts the configuration and its listener in force, and returns the
 // listener that is not needed any more, if it is another one.
-func (g *gate) swap(cfg *config.Config, fresh listener) (listener, error) {
+func (g *gate) swap(cfg *config.Config, decoys []knock.Port, fresh listener) (listener, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if err := g.table.Replace(rulesetOf(cfg)); err != nil {
+	if err := g.table.Replace(rulesetOf(cfg, decoys)); err != nil {
 		// It may have been committed all the same, if it was the answer that got lost.
 		g.damage.table = fmt.Errorf("the reload failed: %w", err)
 		return fresh, err
 	}
 	old := g.listener
-	g.cfg, g.listener = cfg, fresh
+	g.cfg, g.listener, g.decoys = cfg, fresh, decoys
+	g.codes = newCodes(g.state, cfg.OTP)
 	g.damage.forgetAllBut(cfg.Doors)
-	g.tracker = g.tracker.WithDoors(cfg.Doors, knock.Scan{}, cfg.Limits.Sources)
+	g.tracker = g.tracker.WithDoors(cfg.Doors, knock.Scan{Decoys: decoys, Mute: cfg.Scan.Mute}, cfg.Limits.Sources)
 	return old, nil
 }

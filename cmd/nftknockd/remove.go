@@ -20,7 +20,7 @@ open to all. The daemon must be stopped first. Needs CAP_NET_ADMIN.`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if table == "" {
-				cfg, err := config.Load(*configFile)
+				cfg, err := config.LoadWithoutSecrets(*configFile)
 				if err != nil {
 					return fmt.Errorf("%w\nhint: name the table: nftknockd remove --table NAME", err)
 				}

@@ -15,7 +15,8 @@ import (
 )
 
 func runCommand(configFile *string) *cobra.Command {
-	return &cobra.Command{
+	var state string
+	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Guard the doors, in the foreground",
 		Long: `Installs the table, follows knocks and lets sources in and out, until SIGTERM or
@@ -25,12 +26,14 @@ stderr. Needs CAP_NET_ADMIN and nothing else.`,
 		Example: "  nftknockd run -c /etc/nftknock/nftknockd.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runDaemon(*configFile, cmd.ErrOrStderr())
+			return runDaemon(*configFile, stateDirOf(state), cmd.ErrOrStderr())
 		},
 	}
+	addStateFlag(cmd, &state)
+	return cmd
 }
 
-func runDaemon(configFile string, stderr io.Writer) error {
+func runDaemon(configFile string, state stateDir, stderr io.Writer) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, unix.SIGHUP) // from here on: one that comes too early must not end the process
 	defer signal.Stop(hangups)
@@ -56,7 +59,7 @@ func runDaemon(configFile string, stderr io.Writer) error {
 	defer stop()
 	context.AfterFunc(ctx, stop) // from now on a second signal has its default action: it ends the process
 
-	g := newGate(log, func(state string) { notify(log, state) })
+	g := newGate(log, state, func(message string) { notify(log, message) })
 	if err := g.start(cfg); err != nil {
 		return err
 	}

@@ -25,6 +25,17 @@ ok "configuration readable by root and the daemon only; unit verified, exposure"
 	"$(grep -oE 'level for .*: [0-9.]+' /tmp/said | grep -oE '[0-9.]+$')"
 
 configure "$sequence"
+cp -p $config /tmp/good
+nftknockd otp new ssh --no-qr >/dev/null
+[ "$(stat -c '%a %U:%G' /etc/nftknock/ssh.otp)" = '600 nftknock:nftknock' ]
+# Written by hand, a secret is root's until tmpfiles has seen it.
+chown root:root /etc/nftknock/ssh.otp
+systemd-tmpfiles --create nftknock.conf
+printf '[door.code]\nports = [2223]\notp_secret_file = "ssh.otp"\notp_base = 20000\n' >>$config
+quietly runuser -u nftknock -- nftknockd otp show code
+cp -p /tmp/good $config
+ok "the daemon can read the secret of one-time codes, and nobody else"
+
 systemctl reload $unit
 sleep 0.1 # for answers that are on their way
 mark
