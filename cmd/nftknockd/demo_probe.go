@@ -68,22 +68,25 @@ func (n *demoNetwork) knock(from, to netip.Addr, sequence []knock.Port) (last ti
 	return last, err
 }
 
-// ask calls all the ports at once, and returns what they answer within the limit.
-func (n *demoNetwork) ask(from, to netip.Addr, ports []knock.Port, limit time.Duration) (answers, error) {
+// ask calls all the ports at once, and returns what they answer within the limit, and
+// when they had been called.
+func (n *demoNetwork) ask(from, to netip.Addr, ports []knock.Port, limit time.Duration) (answers, time.Time, error) {
 	q := n.inquire(from, to, ports)
 	defer q.hangUp()
-	if err := q.call(); err != nil {
-		return nil, err
+	err := q.call()
+	asked := time.Now()
+	if err != nil {
+		return nil, asked, err
 	}
 	if err := q.listen(limit); err != nil {
-		return nil, err
+		return nil, asked, err
 	}
 	for i := range q.answers {
 		if a := &q.answers[i]; a.kind == silence {
 			a.text += " in " + brief(limit)
 		}
 	}
-	return q.answers, nil
+	return q.answers, asked, nil
 }
 
 // An inquiry is calls to ports that go on until they are answered.

@@ -159,8 +159,7 @@ func (v *visit) awaitShut(ctx context.Context, source netip.Addr, limit time.Dur
 		want = refused
 	}
 	for deadline := time.Now().Add(limit); ; {
-		asked = time.Now()
-		answers, err := v.network.ask(source, v.server, v.door.Ports, silenceLimit)
+		answers, asked, err := v.network.ask(source, v.server, v.door.Ports, silenceLimit)
 		if err != nil {
 			return asked, "", err
 		}
