@@ -119,7 +119,7 @@ func (m *migration) readOptions(f *knockd.File) {
 }
 
 func (m *migration) readInterface(s *knockd.Section, d knockd.Directive) {
-	_, err := config.Parse("", fmt.Appendf(nil, "interfaces = [%q]", plain(d.Value)))
+	_, err := config.Parse("", fmt.Appendf(nil, "interfaces = [%q]", d.Value))
 	switch {
 	case d.Value == "any":
 		m.lose(s, d, "every interface but loopback is guarded, as it is without `interfaces`")
