@@ -79,6 +79,7 @@ lets a source in for a time when it has knocked the right sequence.`,
 		rulesetCommand(configFile),
 		demoCommand(configFile),
 		removeCommand(configFile),
+		initCommand(configFile),
 		importCommand(),
 		docsCommand(),
 	)
