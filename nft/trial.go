@@ -58,8 +58,8 @@ func Free(name string) error {
 	case !was.ours():
 		return &NotOursError{name}
 	}
-	return fmt.Errorf("table inet %s is there already: the doors are shut, and a trial has nothing to try: "+
-		"`nftknockd run` takes the table over, `nftknockd remove` takes it away", name)
+	return fmt.Errorf("table inet %s is there already, from a daemon that runs or has been stopped: "+
+		"stop it, and take the table away with `nftknockd remove`", name)
 }
 
 // Keep has a table that Try has installed outlive the process, with everybody who

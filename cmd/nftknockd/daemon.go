@@ -26,7 +26,9 @@ type gate struct {
 	amiss chan struct{}      // there is something to mend
 	lost  throttle           // reports log messages that were lost
 
-	listen func(group uint16) (listener, error)
+	listen  func(group uint16) (listener, error)
+	install func(r *nft.Ruleset, own bool) (*nft.Table, error)
+	letIn   func(knock.Event) // told of whoever is let in; must not block
 
 	mu       sync.Mutex // the listener's goroutine and the daemon's own share what follows
 	cfg      *config.Config
@@ -70,6 +72,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, ready func
 
 func newGate(log *slog.Logger, tell func(string)) *gate {
 	g := &gate{log: log, tell: tell, amiss: make(chan struct{}, 1)}
+	g.install, g.letIn = nft.Open, func(knock.Event) {}
 	g.lost = throttle{every: 10 * time.Second, do: func() {
 		log.Warn("messages of the kernel's packet log were lost", "total", g.losses())
 	}}
@@ -104,7 +107,7 @@ func (g *gate) open(cfg *config.Config) (listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	table, err := nft.Open(rulesetOf(cfg), cfg.OwnTable == config.Auto)
+	table, err := g.install(rulesetOf(cfg), cfg.OwnTable == config.Auto)
 	if err != nil {
 		return listener, err
 	}
@@ -191,6 +194,7 @@ func (g *gate) act(e knock.Event) error {
 			return fmt.Errorf("cannot let in: %w", err)
 		}
 		g.log.Info("let in", "door", e.Door.Name, "source", name(prefix), "until", until(time.Now(), e.Door.OpenTimeout))
+		g.letIn(e)
 	case knock.PutOut:
 		prefix, err := g.table.PutOut(e.Door.Name, e.Source)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/BurntSushi/toml"
@@ -125,5 +126,30 @@ func TestInitRefuses(t *testing.T) {
 		if _, err := os.Stat(file); err == nil {
 			t.Errorf("%q: wrote a file", tt.args)
 		}
+	}
+}
+
+// TestWriteSecretForGroup writes a file as it has to be where the daemon has a group.
+func TestWriteSecretForGroup(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const group = 65534
+	mode, err := fill(f, "text", group)
+	if err != nil || mode != 0o640 {
+		t.Fatalf("mode %04o: %v", mode, err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := info.Sys().(*syscall.Stat_t); info.Mode().Perm() != mode || s.Uid != 0 || s.Gid != group {
+		t.Errorf("%v, user %d, group %d", info.Mode(), s.Uid, s.Gid)
 	}
 }
