@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"mvdan.cc/sh/v3/syntax"
 )
@@ -28,9 +29,10 @@ var firewalls = map[string]func(args []string) (*rule, error){
 
 // A reading is what is understood of a command.
 type reading struct {
-	rule            // of all its firewall commands together
-	found  bool     // there is a firewall command
-	others []string // the programs that it runs beside
+	rule                 // of all its firewall commands together
+	found  bool          // there is a firewall command
+	slept  time.Duration // between them
+	others []string      // the programs that it runs beside
 }
 
 // longest is how long a command can be, in bytes: knockd reads lines of up to
@@ -123,6 +125,10 @@ func (r *reading) program(words []string) error {
 	switch {
 	case (name == "sh" || name == "bash") && len(words) == 3 && words[1] == "-c":
 		return r.shell(words[2])
+	case name == "sleep" && len(words) == 2:
+		d, err := duration(words[1])
+		r.slept += d
+		return err
 	case firewalls[name] == nil:
 		r.others = append(r.others, name)
 		return nil
@@ -138,7 +144,12 @@ func (r *reading) program(words []string) error {
 }
 
 func (r *reading) add(one *rule) error {
-	if r.found && r.opens != one.opens {
+	switch {
+	case !r.found || r.opens == one.opens:
+	case r.opens && r.slept > 0 && samePorts(r.ports, one.ports):
+		r.lasts = r.slept
+		return nil
+	default:
 		return errors.New("it both opens and closes: knockd's start_command and stop_command are for that")
 	}
 	r.found = true

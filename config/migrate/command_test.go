@@ -41,6 +41,8 @@ var commandTests = []struct{ command, want string }{
 	{`/bin/sh -c "iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT; ufw allow from %IP% to any port 80 proto tcp" >/dev/null 2>&1`, "+[22 80]"},
 	{"iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT && wakeonlan 00:11:22:33:44:55", "+[22] and wakeonlan"},
 	{"iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT; iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT", "both opens and closes"},
+	{"iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT; sleep 30; iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT", "+[22] 30s"},
+	{"iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT && sleep 1m && iptables -D INPUT -s %IP% -p tcp --dport 23 -j ACCEPT", "both opens and closes"},
 	{"if true; then iptables -F; fi", "shell program"},
 	{"iptables -A INPUT -s $(cat /tmp/ip) -p tcp --dport 22 -j ACCEPT", "shell program"},
 	{"iptables 'unfinished", "shell program"},

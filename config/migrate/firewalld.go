@@ -3,7 +3,6 @@ package migrate
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"nftknock/knock"
@@ -67,12 +66,8 @@ func firewallCmd(args []string) (*rule, error) {
 		}
 	}
 	if *timeout != "" {
-		t := *timeout
-		if _, err := strconv.Atoi(t); err == nil {
-			t += "s"
-		}
 		var err error
-		if r.lasts, err = nftDuration(t); err != nil {
+		if r.lasts, err = duration(*timeout); err != nil {
 			return nil, err
 		}
 	}

@@ -1,8 +1,8 @@
 // Package migrate turns the configuration of knockd(1) into nftknockd's.
 //
-//	knockd.File ──→ a part for each section ──→ pairs that open and close ──→ TOML
-//	                  │ what its command does        │                        │
-//	                  └───────────── losses ─────────┴── comments ────────────┘
+//	knockd.File ──→ a part for each section ──→ doors: what opens and closes ──→ TOML
+//	                  │ what its command does        │                             │
+//	                  └───────────── losses ─────────┴───── comments ──────────────┘
 //
 // knockd runs any command for a sequence; a door opens and closes ports. So the
 // commands of firewalls are read for what they do: iptables, nft, ufw,

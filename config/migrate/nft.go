@@ -3,11 +3,8 @@ package migrate
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 )
 
 // nft reads the arguments of nft(8): rules, and elements of sets.
@@ -63,7 +60,7 @@ func (r *rule) element(words []string) error {
 		switch value := words[1]; {
 		case words[0] == "timeout" || words[0] == "expires":
 			var err error
-			if r.lasts, err = nftDuration(value); err != nil {
+			if r.lasts, err = duration(value); err != nil {
 				return err
 			}
 		case words[0] != ".":
@@ -130,17 +127,4 @@ func (r *rule) statements(words []string, adds bool) error {
 		}
 	}
 	return errors.Join(r.source(source), r.verdict(verdict, adds))
-}
-
-var nftDurationForm = regexp.MustCompile(`^(?:(\d{1,5})d)?((?:\d{1,9}[hms])*)$`)
-
-// nftDuration reads "1d2h3m4s".
-func nftDuration(s string) (time.Duration, error) {
-	m := nftDurationForm.FindStringSubmatch(s)
-	if m == nil || s == "" {
-		return 0, fmt.Errorf("%q is no duration", s)
-	}
-	days, _ := strconv.Atoi("0" + m[1])
-	rest, err := time.ParseDuration("0s" + m[2])
-	return time.Duration(days)*24*time.Hour + rest, err
 }

@@ -18,6 +18,7 @@ type door struct {
 // pair makes doors of the parts.
 func (m *migration) pair(parts []*part) {
 	m.closeByName(parts)
+	parts = m.join(parts)
 	for _, p := range parts {
 		if p.opens && !p.lost {
 			m.doors = append(m.doors, &door{open: p})
@@ -37,6 +38,30 @@ func (m *migration) pair(parts []*part) {
 			m.add(p.section, p.section.Line, "", false, "a door has one seq_timeout: that of [%s] counts", d.open.section.Name)
 		}
 	}
+}
+
+// join makes one part of those that the same knocks make do the same, to several ports:
+// knockd runs all of their commands. It returns the parts that remain.
+func (m *migration) join(parts []*part) []*part {
+	var joined []*part
+	for _, p := range parts {
+		i := slices.IndexFunc(joined, func(o *part) bool {
+			return !p.lost && !o.lost && p.opens == o.opens && p.lasts == o.lasts && slices.Equal(p.sequence, o.sequence)
+		})
+		if i < 0 {
+			joined = append(joined, p)
+			continue
+		}
+		first := joined[i]
+		m.add(p.section, p.section.Line, "", false, "it has the sequence of [%s], and becomes a part of it", first.section.Name)
+		first.joined = append(first.joined, p.section)
+		for _, port := range p.ports {
+			if !slices.Contains(first.ports, port) {
+				first.ports = append(first.ports, port)
+			}
+		}
+	}
+	return joined
 }
 
 // doorOf returns the door that a part closes: of those that nothing closes yet and

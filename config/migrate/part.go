@@ -12,7 +12,8 @@ import (
 // A part is a section that opens a door, closes one, or does both.
 type part struct {
 	section *knockd.Section
-	command knockd.Directive // what a completed sequence runs
+	joined  []*knockd.Section // others that are in it
+	command knockd.Directive  // what a completed sequence runs
 
 	sequence   []knock.Port
 	seqTimeout time.Duration

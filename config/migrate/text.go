@@ -39,13 +39,13 @@ func (m *migration) text(f *knockd.File) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# nftknockd import made this from %s, whose lines are told below.\n", plain(m.name))
 	b.WriteString("# What is marked with ! is not as it was, or not there any more.\n")
-	doors := make(map[*knockd.Section]*door)
-	closers := make(map[*knockd.Section]bool)
+	b.WriteString("# The firewall has to let everybody through to what a door guards: the gate decides before it.\n")
+	doors := make(map[*knockd.Section]*door) // nil for a section that is part of another one's door
 	for _, d := range m.doors {
-		doors[d.open.section] = d
-		if d.close != nil {
-			closers[d.close.section] = true
+		for _, s := range d.sections() {
+			doors[s] = nil
 		}
+		doors[d.open.section] = d
 	}
 
 	var options []*knockd.Section
@@ -59,17 +59,12 @@ func (m *migration) text(f *knockd.File) string {
 	}
 	m.writeTop(&b)
 	for _, s := range f.Doors() {
-		d := doors[s]
-		switch {
-		case d != nil:
-			sections := []*knockd.Section{s}
-			if d.close != nil {
-				sections = append(sections, d.close.section)
-			}
-			m.writeLosses(&b, sections...)
-			d.write(&b)
-		case !closers[s]:
+		switch d, ok := doors[s]; {
+		case !ok:
 			m.writeSection(&b, s)
+		case d != nil:
+			m.writeLosses(&b, d.sections()...)
+			d.write(&b)
 		}
 	}
 	return b.String()
@@ -117,6 +112,15 @@ func (m *migration) writeTop(b *strings.Builder) {
 	if m.guarded != "" {
 		fmt.Fprintf(b, "interfaces = [%q]\n", m.guarded)
 	}
+}
+
+// sections returns the sections that a door is made of.
+func (d *door) sections() []*knockd.Section {
+	sections := append([]*knockd.Section{d.open.section}, d.open.joined...)
+	if d.close != nil {
+		sections = append(append(sections, d.close.section), d.close.joined...)
+	}
+	return sections
 }
 
 func (d *door) write(b *strings.Builder) {
