@@ -51,7 +51,10 @@ func importKnockd(file string, stdout, stderr io.Writer) error {
 	for _, w := range warnings(cfg) {
 		fmt.Fprintf(stderr, "warning: %v\n", w)
 	}
-	if !result.Complete() {
+	switch {
+	case len(cfg.Doors) == 0:
+		return fmt.Errorf("%s has no section that becomes a door: is it a knockd.conf?", file)
+	case !result.Complete():
 		return fmt.Errorf("%s: not every door could be carried over: what became of each line is in the output", file)
 	}
 	return nil

@@ -14,6 +14,7 @@ package migrate
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -90,10 +91,16 @@ func (m *migration) add(s *knockd.Section, line int, key string, door bool, form
 	m.losses = append(m.losses, Loss{Problem: p, Door: door})
 }
 
-// written returns a directive's key as it is written.
+var keyForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,23}$`)
+
+// written returns a directive's key as it is written. Of a line that has none it
+// returns nothing: a sequence may stand there whose = was forgotten.
 func written(d knockd.Directive) string {
 	key, _, _ := strings.Cut(d.Text, "=")
-	return plain(strings.TrimSpace(key))
+	if key = strings.TrimSpace(key); !keyForm.MatchString(key) {
+		return ""
+	}
+	return key
 }
 
 // readOptions reads what is about knockd itself.

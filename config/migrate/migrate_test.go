@@ -102,6 +102,8 @@ func TestSecret(t *testing.T) {
 		"[a]\nsequence = 4711,4712,471311\ncommand = ufw allow from %IP% to any port 22",
 		"[a]\nsequence = 4711 4712\ncommand = ufw allow from %IP% to any port 22",
 		"[a]\nsequence = 4711,4712\ncommand = reboot",
+		"[a]\nsequence 4711,4712\ncommand = ufw allow from %IP% to any port 22",
+		"sequence 4711\n[options]\n4711,4712 = sequence",
 		"[a]\nsequence = 4711,4712\ncommand = ufw allow from %IP% to any port 22\n" +
 			"[b]\nsequence = 4711,4712\ncommand = ufw allow from %IP% to any port 23",
 	} {
