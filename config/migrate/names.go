@@ -3,6 +3,7 @@ package migrate
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"nftknock/knock"
@@ -50,6 +51,9 @@ func (m *migration) nameDoors() {
 func (m *migration) guessPorts(p *part) {
 	for _, name := range []string{p.set, p.section.Name} {
 		for word := range strings.SplitSeq(stem(name), "_") {
+			if _, err := strconv.Atoi(word); err == nil {
+				continue // that counts sections, or so
+			}
 			n, err := portNumber(word)
 			if err != nil {
 				continue

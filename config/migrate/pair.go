@@ -30,7 +30,7 @@ func (m *migration) pair(parts []*part) {
 		}
 		d := m.doorOf(p)
 		if d == nil {
-			m.loseDoor(p, p.section.Line, "", "it closes no door that another section opens, and which has no other that closes it")
+			m.loseDoor(p, p.section.Line, "", "no door that is carried over opens what it closes, or another section closes that one already")
 			continue
 		}
 		d.close = p
