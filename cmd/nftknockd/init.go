@@ -71,7 +71,7 @@ func (o *initOptions) run(stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "nftknockd: wrote %s (mode %04o); rehearse it: nftknockd demo -c %[1]s\n", o.output, mode)
+	fmt.Fprintf(stderr, "nftknockd: wrote %s (mode %04o)\nhint: rehearse it: nftknockd demo -c %[1]s; then shut the doors, on trial: nftknockd trial -c %[1]s\n", o.output, mode)
 	_, err = io.WriteString(stdout, client.text(&door))
 	return err
 }
