@@ -67,8 +67,8 @@ func commit(socket *netlink.Conn, batch []netlink.Message) error {
 // else's `nft flush ruleset` or `nft delete table` touches it. One that persists
 // stays, without an owner, when that socket is closed, and can be owned again.
 // Both together are possible since Linux 6.9 (nft_table_is_orphan in
-// net/netfilter/nf_tables_api.c). An owner alone would take the table away with
-// the daemon's life: the port would be open.
+// net/netfilter/nf_tables_api.c). An owner alone takes the table away with the
+// process's life, and the port is open: right for a trial, and never for the daemon.
 const (
 	tableOwner   = 0x2 // NFT_TABLE_F_OWNER
 	tablePersist = 0x4 // NFT_TABLE_F_PERSIST
@@ -79,9 +79,9 @@ const (
 // tableComment is what `nft list ruleset` shows at the top of an owned table.
 const tableComment = "nftknockd's own; only it can change this while it runs"
 
-// ownTable has a transaction make the table it adds, or one without an owner, the
-// sending socket's own.
-func ownTable(batch []netlink.Message, name string) error {
+// setFlags gives the table that a transaction adds, or one without an owner, flags
+// that make it the sending socket's own.
+func setFlags(batch []netlink.Message, name string, flags uint32) error {
 	const newTable = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWTABLE
 	for i, m := range batch {
 		if m.Header.Type != newTable {
@@ -89,7 +89,7 @@ func ownTable(batch []netlink.Message, name string) error {
 		}
 		attributes, err := netlink.MarshalAttributes([]netlink.Attribute{
 			{Type: unix.NFTA_TABLE_NAME, Data: []byte(name + "\x00")},
-			{Type: unix.NFTA_TABLE_FLAGS, Data: binary.BigEndian.AppendUint32(nil, tableOwner|tablePersist)},
+			{Type: unix.NFTA_TABLE_FLAGS, Data: binary.BigEndian.AppendUint32(nil, flags)},
 			{Type: tableUserdata, Data: userdata.AppendString(nil, userdata.TypeComment, tableComment)},
 		})
 		if err != nil {

@@ -22,6 +22,7 @@ type Table struct {
 	owned  bool
 
 	letters map[subject]*letter
+	onTrial bool // owned, and gone with the socket
 
 	// Who was let in, and until when: to let them in again after somebody else has
 	// taken the table away. Not kept of a table that is owned.
@@ -126,7 +127,7 @@ func (t *Table) change(was *state) error {
 	tx := &transaction{table: t.table, rules: t.rules, was: was, own: t.owned, query: t.query, people: t.people}
 	batch, err := encode(tx.build)
 	if err == nil && t.owned {
-		err = ownTable(batch, t.table.Name)
+		err = setFlags(batch, t.table.Name, t.flags())
 	}
 	if err == nil {
 		err = t.commit(batch)
@@ -161,10 +162,18 @@ func (t *Table) reconnect() error {
 	if err != nil {
 		return err
 	}
-	if err := ownTable(adopt, t.table.Name); err != nil {
+	if err := setFlags(adopt, t.table.Name, t.flags()); err != nil {
 		return err
 	}
 	return commit(t.socket, adopt)
+}
+
+// flags are those of a table that is owned.
+func (t *Table) flags() uint32 {
+	if t.onTrial {
+		return tableOwner
+	}
+	return tableOwner | tablePersist
 }
 
 func (t *Table) rememberPeople() error {

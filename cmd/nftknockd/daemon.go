@@ -30,7 +30,9 @@ type gate struct {
 	scans throttle      // has run look whether the decoys are still good
 	stale chan struct{} // there may be better decoys
 
-	listen func(group uint16) (listener, error)
+	listen  func(group uint16) (listener, error)
+	install func(r *nft.Ruleset, own bool) (*nft.Table, error)
+	letIn   func(knock.Event) // told of whoever is let in; must not block
 
 	mu       sync.Mutex // the listener's goroutine and the daemon's own share what follows
 	cfg      *config.Config
@@ -76,6 +78,7 @@ func serve(ctx context.Context, cfg *config.Config, state stateDir, log *slog.Lo
 
 func newGate(log *slog.Logger, state stateDir, tell func(string)) *gate {
 	g := &gate{log: log, tell: tell, state: state, amiss: make(chan struct{}, 1), stale: make(chan struct{}, 1)}
+	g.install, g.letIn = nft.Open, func(knock.Event) {}
 	g.lost = throttle{every: 10 * time.Second, do: func() {
 		log.Warn("messages of the kernel's packet log were lost", "total", g.losses())
 	}}
@@ -112,7 +115,7 @@ func (g *gate) open(cfg *config.Config) (listener, error) {
 		return nil, err
 	}
 	decoys := g.chooseDecoys(cfg)
-	table, err := nft.Open(rulesetOf(cfg, decoys), cfg.OwnTable == config.Auto)
+	table, err := g.install(rulesetOf(cfg, decoys), cfg.OwnTable == config.Auto)
 	if err != nil {
 		return listener, err
 	}
@@ -225,6 +228,7 @@ func (g *gate) act(e knock.Event) error {
 			return fmt.Errorf("cannot let in: %w", err)
 		}
 		g.log.Info("let in", "door", e.Door.Name, "source", name(prefix), "until", until(time.Now(), e.Door.OpenTimeout))
+		g.letIn(e)
 	case knock.PutOut:
 		prefix, err := g.table.PutOut(e.Door.Name, e.Source)
 		if err != nil {

@@ -80,6 +80,9 @@ lets a source in for a time when it has knocked the right sequence.`,
 		demoCommand(configFile),
 		removeCommand(configFile),
 		otpCommand(configFile),
+		trialCommand(configFile),
+		initCommand(configFile),
+		importCommand(),
 		docsCommand(),
 	)
 	return root

@@ -1,0 +1,116 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Try installs the ruleset as Open does, but for as long as this process lives and
+// the table is not closed: the kernel takes it away with the socket that owns it,
+// however the process ends (nft_rcv_nl_event in net/netfilter/nf_tables_api.c, since
+// Linux 5.12). A table of this name that is there already is an error. After any
+// error of one of its methods the table may be gone.
+func Try(r *Ruleset) (*Table, error) {
+	if err := Free(r.name); err != nil {
+		return nil, err
+	}
+	return try(r, people{})
+}
+
+func try(r *Ruleset, who people) (*Table, error) {
+	t, err := connect(r.name)
+	if err != nil {
+		return nil, err
+	}
+	t.rules, t.people = r, who
+	t.owned, t.onTrial = true, true
+	err = t.change(nil)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
+		err = errors.New("this kernel cannot take a table away with the process that made it, which a trial is undone by: " +
+			"Linux 5.12 or newer can; demo --config rehearses the configuration on any")
+	}
+	if err != nil {
+		t.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// Free returns an error if there is a table of that name.
+func Free(name string) error {
+	t, err := connect(name)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	was, err := readState(t.query, t.table)
+	switch {
+	case err != nil:
+		return explain(err)
+	case was == nil:
+		return nil
+	case was.flags&tableOwner != 0:
+		return &OwnedError{name}
+	case !was.ours():
+		return &NotOursError{name}
+	}
+	return fmt.Errorf("table inet %s is there already, from a daemon that runs or has been stopped: "+
+		"stop it, and take the table away with `nftknockd remove`", name)
+}
+
+// Keep has a table that Try has installed outlive the process, with everybody who
+// is let in. own is as in Open. After an error the table may be gone, and it is
+// when it is closed.
+//
+// The flags of a table cannot be changed (nf_tables_updtable), so another one takes
+// its place, in one transaction. That is not enough for a packet which is between two
+// rules of the old table at that very moment: it would find its maps empty, and
+// pass. A second table stands by, with the same rules.
+func (t *Table) Keep(own bool) error {
+	own = own && canPersist(t.table.Name)
+	in, err := t.People()
+	if err != nil {
+		return explain(err)
+	}
+	standIn := *t.rules
+	standIn.name += "_stand_in"
+	s, err := try(&standIn, remember(in))
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+
+	tx := &transaction{table: t.table, rules: t.rules, own: own, query: t.query, people: remember(in)}
+	batch, err := encode(func(c *nftables.Conn) error { c.DelTable(t.table); return nil }, tx.build)
+	if err == nil && own {
+		err = setFlags(batch, t.table.Name, tableOwner|tablePersist)
+	}
+	if err == nil {
+		err = commit(t.socket, batch)
+	}
+	if err != nil {
+		return explain(err)
+	}
+	t.owned, t.onTrial = own, false
+	return t.rememberPeople()
+}
+
+// canPersist says whether the kernel has tables that outlive their owner. It asks by a
+// table that is gone again with the same transaction.
+func canPersist(name string) bool {
+	probe := &nftables.Table{Name: name + "_probe", Family: nftables.TableFamilyINet}
+	batch, err := encode(func(c *nftables.Conn) error { c.AddTable(probe); c.DelTable(probe); return nil })
+	if err != nil || setFlags(batch, probe.Name, tableOwner|tablePersist) != nil {
+		return false
+	}
+	socket, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return false
+	}
+	defer socket.Close()
+	return commit(socket, batch) == nil
+}
