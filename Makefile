@@ -66,10 +66,9 @@ vulncheck: ## look for known vulnerabilities, where their database can be reache
 .PHONY: fuzz
 FUZZTIME ?= 1m
 fuzz: ## fuzz each target for FUZZTIME (1m)
-	for target in FuzzDecode FuzzReceive FuzzMessages FuzzConcerns FuzzElements FuzzIntervals FuzzPrefixOf; do \
-		$(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./nft || exit 1; \
+	@grep -ro '^func Fuzz[A-Za-z]*' --include=*_test.go . | sed -E 's,/[^/]*:func , ,' | while read -r package target; do \
+		$(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x $$package </dev/null || exit 1; \
 	done
-	$(GO) test -run='^$$' -fuzz=FuzzParse -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x ./config
 
 .PHONY: bench
 bench: tools ## measure beside the peers: ten minutes; writes integration/BENCHMARKS.md
