@@ -17,8 +17,10 @@ func BenchmarkObserve(b *testing.B) {
 	for _, n := range []int{1, 10, 1000} {
 		doors := benchDoors(n)
 		b.Run(fmt.Sprintf("stream=knocks/doors=%d", n), func(b *testing.B) { benchKnocks(b, doors) })
-		b.Run(fmt.Sprintf("stream=flood/doors=%d", n), func(b *testing.B) { benchFlood(b, doors) })
+		b.Run(fmt.Sprintf("stream=flood/doors=%d", n), func(b *testing.B) { benchFlood(b, doors, nil) })
 	}
+	// A flood on a decoy mutes all of its sources.
+	b.Run("stream=decoy/doors=1", func(b *testing.B) { benchFlood(b, benchDoors(1), &Port{65535, TCP}) })
 }
 
 // benchDoors returns n doors with three knocks each at ports of their own.
@@ -62,10 +64,18 @@ func benchKnocks(b *testing.B, doors []Door) {
 	}
 }
 
-// benchFlood has spoofed sources knock at first ports, with no room for any
+// benchFlood has spoofed sources knock at first ports, or at a decoy, with no room for any
 // that nobody has to leave for it.
-func benchFlood(b *testing.B, doors []Door) {
-	tracker := NewTracker(doors, Scan{}, benchLimit)
+func benchFlood(b *testing.B, doors []Door, decoy *Port) {
+	scan := Scan{Mute: time.Minute}
+	remembered := (*Tracker).InProgress
+	port := func(r uint64) Port { return doors[r%uint64(len(doors))].Sequence[0] }
+	if decoy != nil {
+		scan.Decoys = []Port{*decoy}
+		remembered = (*Tracker).Muted
+		port = func(uint64) Port { return *decoy }
+	}
+	tracker := NewTracker(doors, scan, benchLimit)
 	now := time.Now()
 	random := rand.NewPCG(1, 2)
 	spoof := func() {
@@ -74,11 +84,11 @@ func benchFlood(b *testing.B, doors []Door) {
 		tracker.Observe(now, Packet{
 			Source:     addr4(uint32(r)),
 			SourcePort: uint16(r >> 32),
-			Port:       doors[r>>48%uint64(len(doors))].Sequence[0],
+			Port:       port(r >> 48),
 			ISN:        uint32(r >> 16),
 		})
 	}
-	for tracker.InProgress() < benchLimit {
+	for remembered(tracker) < benchLimit {
 		spoof()
 	}
 
@@ -86,8 +96,8 @@ func benchFlood(b *testing.B, doors []Door) {
 	for b.Loop() {
 		spoof()
 	}
-	if got := tracker.InProgress(); got != benchLimit {
-		b.Fatalf("%d attempts in progress, want %d", got, benchLimit)
+	if got := remembered(tracker); got != benchLimit {
+		b.Fatalf("%d are remembered, want %d", got, benchLimit)
 	}
 }
 
