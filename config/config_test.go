@@ -41,6 +41,7 @@ func mustParse(t *testing.T, toml string) *Config {
 var exported = cmp.Options{
 	cmpopts.IgnoreUnexported(Config{}),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
 }
 
 func TestParse(t *testing.T) {
@@ -51,6 +52,7 @@ table        = "gate_2"
 nflog_group  = 65535
 own_table    = "no"
 on_stop      = "remove"
+log_format   = "json"
 limits       = { sources = 1, per_source = 10000 }
 
 [door.web]
@@ -62,6 +64,9 @@ open_timeout   = "forever"
 shut           = "reject"
 ipv4_prefix    = 24
 ipv6_prefix    = 64
+
+[metrics]
+listen = "[::1]:9722"
 
 [door.ssh_1]
 ports        = [22]
@@ -80,6 +85,8 @@ open_timeout = 31_536_000
 		NFLogGroup: 65535,
 		OwnTable:   No,
 		OnStop:     Remove,
+		LogFormat:  JSON,
+		Metrics:    Metrics{netip.MustParseAddrPort("[::1]:9722")},
 		Limits:     Limits{Sources: 1, PerSource: 10000},
 		Doors: []knock.Door{{
 			Name:          "web",
@@ -108,7 +115,7 @@ open_timeout = 31_536_000
 }
 
 func TestDefaults(t *testing.T) {
-	want := &Config{Table: "nftknock", NFLogGroup: 7022, OwnTable: Auto, OnStop: Keep, Limits: Limits{Sources: 262144, PerSource: 50}}
+	want := &Config{Table: "nftknock", NFLogGroup: 7022, OwnTable: Auto, OnStop: Keep, LogFormat: Text, Limits: Limits{Sources: 262144, PerSource: 50}}
 	if diff := cmp.Diff(want, mustParse(t, ""), exported); diff != "" {
 		t.Error(diff)
 	}

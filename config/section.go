@@ -8,7 +8,7 @@ import (
 )
 
 // A section is a table of the file while its keys are read: the top level,
-// [limits], or a door.
+// [limits], [metrics], or a door.
 type section struct {
 	doc  *document
 	node node // zero at the top level
@@ -61,6 +61,8 @@ func instead(key string, known []string) string {
 		return "it belongs at the top of the file, above the first [table]"
 	case slices.Contains(limitsKeys, key):
 		return "it belongs in [limits]"
+	case slices.Contains(metricsKeys, key):
+		return "it belongs in [metrics]"
 	case slices.Contains(doorKeys, key):
 		return "it belongs in a door, such as [door.ssh]"
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"nftknock/cmd/nftknockd/control"
 	"nftknock/config"
 	"nftknock/knock"
 	"nftknock/nft"
@@ -26,7 +27,14 @@ type gate struct {
 	amiss chan struct{}      // there is something to mend
 	lost  throttle           // reports log messages that were lost
 
-	listen func(group uint16) (listener, error)
+	began   time.Time
+	hub     control.Hub // tells those who watch
+	metrics *metrics
+	reloads chan chan<- error // asks for a reload
+	servers []*server
+
+	listen  func(group uint16) (listener, error)
+	inspect func(table string) (*nft.Snapshot, error)
 
 	mu       sync.Mutex // the listener's goroutine and the daemon's own share what follows
 	cfg      *config.Config
@@ -40,7 +48,7 @@ type gate struct {
 
 // table is what the gate needs of an nft.Table.
 type table interface {
-	LetIn(door string, source netip.Addr, comment string) (netip.Prefix, error)
+	LetIn(door string, source netip.Addr, timeout time.Duration, comment string) (netip.Prefix, error)
 	PutOut(door string, source netip.Addr) (netip.Prefix, error)
 	Replace(*nft.Ruleset) error
 	Restore() error
@@ -69,9 +77,13 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, ready func
 }
 
 func newGate(log *slog.Logger, tell func(string)) *gate {
-	g := &gate{log: log, tell: tell, amiss: make(chan struct{}, 1)}
+	g := &gate{log: log, tell: tell, amiss: make(chan struct{}, 1), reloads: make(chan chan<- error)}
+	g.began, g.inspect = time.Now(), nft.Inspect
+	g.metrics = newMetrics(g)
 	g.lost = throttle{every: 10 * time.Second, do: func() {
-		log.Warn("messages of the kernel's packet log were lost", "total", g.losses())
+		total := g.losses()
+		log.Warn("messages of the kernel's packet log were lost", "total", total)
+		g.publish(control.Event{Kind: control.Lost, Count: total})
 	}}
 	g.listen = func(group uint16) (listener, error) {
 		l, err := nft.Listen(group, g.observe, g.lost.call)
@@ -140,6 +152,8 @@ func (g *gate) run(ctx context.Context, hangups <-chan os.Signal, load func() (*
 			return g.stop()
 		case <-hangups:
 			g.reload(load)
+		case reply := <-g.reloads:
+			reply <- g.reload(load)
 		case err := <-g.listener.Failed():
 			g.report(damage{deaf: fmt.Errorf("the packet log cannot be read: %w", err)})
 		case <-changed:
@@ -151,6 +165,9 @@ func (g *gate) run(ctx context.Context, hangups <-chan os.Signal, load func() (*
 }
 
 func (g *gate) stop() error {
+	for _, s := range g.servers {
+		s.stop()
+	}
 	g.listener.Close()
 	if g.watcher != nil {
 		g.watcher.Close()
@@ -167,6 +184,7 @@ func (g *gate) stop() error {
 
 // observe takes in one packet from the log.
 func (g *gate) observe(p knock.Packet) {
+	arrived := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.table == nil {
@@ -177,26 +195,38 @@ func (g *gate) observe(p knock.Packet) {
 		if err := g.act(e); err != nil {
 			g.damage.add(e, err)
 			g.poke()
+		} else if e.Action == knock.LetIn {
+			g.metrics.opening.Observe(time.Since(arrived).Seconds())
 		}
 	}
 }
 
-// act does what a completed sequence asks for, and says so. It never says what
-// was knocked.
+// act does what a completed sequence asks for.
 func (g *gate) act(e knock.Event) error {
+	_, err := g.carryOut(e, e.Door.OpenTimeout, control.ByKnock)
+	return err
+}
+
+// carryOut lets in or puts out, and says so. It never says what was knocked.
+func (g *gate) carryOut(e knock.Event, timeout time.Duration, by string) (control.Event, error) {
+	done := control.Event{Door: e.Door.Name, By: by}
 	switch e.Action {
 	case knock.LetIn:
-		prefix, err := g.table.LetIn(e.Door.Name, e.Source, "knock")
+		prefix, err := g.table.LetIn(e.Door.Name, e.Source, timeout, by)
 		if err != nil {
-			return fmt.Errorf("cannot let in: %w", err)
+			return done, fmt.Errorf("cannot let in: %w", err)
 		}
-		g.log.Info("let in", "door", e.Door.Name, "source", name(prefix), "until", until(time.Now(), e.Door.OpenTimeout))
+		done.Kind, done.Source = control.LetIn, name(prefix)
+		if timeout != knock.Forever {
+			done.Until = time.Now().Add(timeout)
+		}
 	case knock.PutOut:
 		prefix, err := g.table.PutOut(e.Door.Name, e.Source)
 		if err != nil {
-			return fmt.Errorf("cannot put out: %w", err)
+			return done, fmt.Errorf("cannot put out: %w", err)
 		}
-		g.log.Info("put out", "door", e.Door.Name, "source", name(prefix))
+		done.Kind, done.Source = control.PutOut, name(prefix)
 	}
-	return nil
+	g.emit(done)
+	return done, nil
 }
