@@ -67,7 +67,7 @@ func (c *Client) Watch(ctx context.Context, ready func(), see func(Event) error)
 			if ctx.Err() != nil {
 				return nil
 			}
-			return fmt.Errorf("the daemon has gone: %w", err)
+			return fmt.Errorf("nftknockd has gone: nobody answers at %s any more", c.socket)
 		}
 		if err := see(e); err != nil {
 			return err

@@ -22,6 +22,9 @@ const (
 	Missed        Kind = "missed" // events, by a watcher who was too slow
 )
 
+// Kinds are all kinds there are.
+var Kinds = []Kind{LetIn, PutOut, Expired, Refused, Scan, Reloaded, ReloadRefused, Amiss, Mended, Lost, Missed}
+
 // String returns the kind in words.
 func (k Kind) String() string { return strings.ReplaceAll(string(k), "_", " ") }
 
