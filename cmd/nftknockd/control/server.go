@@ -33,7 +33,7 @@ type Desk interface {
 // What a client may use of the daemon: a request fits into these, or is no
 // administrator's.
 const (
-	maxConnections = 64 // others wait
+	maxConnections = 128 // others wait
 	maxHeader      = 8 << 10
 	maxBody        = 4 << 10
 	patience       = 10 * time.Second // for a client to send, and to take, what it has to
@@ -69,6 +69,7 @@ func newHTTPServer(h http.Handler) *http.Server {
 		ErrorLog:          log.New(io.Discard, "", 0), // whoever connects could fill it
 	}
 	server.SetKeepAlivesEnabled(false) // a connection that is done with makes room for the next one
+	new(crowd).keep(server)
 	return server
 }
 
@@ -83,7 +84,7 @@ func (s *server) status(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *server) open(w http.ResponseWriter, r *http.Request) {
-	req, err := readRequest(w, r)
+	req, err := readRequest(r)
 	if err != nil {
 		answer(w, nil, err)
 		return
@@ -105,7 +106,7 @@ func (s *server) open(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) close(w http.ResponseWriter, r *http.Request) {
-	req, err := readRequest(w, r)
+	req, err := readRequest(r)
 	if err != nil {
 		answer(w, nil, err)
 		return
@@ -163,12 +164,12 @@ func takeTime(w http.ResponseWriter, d time.Duration) {
 // readRequest reads the body of a request, which has to be what curl sends with
 // -H 'Content-Type: application/json': a web page, which a browser might be
 // made to send here, cannot say that of itself.
-func readRequest(w http.ResponseWriter, r *http.Request) (Request, error) {
+func readRequest(r *http.Request) (Request, error) {
 	var req Request
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
 		return req, &Error{http.StatusUnsupportedMediaType, "the body has to be JSON: set Content-Type to application/json"}
 	}
-	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	body := json.NewDecoder(r.Body)
 	body.DisallowUnknownFields()
 	if err := body.Decode(&req); err != nil {
 		return req, &Error{http.StatusBadRequest, `the body has to be an object such as {"door": "ssh", "source": "203.0.113.7"}: ` + err.Error()}

@@ -38,8 +38,8 @@ func Listen(path string) (net.Listener, error) {
 	}
 	defer os.Remove(dir)
 	fresh := filepath.Join(dir, "s")
-	if len(fresh) > maxPath {
-		return nil, fmt.Errorf("control socket %s: the path is too long: the kernel takes %d bytes, of which 20 are needed for a moment", path, maxPath)
+	if max(len(fresh), len(path)) > maxPath {
+		return nil, fmt.Errorf("control socket %s: the path is too long: the kernel takes %d bytes", path, maxPath)
 	}
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: fresh, Net: "unix"})
 	if err != nil {
