@@ -44,18 +44,17 @@ func (p *page) headline(s *control.Status) {
 	default:
 		fmt.Fprintf(p, "%snftknockd is not running, and there is no table%s: nothing is guarded\n", p.red, p.plain)
 	}
-	about := []string{"table inet " + s.Table}
+	fmt.Fprintf(p, "table inet %s", s.Table)
 	switch {
 	case !s.Exists:
-		about[0] += ", which is missing"
+		fmt.Fprint(p, ", which is missing")
 	case s.Owned:
-		about[0] += ", owned"
+		fmt.Fprint(p, ", owned")
 	}
+	fmt.Fprintln(p)
 	if d := s.Daemon; d != nil {
-		about = append(about, "up "+span(seconds(d.Uptime)), fmt.Sprintf("%d in progress", d.InProgress),
-			fmt.Sprintf("%d log messages lost", d.MessagesLost))
+		fmt.Fprintf(p, "up %s; %d in progress; %d log messages lost\n", span(seconds(d.Uptime)), d.InProgress, d.MessagesLost)
 	}
-	fmt.Fprintln(p, strings.Join(about, "; "))
 }
 
 func (p *page) doors(doors []control.Door) {
