@@ -43,7 +43,8 @@ type gate struct {
 	listener listener
 	watcher  *nft.Watcher // nil if nobody else can change the table
 	damage   damage
-	damaged  bool // mend could not put everything right
+	damaged  bool                // mend could not put everything right
+	forever  map[place]time.Time // since when those are in whose time has no end
 }
 
 // table is what the gate needs of an nft.Table.
@@ -78,7 +79,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, ready func
 
 func newGate(log *slog.Logger, tell func(string)) *gate {
 	g := &gate{log: log, tell: tell, amiss: make(chan struct{}, 1), reloads: make(chan chan<- error)}
-	g.began, g.inspect = time.Now(), nft.Inspect
+	g.began, g.inspect, g.forever = time.Now(), nft.Inspect, make(map[place]time.Time)
 	g.metrics = newMetrics(g)
 	g.lost = throttle{every: 10 * time.Second, do: func() {
 		total := g.losses()
@@ -227,6 +228,7 @@ func (g *gate) carryOut(e knock.Event, timeout time.Duration, by string) (contro
 		}
 		done.Kind, done.Source = control.PutOut, name(prefix)
 	}
+	g.noteForever(done)
 	g.emit(done)
 	return done, nil
 }

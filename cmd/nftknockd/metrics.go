@@ -88,15 +88,18 @@ var (
 	healthyGauge  = gauge("nftknock_healthy", "1 if the kernel holds what was decided and knocks are heard.")
 	ownedGauge    = gauge("nftknock_table_owned", "1 if nobody else can change the table.")
 	progressGauge = gauge("nftknock_in_progress", "Attempts that have begun and not succeeded.")
+	limitGauge    = gauge("nftknock_in_progress_limit", "Attempts beyond which the oldest are forgotten: limits.sources.")
 	lostCounter   = gauge("nftknock_log_messages_lost_total", "Messages of the kernel's packet log that did not arrive.")
 	peopleGauge   = gauge("nftknock_people", "Sources that are let in at this moment.", "door")
 	packetCounter = gauge("nftknock_packets_total", "Packets to a door's ports that were part of no connection.", "door", "verdict")
 )
 
+var gaugeDescs = []*prometheus.Desc{
+	startedGauge, healthyGauge, ownedGauge, progressGauge, limitGauge, lostCounter, peopleGauge, packetCounter,
+}
+
 func (*gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
-		startedGauge, healthyGauge, ownedGauge, progressGauge, lostCounter, peopleGauge, packetCounter,
-	} {
+	for _, d := range gaugeDescs {
 		ch <- d
 	}
 }
@@ -114,6 +117,7 @@ func (m *gauges) Collect(ch chan<- prometheus.Metric) {
 	send(healthyGauge, prometheus.GaugeValue, oneIf(s.Exists && s.Daemon.Amiss == ""))
 	send(ownedGauge, prometheus.GaugeValue, oneIf(s.Owned))
 	send(progressGauge, prometheus.GaugeValue, float64(s.Daemon.InProgress))
+	send(limitGauge, prometheus.GaugeValue, float64(s.Daemon.Limit))
 	send(lostCounter, prometheus.CounterValue, float64(s.Daemon.MessagesLost))
 	in := make(map[string]int)
 	for _, p := range s.People {

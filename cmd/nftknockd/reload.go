@@ -3,7 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
@@ -72,6 +75,7 @@ func (g *gate) swap(cfg *config.Config, fresh listener) (listener, error) {
 	old := g.listener
 	g.cfg, g.listener = cfg, fresh
 	g.damage.forgetAllBut(cfg.Doors)
+	maps.DeleteFunc(g.forever, func(p place, _ time.Time) bool { return !slices.Contains(doorNames(cfg), p.door) })
 	g.tracker = g.tracker.WithDoors(cfg.Doors, cfg.Limits.Sources)
 	return old, nil
 }

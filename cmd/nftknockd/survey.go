@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -16,11 +17,12 @@ func (g *gate) lookAround() (*control.Status, error) {
 	cfg := g.cfg
 	daemon := control.Daemon{
 		Started: g.began, Uptime: time.Since(g.began).Seconds(),
-		InProgress: g.tracker.InProgress(), MessagesLost: g.listener.Lost(),
+		InProgress: g.tracker.InProgress(), Limit: cfg.Limits.Sources, MessagesLost: g.listener.Lost(),
 	}
 	if err := g.damage.err(); err != nil {
 		daemon.Amiss = err.Error()
 	}
+	forever := maps.Clone(g.forever)
 	g.mu.Unlock()
 
 	status, err := survey(cfg.Table, g.inspect)
@@ -29,7 +31,24 @@ func (g *gate) lookAround() (*control.Status, error) {
 	}
 	status.Running, status.Daemon = true, &daemon
 	status.Doors = inOrder(cfg.Doors, status.Doors)
+	for i, p := range status.People {
+		if p.Since.IsZero() {
+			status.People[i].Since = forever[place{p.Door, p.Source}]
+		}
+	}
 	return status, nil
+}
+
+// A place is who is let in, and through which door.
+type place struct{ door, source string }
+
+// noteForever remembers since when somebody is let in without an end, which the kernel does not.
+// The lock is held.
+func (g *gate) noteForever(e control.Event) {
+	delete(g.forever, place{e.Door, e.Source})
+	if e.Kind == control.LetIn && e.Until.IsZero() {
+		g.forever[place{e.Door, e.Source}] = time.Now()
+	}
 }
 
 // survey returns what the kernel knows.

@@ -64,8 +64,8 @@ programs end wait, up to some thousand; then some are missed, and an event says 
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, os.Interrupt)
 		defer stop()
-		context.AfterFunc(ctx, stop) // a second signal does not wait for programs
-		ready := func() { daemon.SdNotify(false, daemon.SdNotifyReady) }
+		context.AfterFunc(ctx, stop)                                    // a second signal does not wait for programs
+		ready := func() { daemon.SdNotify(true, daemon.SdNotifyReady) } // programs have nothing to tell
 		return control.NewClient(*socket).Watch(ctx, ready, func(e control.Event) error {
 			if len(only) > 0 && !slices.Contains(only, string(e.Kind)) {
 				return nil

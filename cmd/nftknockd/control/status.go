@@ -19,9 +19,10 @@ type Status struct {
 type Daemon struct {
 	Started      time.Time `json:"started"`
 	Uptime       float64   `json:"uptime_seconds"`
-	Amiss        string    `json:"amiss,omitempty"` // what the kernel does not hold, and why
-	InProgress   int       `json:"in_progress"`     // attempts that have begun and not succeeded
-	MessagesLost uint64    `json:"messages_lost"`   // of the kernel's packet log
+	Amiss        string    `json:"amiss,omitempty"`   // what the kernel does not hold, and why
+	InProgress   int       `json:"in_progress"`       // attempts that have begun and not succeeded
+	Limit        int       `json:"in_progress_limit"` // beyond which the oldest are forgotten
+	MessagesLost uint64    `json:"messages_lost"`     // of the kernel's packet log
 }
 
 // A Door is a door with the packets that came to its ports, other than of connections that
