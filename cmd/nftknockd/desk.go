@@ -23,7 +23,7 @@ type desk struct {
 
 var _ control.Desk = (*desk)(nil)
 
-func (d *desk) Watch() (*control.Watcher, error) { return d.gate.watch() }
+func (d *desk) Watch(kinds ...control.Kind) (*control.Watcher, error) { return d.gate.watch(kinds) }
 
 func (d *desk) Status() (*control.Status, error) {
 	d.looking.Lock()

@@ -38,8 +38,8 @@ func (g *gate) publish(e control.Event) {
 }
 
 // watch begins to watch what happens.
-func (g *gate) watch() (*control.Watcher, error) {
-	return g.hub.Watch(func() []control.Event {
+func (g *gate) watch(kinds []control.Kind) (*control.Watcher, error) {
+	return g.hub.Watch(kinds, func() []control.Event {
 		g.mu.Lock()
 		table := g.cfg.Table
 		g.mu.Unlock()

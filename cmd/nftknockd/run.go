@@ -25,7 +25,7 @@ stderr. Needs CAP_NET_ADMIN and nothing else.`,
 		Args:    cobra.NoArgs,
 	}
 	socket := addSocketFlag(cmd)
-	cmd.Flags().Lookup("socket").Usage += ", of which a running daemon is asked; empty: none"
+	cmd.Flags().Lookup("socket").Usage += "; empty: none"
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return runDaemon(*configFile, *socket, cmd.Flags().Changed("socket"), cmd.ErrOrStderr())
 	}

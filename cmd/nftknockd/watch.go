@@ -41,7 +41,7 @@ programs end wait, up to some thousand; then some are missed, and an event says 
 	cmd.Flags().BoolVar(&execute, "exec", false, "run a program for each event; has to be the last flag")
 	cmd.Flags().StringSliceVar(&only, "only", nil, "nothing but these `KINDS` of events: "+strings.Join(kindNames(), ", "))
 	cmd.Flags().IntVar(&h.atOnce, "at-once", 4, "with --exec: run at most `N` programs at a time")
-	cmd.Flags().DurationVar(&h.timeout, "timeout", 30*time.Second, "with --exec: kill a program that takes longer")
+	cmd.Flags().DurationVar(&h.timeout, "timeout", 30*time.Second, "with --exec: kill a program that takes longer than `DURATION`")
 	socket := addSocketFlag(cmd)
 	cmd.Args = func(_ *cobra.Command, args []string) error {
 		return checkWatch(execute, &h, only, args)
@@ -66,10 +66,7 @@ programs end wait, up to some thousand; then some are missed, and an event says 
 		defer stop()
 		context.AfterFunc(ctx, stop)                                    // a second signal does not wait for programs
 		ready := func() { daemon.SdNotify(true, daemon.SdNotifyReady) } // programs have nothing to tell
-		return control.NewClient(*socket).Watch(ctx, ready, func(e control.Event) error {
-			if len(only) > 0 && !slices.Contains(only, string(e.Kind)) {
-				return nil
-			}
+		return control.NewClient(*socket).Watch(ctx, only, ready, func(e control.Event) error {
 			if execute {
 				h.run(ctx, e)
 			}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -52,10 +53,10 @@ func (c *Client) Reload() error {
 	return c.ask(http.MethodPost, "reload", nil, &struct{}{})
 }
 
-// Watch calls see with each event, until the context ends, the daemon does, or see
+// Watch calls see with each event of the kinds, or of all if there are none, until the context ends, the daemon does, or see
 // returns an error. It is ready once it has begun to watch.
-func (c *Client) Watch(ctx context.Context, ready func(), see func(Event) error) error {
-	answer, err := c.do(ctx, http.MethodGet, "events", nil)
+func (c *Client) Watch(ctx context.Context, kinds []string, ready func(), see func(Event) error) error {
+	answer, err := c.do(ctx, http.MethodGet, "events?"+url.Values{"kind": kinds}.Encode(), nil)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -23,17 +24,18 @@ type Hub struct {
 // A Watcher receives the events since it began to watch.
 type Watcher struct {
 	hub    *Hub
+	kinds  []Kind // that are wanted; empty: all
 	events chan Event
-	missed uint64 // that did not fit; guarded by the hub's lock
+	missed uint64 // of these, that did not fit; guarded by the hub's lock
 }
 
 var errWatchers = errors.New("too many are watching already: end one of them")
 
-// Watch begins to watch. The people are those who are let in at that moment,
-// whose expiry the Hub would not know of otherwise; it is called if nobody else
-// watches.
-func (h *Hub) Watch(people func() []Event) (*Watcher, error) {
-	w := &Watcher{hub: h, events: make(chan Event, backlog)}
+// Watch begins to watch for the kinds, or for all if there are none. The people are
+// those who are let in at that moment, whose expiry the Hub would not know of
+// otherwise; they are asked for if nobody else watches.
+func (h *Hub) Watch(kinds []Kind, people func() []Event) (*Watcher, error) {
+	w := &Watcher{hub: h, kinds: kinds, events: make(chan Event, backlog)}
 	h.mu.Lock()
 	if len(h.watchers) == maxWatchers {
 		h.mu.Unlock()
@@ -102,6 +104,9 @@ func (h *Hub) expire() {
 
 func (h *Hub) send(e Event) {
 	for w := range h.watchers {
+		if len(w.kinds) > 0 && !slices.Contains(w.kinds, e.Kind) {
+			continue
+		}
 		if w.missed > 0 {
 			select {
 			case w.events <- Event{Time: e.Time, Kind: Missed, Count: w.missed}:

@@ -12,7 +12,7 @@ func nobody() []Event { return nil }
 
 func watch(t *testing.T, h *Hub, people func() []Event) *Watcher {
 	t.Helper()
-	w, err := h.Watch(people)
+	w, err := h.Watch(nil, people)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,12 +111,29 @@ func TestSlowWatcher(t *testing.T) {
 	}
 }
 
+// What is not wanted takes no room from what is.
+func TestWatchForKinds(t *testing.T) {
+	var h Hub
+	w, err := h.Watch([]Kind{LetIn, Amiss}, nobody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for range 2 * backlog {
+		h.Publish(Event{Kind: Scan})
+	}
+	h.Publish(Event{Kind: LetIn, Door: "ssh", Source: "x"})
+	if got := w.seen(); !slices.Equal(got, []string{"let in ssh x"}) {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestWatchersAreBounded(t *testing.T) {
 	var h Hub
 	for range maxWatchers {
 		defer watch(t, &h, nobody).Close()
 	}
-	if _, err := h.Watch(nobody); err != errWatchers {
+	if _, err := h.Watch(nil, nobody); err != errWatchers {
 		t.Error(err)
 	}
 }

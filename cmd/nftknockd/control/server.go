@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"mime"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -27,7 +29,7 @@ type Desk interface {
 	Close(door string, source netip.Prefix) (*Result, error)
 	// Reload reads the configuration again.
 	Reload(context.Context) error
-	Watch() (*Watcher, error)
+	Watch(...Kind) (*Watcher, error)
 }
 
 // What a client may use of the daemon: a request fits into these, or is no
@@ -130,7 +132,15 @@ func (s *server) reload(w http.ResponseWriter, r *http.Request) {
 
 // events sends what happens, an object a line, until the client has enough.
 func (s *server) events(w http.ResponseWriter, r *http.Request) {
-	watcher, err := s.desk.Watch()
+	var kinds []Kind
+	for _, name := range r.URL.Query()["kind"] {
+		if !slices.Contains(Kinds, Kind(name)) {
+			answer(w, nil, &Error{http.StatusBadRequest, fmt.Sprintf("no kind of event is called %q", name)})
+			return
+		}
+		kinds = append(kinds, Kind(name))
+	}
+	watcher, err := s.desk.Watch(kinds...)
 	if err != nil {
 		answer(w, nil, &Error{http.StatusServiceUnavailable, err.Error()})
 		return

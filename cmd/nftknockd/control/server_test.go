@@ -40,8 +40,8 @@ func (f *fakeDesk) Open(door string, source netip.Prefix, d time.Duration) (*Res
 func (f *fakeDesk) Close(door string, source netip.Prefix) (*Result, error) {
 	return &Result{Door: door}, f.ask("close %q %v", door, source)
 }
-func (f *fakeDesk) Reload(context.Context) error { return f.ask("reload") }
-func (f *fakeDesk) Watch() (*Watcher, error)     { return f.hub.Watch(nobody) }
+func (f *fakeDesk) Reload(context.Context) error          { return f.ask("reload") }
+func (f *fakeDesk) Watch(kinds ...Kind) (*Watcher, error) { return f.hub.Watch(kinds, nobody) }
 
 // serve serves a desk at a socket of its own.
 func serve(t testing.TB, desk Desk) (socket string) {
@@ -76,6 +76,7 @@ var requestTests = []struct {
 	{"POST", "/v1/close", `{"door":"ssh","all":true}`, 200, `close "ssh" invalid Prefix`},
 
 	{"GET", "/", "", 404, ""},
+	{"GET", "/v1/events?kind=let_in&kind=letin", "", 400, ""},
 	{"GET", "/v2/status", "", 404, ""},
 	{"POST", "/v1/status", "", 405, ""},
 	{"GET", "/v1/open", "", 405, ""},
@@ -154,7 +155,7 @@ func TestEvents(t *testing.T) {
 	c := NewClient(serve(t, desk))
 	want := Event{Kind: LetIn, Door: "ssh", Source: "203.0.113.7", By: ByHand, Time: time.Unix(1, 0).UTC(), Until: time.Unix(2, 0).UTC()}
 	enough := errors.New("enough")
-	err := c.Watch(t.Context(), func() { desk.hub.Publish(want) }, func(got Event) error {
+	err := c.Watch(t.Context(), []string{"let_in"}, func() { desk.hub.Publish(Event{Kind: Scan}); desk.hub.Publish(want) }, func(got Event) error {
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%+v, want %+v", got, want)
 		}
@@ -166,7 +167,7 @@ func TestEvents(t *testing.T) {
 	for range maxWatchers + 1 { // those that have gone make room
 		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 			ctx, cancel := context.WithCancel(t.Context())
-			if err := c.Watch(ctx, cancel, func(Event) error { return nil }); err == nil {
+			if err := c.Watch(ctx, nil, cancel, func(Event) error { return nil }); err == nil {
 				break
 			} else if time.Now().After(deadline) {
 				t.Fatal(err)
