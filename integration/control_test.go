@@ -304,7 +304,11 @@ func TestHostileClients(t *testing.T) {
 	if state := d.status(t); len(state.People) != 1 {
 		t.Errorf("%+v", state)
 	}
-	if after := d.memory(t); after > before+(64<<20) {
+	most := 64 << 20 // bytes; 3000 and 12,000 clients make for 15 MiB alike
+	if race {
+		most *= 8
+	}
+	if after := d.memory(t); after > before+most {
 		t.Errorf("the daemon has grown from %d to %d MiB", before>>20, after>>20)
 	}
 }
