@@ -36,12 +36,12 @@ func listenControl(path string) (net.Listener, error) {
 }
 
 // listenMetrics listens where the configuration says. The address need not be there
-// yet: the daemon may start before the network.
+// yet (IP_FREEBIND in ip(7); Linux takes it for IPv6 too): the daemon may start before
+// the network.
 func listenMetrics(address netip.AddrPort) (net.Listener, error) {
-	const ipFreebind = 15 // IP_FREEBIND, ip(7), for either family
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
-		return errors.Join(c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_IP, ipFreebind, 1) }), err)
+		return errors.Join(c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_FREEBIND, 1) }), err)
 	}}
 	l, err := lc.Listen(context.Background(), "tcp", address.String())
 	if errors.Is(err, unix.EAFNOSUPPORT) {

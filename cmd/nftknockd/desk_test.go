@@ -133,7 +133,7 @@ func TestReloadOverTheSocket(t *testing.T) {
 		d := &desk{gate: r.gate}
 		for text, want := range map[string]string{
 			"colour = 1\nform = 2\n":                               "unknown key",
-			rehearsed + "[metrics]\nlisten = \"127.0.0.1:9722\"\n": "`metrics` cannot change while the daemon runs: restart it",
+			rehearsed + "[metrics]\nlisten = \"127.0.0.1:9722\"\n": "`[metrics]` cannot change while the daemon runs: restart it",
 			"log_format = \"json\"\n" + rehearsed:                  "`log_format` cannot change while the daemon runs: restart it",
 			"table = \"other\"\n" + rehearsed:                      "`table` cannot change while the daemon runs: stop it",
 		} {

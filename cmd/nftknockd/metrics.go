@@ -125,7 +125,7 @@ func (m *gauges) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, d := range s.Doors {
 		send(peopleGauge, prometheus.GaugeValue, float64(in[d.Name]), d.Name)
-		send(packetCounter, prometheus.CounterValue, float64(d.LetIn), d.Name, "let in")
+		send(packetCounter, prometheus.CounterValue, float64(d.LetIn), d.Name, "let_in")
 		send(packetCounter, prometheus.CounterValue, float64(d.Shut), d.Name, "shut")
 	}
 }

@@ -46,7 +46,7 @@ func (g *gate) replace(cfg *config.Config) error {
 	case cfg.LogFormat != g.cfg.LogFormat:
 		return errors.New("`log_format` " + restart)
 	case cfg.Metrics != g.cfg.Metrics:
-		return errors.New("`metrics` " + restart)
+		return errors.New("`[metrics]` " + restart)
 	}
 	listener := g.listener
 	if cfg.NFLogGroup != g.cfg.NFLogGroup {

@@ -35,6 +35,8 @@ func (p *page) headline(s *control.Status) {
 	switch {
 	case s.Running && s.Daemon.Amiss != "":
 		fmt.Fprintf(p, "%samiss: %s%s\n", p.red, strings.ReplaceAll(s.Daemon.Amiss, "\n", "; "), p.plain)
+	case s.Running && !s.Exists:
+		fmt.Fprintf(p, "%sthere is no table%s: nothing is guarded\n", p.red, p.plain)
 	case s.Running && len(s.Doors) == 0:
 		fmt.Fprintf(p, "no door is configured: nothing is guarded\n")
 	case s.Running:

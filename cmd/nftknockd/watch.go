@@ -40,6 +40,7 @@ programs end wait, up to some thousand; then some are missed, and an event says 
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object a line: CONTROL.md describes it")
 	cmd.Flags().BoolVar(&execute, "exec", false, "run a program for each event; has to be the last flag")
 	cmd.Flags().StringSliceVar(&only, "only", nil, "nothing but these `KINDS` of events: "+strings.Join(kindNames(), ", "))
+	cmd.RegisterFlagCompletionFunc("only", cobra.FixedCompletions(kindNames(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().IntVar(&h.atOnce, "at-once", 4, "with --exec: run at most `N` programs at a time")
 	cmd.Flags().DurationVar(&h.timeout, "timeout", 30*time.Second, "with --exec: kill a program that takes longer than `DURATION`")
 	socket := addSocketFlag(cmd)

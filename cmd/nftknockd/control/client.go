@@ -101,7 +101,6 @@ func (c *Client) do(ctx context.Context, method, what string, body any) (*http.R
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("Content-Type", "application/json")
 	answer, err := c.http.Do(request)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
