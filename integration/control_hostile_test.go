@@ -28,19 +28,29 @@ func TestHostileClients(t *testing.T) {
 		"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n", // nor does this
 		"POST /v1/close HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 64<<10),
 	}
-	for i := range clients {
-		c, err := net.DialTimeout("unix", d.socket, aWhile)
-		if err != nil {
-			t.Fatal(err)
+	crowd := make(chan net.Conn, clients)
+	go func() {
+		defer close(crowd)
+		for i := range clients {
+			c, err := net.DialTimeout("unix", d.socket, aWhile)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			crowd <- c
+			c.SetWriteDeadline(time.Now().Add(aWhile))
+			io.WriteString(c, ways[i%len(ways)]) // it may have been closed already
 		}
-		defer c.Close()
-		c.SetWriteDeadline(time.Now().Add(aWhile))
-		io.WriteString(c, ways[i%len(ways)]) // it may have been closed already
-	}
+	}()
 	s.knock(t, s.person, sshSequence...)
 	s.waitIn(t, "ssh", s.person)
 	s.expectOpen(t, s.person, "22")
-	if state := d.status(t); len(state.People) != 1 {
+	for c := range crowd {
+		defer c.Close()
+	}
+	s.knock(t, s.neighbour, sshSequence...)
+	s.waitIn(t, "ssh", s.neighbour)
+	if state := d.status(t); len(state.People) != 2 {
 		t.Errorf("%+v", state)
 	}
 	most := 64 << 20 // bytes; 3000 and 12,000 clients make for 15 MiB alike
