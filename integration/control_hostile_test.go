@@ -46,7 +46,7 @@ func TestHostileClients(t *testing.T) {
 	s.waitIn(t, "ssh", s.person)
 	s.expectOpen(t, s.person, "22")
 	for c := range crowd {
-		defer c.Close()
+		t.Cleanup(func() { c.Close() })
 	}
 	s.knock(t, s.neighbour, sshSequence...)
 	s.waitIn(t, "ssh", s.neighbour)

@@ -88,7 +88,8 @@ func Inspect(table string) (*Snapshot, error) {
 }
 
 func isOpenSet(s *nftables.Set) bool {
-	return s.HasTimeout && !s.Dynamic && (strings.HasSuffix(s.Name, openSet("", ipv4)) || strings.HasSuffix(s.Name, openSet("", ipv6)))
+	return s.HasTimeout && !s.Dynamic &&
+		(strings.HasSuffix(s.Name, openSet("", ipv4)) || strings.HasSuffix(s.Name, openSet("", ipv6)))
 }
 
 // portOf returns the port that a chain of addGuard decides about.

@@ -41,11 +41,15 @@ func listenControl(path string) (net.Listener, error) {
 func listenMetrics(address netip.AddrPort) (net.Listener, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
-		return errors.Join(c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_FREEBIND, 1) }), err)
+		freebind := func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_FREEBIND, 1) }
+		if controlErr := c.Control(freebind); controlErr != nil {
+			return controlErr
+		}
+		return err
 	}}
 	l, err := lc.Listen(context.Background(), "tcp", address.String())
 	if errors.Is(err, unix.EAFNOSUPPORT) {
-		return nil, fmt.Errorf("%w: the unit's sandbox has no network: see systemd/metrics.conf", err)
+		return nil, fmt.Errorf("%w: the unit's sandbox has no network: it takes nftknockd.service.d/metrics.conf too", err)
 	}
 	return l, err
 }

@@ -18,6 +18,7 @@ import (
 // A gate connects the log to the tracker and the tracker to the table:
 //
 //	nft.Listener → observe → knock.Tracker → act → nft.Table
+//	                                          └─→ emit → log, metrics, control.Hub
 //
 // Whatever the kernel refuses is left for mend, which tries until the kernel
 // holds what was decided.
@@ -80,7 +81,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, ready func
 func newGate(log *slog.Logger, tell func(string)) *gate {
 	g := &gate{log: log, tell: tell, amiss: make(chan struct{}, 1), reloads: make(chan chan<- error)}
 	g.began, g.inspect, g.forever = time.Now(), nft.Inspect, make(map[place]time.Time)
-	g.metrics = newMetrics(g)
+	g.metrics = newMetrics()
 	g.lost = throttle{every: 10 * time.Second, do: func() {
 		total := g.losses()
 		log.Warn("messages of the kernel's packet log were lost", "total", total)

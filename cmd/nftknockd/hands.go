@@ -22,7 +22,7 @@ address, or a prefix: all of it is let in, at most 256 times as much as the door
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: completeDoor(configFile),
 	}
-	duration := cmd.Flags().String("for", "", "how long, a `DURATION` such as 90s, 8h or forever; the door's open_timeout unless it is given")
+	duration := cmd.Flags().String("for", "", "how long, a `DURATION` such as 90s, 8h or forever; otherwise the door's open_timeout")
 	socket := addSocketFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r, err := control.NewClient(*socket).Open(control.Request{Door: args[0], Source: args[1], For: *duration})

@@ -22,7 +22,7 @@ type metrics struct {
 	opening  prometheus.Histogram
 }
 
-func newMetrics(g *gate) *metrics {
+func newMetrics() *metrics {
 	vector := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}

@@ -75,7 +75,8 @@ func (g *gate) swap(cfg *config.Config, fresh listener) (listener, error) {
 	old := g.listener
 	g.cfg, g.listener = cfg, fresh
 	g.damage.forgetAllBut(cfg.Doors)
-	maps.DeleteFunc(g.forever, func(p place, _ time.Time) bool { return !slices.Contains(doorNames(cfg), p.door) })
+	names := doorNames(cfg)
+	maps.DeleteFunc(g.forever, func(p place, _ time.Time) bool { return !slices.Contains(names, p.door) })
 	g.tracker = g.tracker.WithDoors(cfg.Doors, cfg.Limits.Sources)
 	return old, nil
 }

@@ -12,7 +12,8 @@ func readRequest(r *http.Request) (Request, error) {
 	body := json.NewDecoder(r.Body)
 	body.DisallowUnknownFields()
 	if err := body.Decode(&req); err != nil {
-		return req, &Error{http.StatusBadRequest, `the body has to be an object such as {"door": "ssh", "source": "203.0.113.7"}: ` + err.Error()}
+		const right = `{"door": "ssh", "source": "203.0.113.7"}`
+		return req, &Error{http.StatusBadRequest, "the body has to be an object such as " + right + ": " + err.Error()}
 	}
 	return req, nil
 }
@@ -25,7 +26,8 @@ func parseSource(s string) (netip.Prefix, error) {
 	}
 	a, err := netip.ParseAddr(s)
 	if err != nil || a.Zone() != "" {
-		return netip.Prefix{}, &Error{http.StatusBadRequest, "source: write an address or a prefix, such as 203.0.113.7 or 2001:db8::/64"}
+		const text = "source: write an address or a prefix, such as 203.0.113.7 or 2001:db8::/64"
+		return netip.Prefix{}, &Error{http.StatusBadRequest, text}
 	}
 	a = a.Unmap()
 	return netip.PrefixFrom(a, a.BitLen()), nil
