@@ -32,8 +32,10 @@ type Config struct {
 	NFLogGroup  uint16         // where knocks are logged to, 1 to 65535; default 7022
 	OwnTable    OwnTable       // default Auto
 	OnStop      OnStop         // default Keep
+	LogFormat   LogFormat      // default Text
 	Limits      Limits
 	Scan        Scan
+	Metrics     Metrics
 	Doors       []knock.Door   // in the order of the file
 	OTP         map[string]OTP // of the doors that take one-time codes (their CodeBase is not 0), by name
 
@@ -63,6 +65,19 @@ const (
 	Remove OnStop = "remove" // it goes, and what the doors guarded is open to all
 )
 
+// LogFormat is how the daemon writes its log.
+type LogFormat string
+
+const (
+	Text LogFormat = "text" // key=value
+	JSON LogFormat = "json" // an object a line
+)
+
+// Metrics is where metrics are shown, other than on the control socket.
+type Metrics struct {
+	Listen netip.AddrPort // zero: nowhere
+}
+
 // Limits bound what the daemon may use.
 type Limits struct {
 	// Sources is how many sources with an unfinished sequence are remembered at
@@ -84,10 +99,14 @@ const (
 
 // The keys of the file, in the order of the reference.
 var (
-	topKeys    = []string{"interfaces", "always_allow", "table", "nflog_group", "own_table", "on_stop", "limits", "scan", "door"}
-	limitsKeys = []string{"sources", "per_source"}
-	scanKeys   = []string{"decoys", "mute", "decoy_seed"}
-	doorKeys   = []string{
+	topKeys = []string{
+		"interfaces", "always_allow", "table", "nflog_group", "own_table", "on_stop", "log_format",
+		"limits", "scan", "metrics", "door",
+	}
+	limitsKeys  = []string{"sources", "per_source"}
+	scanKeys    = []string{"decoys", "mute", "decoy_seed"}
+	metricsKeys = []string{"listen"}
+	doorKeys    = []string{
 		"ports", "sequence", "close_sequence", "otp_secret_file", "otp_base", "seq_timeout", "open_timeout", "shut",
 		"ipv4_prefix", "ipv6_prefix",
 	}
@@ -119,6 +138,7 @@ func (d *document) config(root *section) *Config {
 		NFLogGroup: 7022,
 		OwnTable:   Auto,
 		OnStop:     Keep,
+		LogFormat:  Text,
 		Limits:     Limits{Sources: 262144, PerSource: 50},
 		file:       d.file,
 		nodes:      make(map[place]node),
@@ -130,6 +150,7 @@ func (d *document) config(root *section) *Config {
 	read(root, "nflog_group", &c.NFLogGroup, nflogGroup)
 	read(root, "own_table", &c.OwnTable, oneOf(Auto, No))
 	read(root, "on_stop", &c.OnStop, oneOf(Keep, Remove))
+	read(root, "log_format", &c.LogFormat, oneOf(Text, JSON))
 
 	if limits := root.subsection("limits"); limits != nil {
 		limits.refuseUnknown(limitsKeys)
@@ -138,6 +159,10 @@ func (d *document) config(root *section) *Config {
 	}
 
 	c.Scan = d.scan(root)
+	if metrics := root.subsection("metrics"); metrics != nil {
+		metrics.refuseUnknown(metricsKeys)
+		read(metrics, "listen", &c.Metrics.Listen, addrPort)
+	}
 
 	doors := d.doors(root)
 	for _, door := range doors {

@@ -41,6 +41,7 @@ func mustParse(t *testing.T, toml string) *Config {
 var exported = cmp.Options{
 	cmpopts.IgnoreUnexported(Config{}),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
 }
 
 func TestParse(t *testing.T) {
@@ -51,6 +52,7 @@ table        = "gate_2"
 nflog_group  = 65535
 own_table    = "no"
 on_stop      = "remove"
+log_format   = "json"
 limits       = { sources = 1, per_source = 10000 }
 scan         = { decoys = 1024, mute = "24h", decoy_seed = "0123456789abcdef" }
 
@@ -63,6 +65,9 @@ open_timeout   = "forever"
 shut           = "reject"
 ipv4_prefix    = 24
 ipv6_prefix    = 64
+
+[metrics]
+listen = "[::1]:9722"
 
 [door.ssh_1]
 ports        = [22]
@@ -81,6 +86,8 @@ open_timeout = 31_536_000
 		NFLogGroup: 65535,
 		OwnTable:   No,
 		OnStop:     Remove,
+		LogFormat:  JSON,
+		Metrics:    Metrics{netip.MustParseAddrPort("[::1]:9722")},
 		Limits:     Limits{Sources: 1, PerSource: 10000},
 		Scan:       Scan{Decoys: 1024, Mute: 24 * time.Hour, Seed: "0123456789abcdef"},
 		Doors: []knock.Door{{
@@ -111,7 +118,7 @@ open_timeout = 31_536_000
 
 func TestDefaults(t *testing.T) {
 	want := &Config{
-		Table: "nftknock", NFLogGroup: 7022, OwnTable: Auto, OnStop: Keep,
+		Table: "nftknock", NFLogGroup: 7022, OwnTable: Auto, OnStop: Keep, LogFormat: Text,
 		Limits: Limits{Sources: 262144, PerSource: 50},
 		Scan:   Scan{Decoys: 32, Mute: time.Minute},
 	}

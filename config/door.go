@@ -3,6 +3,7 @@ package config
 import (
 	"iter"
 	"regexp"
+	"strconv"
 	"time"
 
 	"nftknock/knock"
@@ -48,7 +49,7 @@ func readDoor(s *section) *door {
 	read(s, "close_sequence", &d.CloseSequence, knocks("leave it out if there is nothing to knock"))
 	d.readOTP()
 	read(s, "seq_timeout", &d.SeqTimeout, duration(maxSeqTimeout, "from 1s to 1h", false))
-	read(s, "open_timeout", &d.OpenTimeout, duration(maxOpenTimeout, `from 1s to 8760h (365 days), or "forever"`, true))
+	read(s, "open_timeout", &d.OpenTimeout, openTimeout)
 	if _, ok := s.keys["shut"]; !ok {
 		d.Shut = knock.Drop
 	}
@@ -56,6 +57,17 @@ func readDoor(s *section) *door {
 	read(s, "ipv4_prefix", &d.IPv4Prefix, prefixLength(32))
 	read(s, "ipv6_prefix", &d.IPv6Prefix, prefixLength(128))
 	return d
+}
+
+var openTimeout = duration(maxOpenTimeout, `from 1s to 8760h (365 days), or "forever"`, true)
+
+// ParseOpenTimeout reads a time that somebody is let in for, in the notation of
+// open_timeout: at least a second, at most 365 days, or knock.Forever.
+func ParseOpenTimeout(s string) (time.Duration, error) {
+	if seconds, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return openTimeout(seconds)
+	}
+	return openTimeout(s)
 }
 
 // sequences returns the sequences that a door has, by their keys.

@@ -64,7 +64,7 @@ on_stop = "keep"
 a = 1
 [door.ssh."a\nb"]`,
 		want: `f.toml:1: unknown key "tabel": did you mean "table"?
-f.toml:2: unknown key "colour": possible here: interfaces, always_allow, table, nflog_group, own_table, on_stop, limits, scan, door
+f.toml:2: unknown key "colour": possible here: interfaces, always_allow, table, nflog_group, own_table, on_stop, log_format, limits, scan, metrics, door
 f.toml:3: unknown key "sources": it belongs in [limits]
 f.toml:4: unknown key "sequence": it belongs in a door, such as [door.ssh]
 f.toml:6: limits: unknown key "source": did you mean "sources"?
@@ -125,6 +125,22 @@ f.toml:6: door ssh: open_timeout: found a list: write a duration such as "15s", 
 f.toml:7: door ssh: shut: found a boolean: write "drop" or "reject"
 f.toml:8: door ssh: ipv4_prefix: found a string: write a whole number from 1 to 32
 f.toml:9: door ssh: ipv6_prefix: found a date or time: write a whole number from 1 to 128`,
+	},
+	{
+		name: "metrics and logs",
+		toml: `log_format = "xml"
+listen = "127.0.0.1:9722"
+[metrics]
+listen = 9722`,
+		want: `f.toml:1: log_format: "xml" is not possible: write "text" or "json"
+f.toml:2: unknown key "listen": it belongs in [metrics]
+f.toml:4: metrics.listen: found a whole number: write an address and a port, such as "127.0.0.1:9722"`,
+	},
+	{
+		name: "a name to listen on",
+		toml: `[metrics]
+listen = "localhost:9722"`,
+		want: `f.toml:2: metrics.listen: "localhost:9722" is not possible: write an address and a port, such as "127.0.0.1:9722"`,
 	},
 	{
 		name: "a list of tables for limits",

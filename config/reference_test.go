@@ -30,7 +30,7 @@ func TestReference(t *testing.T) {
 	if len(c.AlwaysAllow) > 0 {
 		t.Errorf("always_allow %v", c.AlwaysAllow)
 	}
-	for _, key := range slices.Concat(topKeys, limitsKeys, scanKeys, doorKeys) {
+	for _, key := range slices.Concat(topKeys, limitsKeys, scanKeys, metricsKeys, doorKeys) {
 		written := regexp.MustCompile(`(?m)^(# )?(` + key + ` = |\[` + key + `[].])`)
 		if !written.MatchString(Reference) {
 			t.Errorf("key %s is not in the reference", key)

@@ -8,7 +8,7 @@ import (
 )
 
 // A section is a table of the file while its keys are read: the top level,
-// [limits], [scan], or a door.
+// [limits], [scan], [metrics], or a door.
 type section struct {
 	doc  *document
 	node node // zero at the top level
@@ -63,6 +63,8 @@ func instead(key string, known []string) string {
 		return "it belongs in [limits]"
 	case slices.Contains(scanKeys, key):
 		return "it belongs in [scan]"
+	case slices.Contains(metricsKeys, key):
+		return "it belongs in [metrics]"
 	case slices.Contains(doorKeys, key):
 		return "it belongs in a door, such as [door.ssh]"
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -68,6 +69,20 @@ func nflogGroup(v any) (uint16, error) {
 	}
 	n, err := number(1, 65535)(v)
 	return uint16(n), err
+}
+
+// addrPort reads where to listen. Names are not resolved.
+func addrPort(v any) (netip.AddrPort, error) {
+	const right = `an address and a port, such as "127.0.0.1:9722"`
+	s, ok := v.(string)
+	if !ok {
+		return netip.AddrPort{}, wrongKind(v, right)
+	}
+	a, err := netip.ParseAddrPort(s)
+	if err != nil || a.Port() == 0 {
+		return netip.AddrPort{}, fmt.Errorf("%q is not possible: write %s", s, right)
+	}
+	return a, nil
 }
 
 // prefixLength returns a reader of how many bits of an address count.

@@ -19,7 +19,8 @@ const gateTable = "nftknock"
 // A daemon is a running nftknockd.
 type daemon struct {
 	*process
-	host *host
+	host   *host
+	socket string // for control
 }
 
 // startDaemon starts nftknockd and returns when it guards.
@@ -31,9 +32,10 @@ func startDaemon(t testing.TB, h *host, config string) *daemon {
 func startDaemonFile(t testing.TB, h *host, config string) *daemon {
 	t.Helper()
 	notify := listenNotify(t)
-	cmd := command(context.Background(), t, program, "run", "-c", config)
+	socket := newSocket(t)
+	cmd := command(context.Background(), t, program, "run", "--socket", socket, "-c", config)
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify.LocalAddr().String())
-	d := &daemon{h.startCmd(t, cmd), h}
+	d := &daemon{h.startCmd(t, cmd), h, socket}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("%s: nft list ruleset:\n%s", h.name, h.try(t, "nft", "list", "ruleset").stdout)
@@ -70,6 +72,18 @@ func writeConfig(t testing.TB, config string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// newSocket returns where a daemon's control socket can be. The directories of
+// tests can be too deep for one.
+func newSocket(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "nftknockd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return filepath.Join(dir, "control.sock")
 }
 
 // listenNotify is systemd's end of sd_notify(3).

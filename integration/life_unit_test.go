@@ -25,7 +25,8 @@ type unit struct {
 func startUnit(t *testing.T, h *host, config string) *unit {
 	t.Helper()
 	manager := listenNotify(t)
-	cmd := command(context.Background(), t, program, "run", "-c", config)
+	socket := newSocket(t)
+	cmd := command(context.Background(), t, program, "run", "--socket", socket, "-c", config)
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+manager.LocalAddr().String())
 	// Not startCmd, which would show all that each of a hundred daemons has said.
 	p := &process{cmd: cmd, done: make(chan struct{})}
@@ -37,7 +38,7 @@ func startUnit(t *testing.T, h *host, config string) *unit {
 		cmd.Wait()
 		close(p.done)
 	}()
-	u := &unit{daemon: &daemon{p, h}, notices: readNotices(manager)}
+	u := &unit{daemon: &daemon{p, h, socket}, notices: readNotices(manager)}
 	t.Cleanup(func() {
 		ended := u.ended()
 		u.kill(t)

@@ -30,18 +30,7 @@ func TestLog(t *testing.T) {
 // expectLine waits until one line of the log has all of the words.
 func expectLine(t *testing.T, d *daemon, words ...string) {
 	t.Helper()
-	eventually(t, "the log has a line with "+strings.Join(words, " and "), func() bool {
-	lines:
-		for line := range strings.Lines(d.log()) {
-			for _, w := range words {
-				if !strings.Contains(line, w) {
-					continue lines
-				}
-			}
-			return true
-		}
-		return false
-	})
+	expectWords(t, "the log", d.log, words...)
 }
 
 // expectSecret makes sure that the log has none of the knocks.

@@ -75,7 +75,7 @@ func TestCannotStart(t *testing.T) {
 			}
 			before := h.listRuleset(t)
 
-			args := append(test.as, program, "run", "-c", config)
+			args := append(test.as, program, "run", "--socket", "", "-c", config)
 			r := h.try(t, args[0], args[1:]...)
 			if r.exit() != 1 || r.stdout != "" {
 				t.Errorf("exit status %d (%v), stdout %q; want 1 and nothing", r.exit(), r.err, r.stdout)

@@ -74,7 +74,7 @@ func TestTrialKept(t *testing.T) {
 						t.Errorf("%q is not in\n%s", want, said)
 					}
 				}
-				expectSecret(t, &daemon{p, s.server}, sshSequence)
+				expectSecret(t, &daemon{process: p, host: s.server}, sshSequence)
 				s.expectLogin(t, sshd, s.person, 22)
 				s.expectShut(t, s.neighbour, "22", silent)
 				if tables := s.server.run(t, "nft", "list", "tables"); strings.Count(tables, gateTable) != 1 {

@@ -3,6 +3,7 @@ package nft
 import (
 	"net/netip"
 	"testing"
+	"time"
 )
 
 // BenchmarkLetIn is the time from a decision to its being in force.
@@ -12,7 +13,7 @@ func BenchmarkLetIn(b *testing.B) {
 		inNetNS(b)
 		table := open(b, spec(door("ssh", tcp(22))))
 		for b.Loop() {
-			if _, err := table.LetIn("ssh", source, "knock"); err != nil {
+			if _, err := table.LetIn("ssh", source, time.Minute, "knock"); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -22,7 +23,7 @@ func BenchmarkLetIn(b *testing.B) {
 		table := open(b, spec(door("ssh", tcp(22))))
 		for b.Loop() {
 			source = source.Next()
-			if _, err := table.LetIn("ssh", source, "knock"); err != nil {
+			if _, err := table.LetIn("ssh", source, time.Minute, "knock"); err != nil {
 				b.Fatal(err)
 			}
 		}

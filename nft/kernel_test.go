@@ -157,7 +157,7 @@ func TestPeople(t *testing.T) {
 			source, want := netip.MustParseAddr(test.source), netip.MustParsePrefix(test.want)
 			table := open(t, spec(d))
 			for range 2 { // the second time renews
-				if got, err := table.LetIn("ssh", source, "knock"); err != nil || got != want {
+				if got, err := table.LetIn("ssh", source, time.Minute, "knock"); err != nil || got != want {
 					t.Fatalf("let in %v, %v, want %v", got, err, want)
 				}
 			}
@@ -185,13 +185,13 @@ func TestOpenKeepsPeople(t *testing.T) {
 	d := door("ssh", tcp(22))
 	table := open(t, spec(d))
 	for _, source := range []string{"203.0.113.7", "203.0.113.8", "198.51.100.1"} {
-		if _, err := table.LetIn("ssh", netip.MustParseAddr(source), "knock"); err != nil {
+		if _, err := table.LetIn("ssh", netip.MustParseAddr(source), time.Minute, "knock"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	d.OpenTimeout = knock.Forever
 	table = open(t, spec(d))
-	if _, err := table.LetIn("ssh", netip.MustParseAddr("203.0.113.9"), "hand"); err != nil {
+	if _, err := table.LetIn("ssh", netip.MustParseAddr("203.0.113.9"), knock.Forever, "hand"); err != nil {
 		t.Fatal(err)
 	}
 	d.IPv4Prefix = 24
@@ -249,7 +249,7 @@ func TestOwned(t *testing.T) {
 	if !table.Owned() {
 		t.Skip("the kernel has no tables that are owned and persist: Linux 6.9 or newer")
 	}
-	if _, err := table.LetIn("ssh", source, "knock"); err != nil {
+	if _, err := table.LetIn("ssh", source, time.Minute, "knock"); err != nil {
 		t.Fatal(err)
 	}
 	before := nftCommand(t, "", "-s", "list", "chain", "inet", "nftknock", "gate")
@@ -295,7 +295,7 @@ func TestRestore(t *testing.T) {
 			inNetNS(t)
 			table := open(t, spec(door("ssh", tcp(22)), door("vpn", udp(51820))))
 			before := sorted(nftCommand(t, "", "-s", "list", "ruleset"))
-			if _, err := table.LetIn("vpn", netip.MustParseAddr("2001:db8::7"), "knock"); err != nil {
+			if _, err := table.LetIn("vpn", netip.MustParseAddr("2001:db8::7"), time.Minute, "knock"); err != nil {
 				t.Fatal(err)
 			}
 			watcher, err := table.Watch()
@@ -303,7 +303,7 @@ func TestRestore(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer watcher.Close()
-			if _, err := table.LetIn("ssh", netip.MustParseAddr("203.0.113.7"), "knock"); err != nil {
+			if _, err := table.LetIn("ssh", netip.MustParseAddr("203.0.113.7"), time.Minute, "knock"); err != nil {
 				t.Fatal(err)
 			}
 			select {

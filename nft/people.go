@@ -16,20 +16,22 @@ type Person struct {
 	Door   string
 	Source netip.Prefix
 	Left   time.Duration // how much longer, to the millisecond; knock.Forever without end
+	Since  time.Time     // zero if there is no end: the kernel does not say
 	By     string        // what let the source in: the element's comment
 }
 
 // LetIn lets a source, as wide as the door's prefixes say, in through the door
-// for the door's OpenTimeout, counted from now. The comment is shown beside it.
-func (t *Table) LetIn(door string, source netip.Addr, comment string) (netip.Prefix, error) {
-	d, set, prefix, err := t.find(door, source)
+// for the timeout, counted from now: at least a millisecond, or knock.Forever. The
+// comment is shown beside it.
+func (t *Table) LetIn(door string, source netip.Addr, timeout time.Duration, comment string) (netip.Prefix, error) {
+	_, set, prefix, err := t.find(door, source)
 	if err != nil {
 		return netip.Prefix{}, err
 	}
 	elements := peopleElements(prefix, set.Interval)
 	elements[0].Comment = comment
-	if d.OpenTimeout != knock.Forever {
-		elements[0].Timeout = d.OpenTimeout
+	if timeout != knock.Forever {
+		elements[0].Timeout = timeout
 	}
 	l, err := t.letterTo(set, elements)
 	if err == nil {
@@ -39,7 +41,7 @@ func (t *Table) LetIn(door string, source netip.Addr, comment string) (netip.Pre
 		return prefix, err
 	}
 	if !t.owned {
-		t.people.letIn(Person{Door: door, Source: prefix, Left: d.OpenTimeout, By: comment})
+		t.people.letIn(Person{Door: door, Source: prefix, Left: timeout, By: comment})
 	}
 	return prefix, nil
 }
@@ -99,17 +101,32 @@ func (t *Table) People() ([]Person, error) {
 		if !s.timeout {
 			continue
 		}
-		elements, err := readElements(t.query, s.kernel(t.table))
+		in, err := peopleIn(t.query, s.kernel(t.table))
 		if err != nil {
 			return nil, err
 		}
-		for _, e := range elements {
-			p := Person{Door: doorOf(s.name), Source: prefixOf(e, s.interval), Left: knock.Forever, By: e.Comment}
-			if e.Timeout != 0 {
-				p.Left = e.Expires
-			}
-			people = append(people, p)
+		people = append(people, in...)
+	}
+	return people, nil
+}
+
+// peopleIn returns who is in a door's set.
+func peopleIn(c *nftables.Conn, set *nftables.Set) ([]Person, error) {
+	elements, err := readElements(c, set)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	var people []Person
+	for _, e := range elements {
+		p := Person{Door: doorOf(set.Name), Source: prefixOf(e, set.Interval), Left: knock.Forever, By: e.Comment}
+		if !p.Source.IsValid() {
+			continue // in a set that somebody else has made
 		}
+		if e.Timeout != 0 {
+			p.Left, p.Since = e.Expires, now.Add(e.Expires-e.Timeout)
+		}
+		people = append(people, p)
 	}
 	return people, nil
 }

@@ -286,18 +286,24 @@ func (r *Ruleset) addGuards(ours *chain, doors []knock.Door) {
 	}
 }
 
+// How the comments of the rules end whose counters Inspect reads.
+const (
+	letInComment = ": let in"
+	shutComment  = ": shut"
+)
+
 // addGuard adds the chain that decides about a port.
 func (r *Ruleset) addGuard(port knock.Port, doors []*knock.Door) *chain {
 	c := r.addChain(fmt.Sprintf("%s_%d", port.Proto, port.Number))
 	c.add("who passes without knocking", jump("exempt"))
 	for _, d := range doors {
 		for _, f := range families {
-			c.add(fmt.Sprintf("door %s: let in", d.Name), saddrIn(f, openSet(d.Name, f)), counter, accept)
+			c.add(fmt.Sprintf("door %s%s", d.Name, letInComment), saddrIn(f, openSet(d.Name, f)), counter, accept)
 		}
 	}
-	shut := fmt.Sprintf("door %s: shut", doors[0].Name)
+	shut := fmt.Sprintf("door %s%s", doors[0].Name, shutComment)
 	if len(doors) > 1 {
-		shut = fmt.Sprintf("%d doors: shut", len(doors))
+		shut = fmt.Sprintf("%d doors%s", len(doors), shutComment)
 	}
 	switch {
 	case doors[0].Shut == knock.Drop:

@@ -3,6 +3,7 @@ package nft
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"github.com/google/nftables"
@@ -256,4 +257,12 @@ func explain(err error) error {
 		return fmt.Errorf("changing the table: %w", err)
 	}
 	return fmt.Errorf("changing the table: %w (%s)", err, hint)
+}
+
+// explainRead is explain for reading. The library hides errno in some of its errors.
+func explainRead(err error) error {
+	if errors.Is(err, unix.EPERM) || strings.Contains(err.Error(), unix.EPERM.Error()) {
+		return errors.New("reading the table: not permitted: needs CAP_NET_ADMIN: run it as root")
+	}
+	return fmt.Errorf("reading the table: %w", err)
 }

@@ -32,7 +32,7 @@ func TestTry(t *testing.T) {
 	inNetNS(t)
 	s := spec(door("ssh", tcp(22)))
 	table := tryOut(t, s)
-	if _, err := table.LetIn("ssh", netip.MustParseAddr("203.0.113.9"), "knock"); err != nil {
+	if _, err := table.LetIn("ssh", netip.MustParseAddr("203.0.113.9"), time.Minute, "knock"); err != nil {
 		t.Fatal(err)
 	}
 
@@ -59,7 +59,7 @@ func TestKeep(t *testing.T) {
 			s := spec(door("ssh", tcp(22)), door("vpn", udp(51820)))
 			table := tryOut(t, s)
 			who := netip.MustParseAddr("203.0.113.9")
-			if _, err := table.LetIn("ssh", who, "knock"); err != nil {
+			if _, err := table.LetIn("ssh", who, time.Minute, "knock"); err != nil {
 				t.Fatal(err)
 			}
 			if err := table.Keep(own); err != nil {
@@ -68,7 +68,7 @@ func TestKeep(t *testing.T) {
 			if own != table.Owned() {
 				t.Skip("this kernel has no tables that persist")
 			}
-			if _, err := table.LetIn("vpn", who, "knock"); err != nil {
+			if _, err := table.LetIn("vpn", who, time.Minute, "knock"); err != nil {
 				t.Error(err)
 			}
 			table.Close()

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"nftknock/cmd/nftknockd/control"
 	"nftknock/config"
 	"nftknock/knock"
 	"nftknock/nft"
@@ -18,6 +19,7 @@ import (
 // A gate connects the log to the tracker and the tracker to the table:
 //
 //	nft.Listener → observe → knock.Tracker → act → nft.Table
+//	                                          └─→ emit → log, metrics, control.Hub
 //
 // Whatever the kernel refuses is left for mend, which tries until the kernel
 // holds what was decided.
@@ -30,9 +32,16 @@ type gate struct {
 	scans throttle      // has run look whether the decoys are still good
 	stale chan struct{} // there may be better decoys
 
+	began   time.Time
+	hub     control.Hub // tells those who watch
+	metrics *metrics
+	reloads chan chan<- error // asks for a reload
+	servers []*server
+
 	listen  func(group uint16) (listener, error)
 	install func(r *nft.Ruleset, own bool) (*nft.Table, error)
-	letIn   func(knock.Event) // told of whoever is let in; must not block
+	inspect func(table string) (*nft.Snapshot, error)
+	letIn   func(knock.Event) // told of whoever is let in by a knock; must not block
 
 	mu       sync.Mutex // the listener's goroutine and the daemon's own share what follows
 	cfg      *config.Config
@@ -43,12 +52,13 @@ type gate struct {
 	listener listener
 	watcher  *nft.Watcher // nil if nobody else can change the table
 	damage   damage
-	damaged  bool // mend could not put everything right
+	damaged  bool                // mend could not put everything right
+	forever  map[place]time.Time // since when those are in whose time has no end
 }
 
 // table is what the gate needs of an nft.Table.
 type table interface {
-	LetIn(door string, source netip.Addr, comment string) (netip.Prefix, error)
+	LetIn(door string, source netip.Addr, timeout time.Duration, comment string) (netip.Prefix, error)
 	PutOut(door string, source netip.Addr) (netip.Prefix, error)
 	Replace(*nft.Ruleset) error
 	Restore() error
@@ -77,10 +87,17 @@ func serve(ctx context.Context, cfg *config.Config, state stateDir, log *slog.Lo
 }
 
 func newGate(log *slog.Logger, state stateDir, tell func(string)) *gate {
-	g := &gate{log: log, tell: tell, state: state, amiss: make(chan struct{}, 1), stale: make(chan struct{}, 1)}
+	g := &gate{
+		log: log, tell: tell, state: state,
+		amiss: make(chan struct{}, 1), stale: make(chan struct{}, 1), reloads: make(chan chan<- error),
+	}
 	g.install, g.letIn = nft.Open, func(knock.Event) {}
+	g.began, g.inspect, g.forever = time.Now(), nft.Inspect, make(map[place]time.Time)
+	g.metrics = newMetrics()
 	g.lost = throttle{every: 10 * time.Second, do: func() {
-		log.Warn("messages of the kernel's packet log were lost", "total", g.losses())
+		total := g.losses()
+		log.Warn("messages of the kernel's packet log were lost", "total", total)
+		g.publish(control.Event{Kind: control.Lost, Count: total})
 	}}
 	g.scans = throttle{every: 10 * time.Second, do: func() { poke(g.stale) }}
 	g.listen = func(group uint16) (listener, error) {
@@ -152,6 +169,8 @@ func (g *gate) run(ctx context.Context, hangups <-chan os.Signal, load func() (*
 			return g.stop()
 		case <-hangups:
 			g.reload(load)
+		case reply := <-g.reloads:
+			reply <- g.reload(load)
 		case err := <-g.listener.Failed():
 			g.report(damage{deaf: fmt.Errorf("the packet log cannot be read: %w", err)})
 		case <-changed:
@@ -165,6 +184,9 @@ func (g *gate) run(ctx context.Context, hangups <-chan os.Signal, load func() (*
 }
 
 func (g *gate) stop() error {
+	for _, s := range g.servers {
+		s.stop()
+	}
 	g.listener.Close()
 	if g.watcher != nil {
 		g.watcher.Close()
@@ -181,6 +203,7 @@ func (g *gate) stop() error {
 
 // observe takes in one packet from the log.
 func (g *gate) observe(p knock.Packet) {
+	arrived := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.table == nil {
@@ -189,7 +212,7 @@ func (g *gate) observe(p knock.Packet) {
 	for _, e := range g.tracker.Observe(time.Now(), p) {
 		switch e.Action {
 		case knock.Muted:
-			g.log.Info("scan", "source", e.Source, "muted", g.cfg.Scan.Mute)
+			g.emit(control.Event{Kind: control.Scan, Source: e.Source.String()})
 			g.scans.call()
 			continue
 		case knock.CheckCode:
@@ -202,6 +225,8 @@ func (g *gate) observe(p knock.Packet) {
 		if err := g.act(e); err != nil {
 			g.damage.add(e, err)
 			poke(g.amiss)
+		} else if e.Action == knock.LetIn {
+			g.metrics.opening.Observe(time.Since(arrived).Seconds())
 		}
 	}
 }
@@ -213,28 +238,41 @@ func (g *gate) check(e knock.Event) bool {
 		g.tracker.Mute(time.Now(), e.Source)
 	}
 	if err != nil {
-		g.log.Warn("refused", "door", e.Door.Name, "source", e.Source, "error", err)
+		g.emit(control.Event{Kind: control.Refused, Door: e.Door.Name, Source: e.Source.String(), Text: err.Error()})
 	}
 	return err == nil
 }
 
-// act does what a completed sequence asks for, and says so. It never says what
-// was knocked.
+// act does what a completed sequence asks for.
 func (g *gate) act(e knock.Event) error {
+	_, err := g.carryOut(e, e.Door.OpenTimeout, control.ByKnock)
+	if err == nil && e.Action == knock.LetIn {
+		g.letIn(e)
+	}
+	return err
+}
+
+// carryOut lets in or puts out, and says so. It never says what was knocked.
+func (g *gate) carryOut(e knock.Event, timeout time.Duration, by string) (control.Event, error) {
+	done := control.Event{Door: e.Door.Name, By: by}
 	switch e.Action {
 	case knock.LetIn:
-		prefix, err := g.table.LetIn(e.Door.Name, e.Source, "knock")
+		prefix, err := g.table.LetIn(e.Door.Name, e.Source, timeout, by)
 		if err != nil {
-			return fmt.Errorf("cannot let in: %w", err)
+			return done, fmt.Errorf("cannot let in: %w", err)
 		}
-		g.log.Info("let in", "door", e.Door.Name, "source", name(prefix), "until", until(time.Now(), e.Door.OpenTimeout))
-		g.letIn(e)
+		done.Kind, done.Source = control.LetIn, name(prefix)
+		if timeout != knock.Forever {
+			done.Until = time.Now().Add(timeout)
+		}
 	case knock.PutOut:
 		prefix, err := g.table.PutOut(e.Door.Name, e.Source)
 		if err != nil {
-			return fmt.Errorf("cannot put out: %w", err)
+			return done, fmt.Errorf("cannot put out: %w", err)
 		}
-		g.log.Info("put out", "door", e.Door.Name, "source", name(prefix))
+		done.Kind, done.Source = control.PutOut, name(prefix)
 	}
-	return nil
+	g.noteForever(done)
+	g.emit(done)
+	return done, nil
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+
+	"nftknock/config"
 )
 
 // docsCommand is for those who make packages. What it writes comes from the
@@ -15,7 +17,7 @@ func docsCommand() *cobra.Command {
 		Use:   "docs DIR",
 		Short: "Write man pages, and completions for shells",
 		Long: `Writes what a package installs beside the program: a man page for each command into
-DIR/man8, and completions into DIR/bash, DIR/zsh and DIR/fish. DIR has to be there, and empty.`,
+DIR/man8, that of the configuration into DIR/man5, and completions into DIR/bash, DIR/zsh and DIR/fish. DIR has to be there, and empty.`,
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -33,6 +35,13 @@ func writeDocs(root *cobra.Command, dir string) error {
 	root.DisableAutoGenTag = true // who made a page, and on what day, is nobody's business
 	header := &doc.GenManHeader{Section: "8", Source: "nftknock", Manual: "System Administration"}
 	if err := doc.GenManTree(root, header, man); err != nil {
+		return err
+	}
+	man5 := filepath.Join(dir, "man5")
+	if err := os.Mkdir(man5, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(man5, "nftknockd.toml.5"), []byte(configPage(config.Reference)), 0o644); err != nil {
 		return err
 	}
 	if err := root.GenBashCompletionFileV2(filepath.Join(dir, "bash"), true); err != nil {

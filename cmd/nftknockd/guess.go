@@ -24,7 +24,7 @@ type guess struct {
 // scans. A knock that is repeated at once costs a scan nothing and is not counted.
 func guessOf(d *knock.Door, decoys int) guess {
 	g := guess{scans: 1, codes: 1}
-	if decoys > 0 || !inOrder(d.Sequence) {
+	if decoys > 0 || !inScanOrder(d.Sequence) {
 		for i := range slices.Compact(slices.Clone(d.Sequence)) {
 			g.scans *= float64(decoys + 1 + i)
 		}
@@ -36,8 +36,8 @@ func guessOf(d *knock.Door, decoys int) guess {
 	return g
 }
 
-// inOrder reports whether a scan from port to port, up or down, knocks the sequence.
-func inOrder(sequence []knock.Port) bool {
+// inScanOrder reports whether a scan from port to port, up or down, knocks the sequence.
+func inScanOrder(sequence []knock.Port) bool {
 	up := func(a, b knock.Port) int { return cmp.Compare(a.Number, b.Number) }
 	down := func(a, b knock.Port) int { return up(b, a) }
 	return slices.IsSortedFunc(sequence, up) || slices.IsSortedFunc(sequence, down)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -59,6 +60,18 @@ func printError(w io.Writer, err error) {
 	fmt.Fprintf(w, "nftknockd: %v\n", err)
 }
 
+// noSuchCommand refuses what is not the name of a command, and suggests one that is near.
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("unknown command %q", args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		text += ": did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return errors.New(text)
+}
+
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "nftknockd",
@@ -67,7 +80,10 @@ func rootCommand() *cobra.Command {
 lets a source in for a time when it has knocked the right sequence.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+
+		SuggestionsMinimumDistance: 2,
+
+		Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
@@ -77,6 +93,11 @@ lets a source in for a time when it has knocked the right sequence.`,
 		runCommand(configFile),
 		checkCommand(configFile),
 		rulesetCommand(configFile),
+		statusCommand(configFile),
+		openCommand(configFile),
+		closeCommand(configFile),
+		watchCommand(),
+		reloadCommand(),
 		demoCommand(configFile),
 		removeCommand(configFile),
 		otpCommand(configFile),

@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"time"
 
+	"nftknock/cmd/nftknockd/control"
 	"nftknock/knock"
 )
 
@@ -33,6 +35,14 @@ func (d *damage) add(e knock.Event, err error) {
 func (d *damage) supersede(e knock.Event) {
 	d.pending = slices.DeleteFunc(d.pending, func(old knock.Event) bool {
 		return old.Door.Name == e.Door.Name && old.Source == e.Source
+	})
+	d.settle()
+}
+
+// withdraw drops the letting in of sources within a prefix; of all if it is not valid.
+func (d *damage) withdraw(door string, sources netip.Prefix) {
+	d.pending = slices.DeleteFunc(d.pending, func(e knock.Event) bool {
+		return e.Door.Name == door && e.Action == knock.LetIn && (!sources.IsValid() || sources.Contains(e.Source))
 	})
 	d.settle()
 }
@@ -95,8 +105,10 @@ func (g *gate) mend() {
 	switch {
 	case after == nil:
 		g.log.Warn("put right", "was", before)
+		g.publish(control.Event{Kind: control.Mended, Text: before.Error()})
 	case !g.damaged:
 		g.log.Error("amiss", "error", after)
+		g.publish(control.Event{Kind: control.Amiss, Text: after.Error()})
 	}
 	g.damaged = after != nil
 	if g.damaged {

@@ -54,7 +54,7 @@ func (f *fakeTable) isIn(source netip.Addr) bool {
 	return f.in[source]
 }
 
-func (f *fakeTable) LetIn(_ string, source netip.Addr, _ string) (netip.Prefix, error) {
+func (f *fakeTable) LetIn(_ string, source netip.Addr, _ time.Duration, _ string) (netip.Prefix, error) {
 	return netip.PrefixFrom(source, source.BitLen()), f.try(func() { f.in[source] = true })
 }
 

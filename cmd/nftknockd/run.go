@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 
@@ -25,33 +24,34 @@ reads the configuration again: a bad one is refused, and the old one stays in fo
 stderr. Needs CAP_NET_ADMIN and nothing else.`,
 		Example: "  nftknockd run -c /etc/nftknock/nftknockd.toml",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runDaemon(*configFile, stateDirOf(state), cmd.ErrOrStderr())
-		},
 	}
 	addStateFlag(cmd, &state)
+	socket := addSocketFlag(cmd)
+	cmd.Flags().Lookup("socket").Usage += "; empty: none"
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return runDaemon(*configFile, stateDirOf(state), *socket, cmd.Flags().Changed("socket"), cmd.ErrOrStderr())
+	}
 	return cmd
 }
 
-func runDaemon(configFile string, state stateDir, stderr io.Writer) error {
+// runDaemon guards until it is told to stop. Without a control socket it goes on,
+// unless the socket was asked for by name.
+func runDaemon(configFile string, state stateDir, socket string, socketWanted bool, stderr io.Writer) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, unix.SIGHUP) // from here on: one that comes too early must not end the process
 	defer signal.Stop(hangups)
 
-	log := slog.New(slog.NewTextHandler(stderr, nil))
-	load := func() (*config.Config, error) {
-		cfg, err := config.Load(configFile)
-		if err == nil {
-			for _, w := range warnings(cfg) {
-				log.Warn(w.String())
-			}
-		}
-		return cfg, err
-	}
-	cfg, err := load()
+	cfg, err := config.Load(configFile)
 	if err != nil {
 		return err
 	}
+	log := newLog(stderr, cfg.LogFormat)
+	warn := func(cfg *config.Config) {
+		for _, w := range warnings(cfg) {
+			log.Warn(w.String())
+		}
+	}
+	warn(cfg)
 
 	// Above this line nothing has touched the system.
 
@@ -59,12 +59,29 @@ func runDaemon(configFile string, state stateDir, stderr io.Writer) error {
 	defer stop()
 	context.AfterFunc(ctx, stop) // from now on a second signal has its default action: it ends the process
 
+	control, noControl := listenControl(socket)
+	if noControl != nil && socketWanted {
+		return noControl
+	}
+	if control != nil {
+		defer control.Close()
+	}
 	g := newGate(log, state, func(message string) { notify(log, message) })
 	if err := g.start(cfg); err != nil {
 		return err
 	}
+	if noControl != nil {
+		log.Warn("there is no control socket", "error", noControl)
+	}
+	g.serveDesk(control, cfg.Metrics.Listen)
 	g.tellReady()
 	go g.feedWatchdog(ctx)
 	context.AfterFunc(ctx, func() { g.tell(daemon.SdNotifyStopping) })
-	return g.run(ctx, hangups, load)
+	return g.run(ctx, hangups, func() (*config.Config, error) {
+		cfg, err := config.Load(configFile)
+		if err == nil {
+			warn(cfg)
+		}
+		return cfg, err
+	})
 }

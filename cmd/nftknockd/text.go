@@ -3,8 +3,6 @@ package main
 import (
 	"net/netip"
 	"time"
-
-	"nftknock/knock"
 )
 
 // name returns a prefix as people write it: an address where it is just one.
@@ -15,10 +13,10 @@ func name(p netip.Prefix) string {
 	return p.String()
 }
 
-// until returns when a time that begins now is over, by the wall clock.
-func until(now time.Time, d time.Duration) string {
-	if d == knock.Forever {
+// until returns when somebody's time is over, by the wall clock; the zero time is never.
+func until(end time.Time) string {
+	if end.IsZero() {
 		return "closed"
 	}
-	return now.Add(d).Format(time.RFC3339)
+	return end.Format(time.RFC3339)
 }

@@ -89,7 +89,7 @@ fi
 exec 9>&-
 
 wait "$building"
-cp "$here"/inside/* "$work/e2e/"
+cp "$here"/inside/* systemd/metrics.conf "$work/e2e/" # the machine keeps no documentation
 
 # systemd-nspawn treats the cgroups that it runs in as its own.
 for hierarchy in $hierarchies; do

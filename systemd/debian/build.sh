@@ -60,6 +60,7 @@ go run ./cmd/nftknockd docs "$docs"
 
 put 0755 "$tmp/nftknockd" /usr/sbin/nftknockd
 put 0644 systemd/nftknockd.service /usr/lib/systemd/system/nftknockd.service
+put 0644 systemd/nftknock-hooks.service /usr/lib/systemd/system/nftknock-hooks.service
 put 0644 systemd/sysusers.d/nftknock.conf /usr/lib/sysusers.d/nftknock.conf
 put 0644 systemd/tmpfiles.d/nftknock.conf /usr/lib/tmpfiles.d/nftknock.conf
 
@@ -67,8 +68,8 @@ put 0644 systemd/tmpfiles.d/nftknock.conf /usr/lib/tmpfiles.d/nftknock.conf
 put 0640 "$here/nftknockd.toml" /etc/nftknock/nftknockd.toml
 chmod 0750 "$root/etc/nftknock"
 
-for page in "$docs"/man8/*.8; do
-	put_gz "$page" "/usr/share/man/man8/${page##*/}.gz"
+for page in "$docs"/man?/*; do
+	put_gz "$page" "/usr/share/man/${page#"$docs"/}.gz"
 done
 put 0644 "$docs/bash" /usr/share/bash-completion/completions/nftknockd
 put 0644 "$docs/zsh" /usr/share/zsh/vendor-completions/_nftknockd
@@ -77,6 +78,10 @@ put 0644 "$docs/fish" /usr/share/fish/vendor_completions.d/nftknockd.fish
 doc=/usr/share/doc/nftknock
 put 0644 "$here/copyright" $doc/copyright
 put 0644 config/reference.toml $doc/examples/reference.toml
+put 0644 systemd/metrics.conf $doc/examples/metrics.conf
+put 0644 systemd/fail2ban/nftknockd.conf $doc/examples/fail2ban.conf
+put 0644 cmd/nftknockd/alerts.yml $doc/examples/alerts.yml
+put_gz cmd/nftknockd/CONTROL.md $doc/CONTROL.md.gz
 put_gz README.md $doc/README.md.gz
 put_gz CHANGELOG.md $doc/CHANGELOG.md.gz
 cat >"$tmp/changelog" <<END

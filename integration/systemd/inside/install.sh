@@ -103,6 +103,57 @@ for n in 1 2 3; do
 done
 ok_shut "killed three times: back each time; the client stays in"
 
+logged_as() { journalctl --boot --unit="$unit" --priority="$1" --grep="$2" --quiet >/dev/null; }
+logged_as err 'reload refused'
+fails logged_as err 'let in'
+socket=/run/nftknockd/control.sock
+[ "$(stat -c '%a %U' $socket)" = '600 nftknock' ]
+fails runuser -u nobody -- nftknockd status 2>/dev/null
+nftknockd open ssh 192.0.2.7 --for 2h >/dev/null
+nftknockd status | grep -qE '^ssh +192\.0\.2\.7 +hand .* (1h59m|2h0m)$'
+nftknockd close ssh 192.0.2.7 >/dev/null
+fails grep -q 192.0.2.7 <(nftknockd status)
+ok_shut "root asks at the control socket, nobody else; the journal knows priorities"
+
+# shellcheck disable=SC2016 # for the hook
+printf '#!/bin/sh\necho "$NFTKNOCK_KIND $NFTKNOCK_SOURCE" >>/run/hooked\n' >/etc/nftknock/hook
+chmod 0755 /etc/nftknock/hook
+systemctl start nftknock-hooks
+nftknockd open ssh 192.0.2.8 --for 1 >/dev/null
+soon grep -qxF 'let_in 192.0.2.8' /run/hooked
+soon grep -qxF 'expired 192.0.2.8' /run/hooked
+pid=$(property MainPID nftknock-hooks)
+systemctl restart $unit
+watches_anew() { [ "$(property MainPID nftknock-hooks)" != "$pid" ] && [ "$(property ActiveState nftknock-hooks)" = active ]; }
+soon watches_anew
+nftknockd open ssh 192.0.2.9 --for 1 >/dev/null
+soon grep -qxF 'let_in 192.0.2.9' /run/hooked
+systemctl stop nftknock-hooks
+rm /etc/nftknock/hook /run/hooked
+ok_shut "nftknock-hooks runs a program for who comes and goes, also after a restart"
+
+metrics() {
+	exec 4<>/dev/tcp/127.0.0.1/9722 && printf 'GET /metrics HTTP/1.0\r\n\r\n' >&4 && grep -q "^$1" <&4
+} 2>/dev/null
+cp -p $config /tmp/good
+printf '[metrics]\nlisten = "127.0.0.1:9722"\n' >>$config
+fails systemctl reload $unit 2>/dev/null # only a restart listens elsewhere
+systemctl restart $unit
+fails metrics nftknock
+logged 'no metrics are shown'
+greeted
+mkdir -p /run/systemd/system/$unit.d
+cp /e2e/metrics.conf /run/systemd/system/$unit.d/
+systemctl daemon-reload
+systemctl restart $unit
+metrics 'nftknock_healthy 1'
+rm -r /run/systemd/system/$unit.d
+cp -p /tmp/good $config
+systemctl daemon-reload
+systemctl restart $unit
+greeted
+ok_shut "metrics over TCP: where the drop-in allows it; without it the daemon guards all the same"
+
 # Its rules begin with "flush ruleset". In the next boot it has to come first.
 quietly systemctl enable --now nftables
 systemctl restart nftables
