@@ -51,7 +51,7 @@ func findProfile(cmd *cobra.Command, name string) (config.Profile, error) {
 		if p, err = hosts.Find(name); err == nil {
 			return p, nil
 		}
-		err = fmt.Errorf("%w\nhint: nftknock list shows the profiles; a host needs its ports: nftknock %s PORT...", err, name)
+		err = fmt.Errorf("%w\nhint: nftknock list shows the profiles; a host needs its ports (nftknock %s PORT...)", err, name)
 	}
 	if commands := cmd.Root().SuggestionsFor(name); len(commands) > 0 {
 		err = fmt.Errorf("%w\nhint: did you mean the command %s?", err, strings.Join(commands, " or "))

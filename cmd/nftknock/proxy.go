@@ -10,6 +10,7 @@ import (
 
 func proxyCommand(std streams) *cobra.Command {
 	var o options
+	var fdpass bool
 	cmd := &cobra.Command{
 		Use:   "proxy [flags] NAME | [flags] HOST PORT KNOCK[:PROTO]...",
 		Short: "Knock, connect, and be the connection: an ssh ProxyCommand",
@@ -19,7 +20,14 @@ it says to standard output, until both have ended. For ssh_config(5):
   Host home
       ProxyCommand nftknock proxy home
 
-The port is that of the profile ("wait"), or the first one after the HOST.`,
+The port is that of the profile ("wait"), or the first one after the HOST.
+
+With --fdpass it hands the connection over to ssh and ends, and ssh is as fast as without a
+ProxyCommand; ssh has to expect that:
+
+  Host home
+      ProxyCommand nftknock proxy --fdpass home
+      ProxyUseFdpass yes`,
 		Example: `  nftknock proxy home
   nftknock proxy server.example.org 22 7000 8000:udp 9000`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -39,10 +47,14 @@ The port is that of the profile ("wait"), or the first one after the HOST.`,
 			if err != nil {
 				return err
 			}
+			if fdpass {
+				return handOver(conn, std.out)
+			}
 			return relay(conn, std.in, std.out)
 		},
 	}
 	o.addFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&fdpass, "fdpass", false, "hand the connection over: for ssh's ProxyUseFdpass")
 	return cmd
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io"
 	"net"
 	"os"
 )
@@ -13,10 +12,10 @@ func relay(conn *net.TCPConn, in, out *os.File) error {
 	defer conn.Close()
 	sent := make(chan error, 1)
 	go func() {
-		_, err := io.Copy(conn, in)
+		err := send(conn, in)
 		sent <- errors.Join(err, conn.CloseWrite())
 	}()
-	if _, err := io.Copy(out, conn); err != nil {
+	if err := receive(out, conn); err != nil {
 		return reason(err) // in may never end
 	}
 	if err := end(out); err != nil {

@@ -45,8 +45,8 @@ command below is that command: after -- it is a profile or a host.`,
 		},
 	}
 	root.SetVersionTemplate("nftknock {{.Version}}\n")
+	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(flagError)
-	root.CompletionOptions.HiddenDefaultCmd = false
 	root.Flags().BoolP("help", "h", false, "show this help") // of commands too
 	root.Flags().BoolP("version", "V", false, "show the version")
 	root.Flags().BoolVar(&closing, "close", false, "knock the close_sequence of the profile")
