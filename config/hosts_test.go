@@ -45,12 +45,12 @@ func TestHostsReference(t *testing.T) {
 			t.Errorf("key %s is not in the reference", key)
 		}
 	}
-	if maxOTPBase != 63536 || knock.CodePorts != 2000 || maxMute != 24*time.Hour || maxDelay != time.Minute {
+	if maxOTPBase != 63536 || knock.CodePorts != 2000 || maxProfileMute != 24*time.Hour || maxDelay != time.Minute {
 		t.Error("the reference states other limits")
 	}
 	// What it shows without having it is valid too.
 	shown := regexp.MustCompile(`(?m)^# ([a-z_]+ += )`).ReplaceAllString(HostsReference, "$1")
-	mustParseHosts(t, strings.ReplaceAll(shown, "BASE32", "JBSWY3DPEHPK3PXP"))
+	mustParseHosts(t, strings.ReplaceAll(shown, "BASE32", "JBSWY3DPEHPK3PXPJBSWY3DPEH"))
 }
 
 func TestParseHosts(t *testing.T) {
@@ -67,7 +67,7 @@ mute = "1m30s"
 
 [host."a.example.org"]
 host = "192.0.2.1"
-otp_secret = "jbsw y3dp-ehpk 3pxp===="
+otp_secret = "jbsw y3dp-ehpk 3pxp jbsw y3dp eh======"
 otp_base = 63536
 `)
 	want := Hosts{{
@@ -77,7 +77,7 @@ otp_base = 63536
 		Family:        IPv6, Source: netip.MustParseAddr("2001:db8::7"), Wait: 22, Mute: 90 * time.Second,
 	}, {
 		Name: "a.example.org", Host: "192.0.2.1", Delay: DefaultDelay, Family: AnyFamily,
-		OTPSecret: "JBSWY3DPEHPK3PXP", OTPBase: 63536,
+		OTPSecret: "JBSWY3DPEHPK3PXPJBSWY3DPEH", OTPBase: 63536,
 	}}
 	if diff := cmp.Diff(want, got, comparable); diff != "" {
 		t.Error(diff)
@@ -170,7 +170,7 @@ h.toml:11: host a: otp_base: 64000 is out of range: write a whole number from 1 
 h.toml:12: host b: otp_base: is missing: write the first of the ports that codes are knocked on
 h.toml:13: host b: host: is empty: write whom to knock at, such as "server.example.org"
 h.toml:16: host b: source: is not an address of the family "ipv6": change one of them
-h.toml:17: host b: otp_secret: has 2 bytes: write one of 10 or more
+h.toml:17: host b: otp_secret: has 2 bytes: write one of 16 or more
 h.toml:18: host c: otp_secret: is missing: write the secret that the codes come from, in base32`,
 }, {
 	name: "unknown keys",
@@ -202,7 +202,7 @@ func TestHostsErrors(t *testing.T) {
 
 func TestHostsErrorsShowNoSecret(t *testing.T) {
 	for _, secret := range []string{
-		`JBSWY3DPEHPK3PXP`, `"JBSWY3DPEHPK3PX1"`, `"JBSWY3DPEHPK3PXP`, `'JBSWY3DPEHPK3PXP`, `["JBSWY3DPEHPK3PXP"]`,
+		`JBSWY3DPEHPK3PXPJBSWY3DPEH`, `"JBSWY3DPEHPK3PX1"`, `"JBSWY3DPEHPK3PXP`, `'JBSWY3DPEHPK3PXP`, `["JBSWY3DPEHPK3PXP"]`,
 		`"JBSWY3DPEHPK3PXP" JBSWY3DP`, `JBSWY3DP EHPK3PXP`, `"JBSWY3DP\EHPK3PXP"`, `2JBSWY3DPEHPK3PXP`,
 	} {
 		_, err := ParseHosts("h.toml", []byte("[host.a]\nhost = \"a\"\notp_base = 40000\notp_secret = "+secret))
@@ -283,7 +283,7 @@ func FuzzParseHosts(f *testing.F) {
 			if !profileName.MatchString(p.Name) || p.Host == "" ||
 				len(p.Sequence) == 0 && p.OTPSecret == "" || len(p.Sequence) > knock.MaxSequence ||
 				(p.OTPSecret == "") != (p.OTPBase == 0) || p.OTPBase > maxOTPBase ||
-				p.Delay < 0 || p.Delay > maxDelay || p.Mute < 0 || p.Mute > maxMute {
+				p.Delay < 0 || p.Delay > maxDelay || p.Mute < 0 || p.Mute > maxProfileMute {
 				t.Errorf("%+v", p)
 			}
 		}

@@ -44,11 +44,11 @@ const (
 )
 
 const (
-	maxDelay   = time.Minute
-	maxMute    = 24 * time.Hour
-	maxOTPBase = 65536 - knock.CodePorts
+	maxDelay       = time.Minute
+	maxProfileMute = 24 * time.Hour
+	maxOTPBase     = 65536 - knock.CodePorts
 
-	minOTPSecret = 10 // bytes: what the authenticator apps take for the least
+	minOTPSecret = 16 // bytes (RFC 4226, section 4, R6)
 )
 
 // The keys of a profile, in the order of the reference.
@@ -82,7 +82,7 @@ func readProfile(s *section) Profile {
 	read(s, "family", &p.Family, family)
 	read(s, "source", &p.Source, source)
 	read(s, "wait", &p.Wait, tcpPort)
-	read(s, "mute", &p.Mute, pause(maxMute, `such as "1m", from "0s" to "24h"`))
+	read(s, "mute", &p.Mute, pause(maxProfileMute, `such as "1m", from "0s" to "24h"`))
 	read(s, "otp_secret", &p.OTPSecret, otpSecret)
 	read(s, "otp_base", &p.OTPBase, otpBase)
 	if p.Source.IsValid() && (p.Family == IPv4 && !p.Source.Is4() || p.Family == IPv6 && p.Source.Is4()) {

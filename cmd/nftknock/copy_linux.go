@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,6 +19,7 @@ const pipeSize = 1 << 20
 // between those and a socket the kernel moves pages without copying them (splice(2)).
 func send(conn *net.TCPConn, in *os.File) error {
 	if pipe, ok := blockingPipe(in); ok {
+		defer runtime.KeepAlive(in)
 		raw, err := conn.SyscallConn()
 		if err != nil {
 			return err
@@ -33,6 +35,7 @@ func send(conn *net.TCPConn, in *os.File) error {
 // receive copies from the connection until that ends.
 func receive(out *os.File, conn *net.TCPConn) error {
 	if pipe, ok := blockingPipe(out); ok {
+		defer runtime.KeepAlive(out)
 		raw, err := conn.SyscallConn()
 		if err != nil {
 			return err

@@ -33,3 +33,12 @@ func handOver(conn *net.TCPConn, out *os.File) error {
 }
 
 var errNoSocket = errors.New("--fdpass needs standard output to be a socket: write ProxyUseFdpass yes in ssh_config")
+
+// end tells whoever reads from a file that this was all. A socket may be standard input
+// as well, so that closing it would end nothing.
+func end(f *os.File) error {
+	if syscall.Shutdown(int(f.Fd()), syscall.SHUT_WR) == nil {
+		return nil
+	}
+	return f.Close()
+}
