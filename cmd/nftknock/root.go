@@ -54,6 +54,7 @@ command below is that command: after -- it is a profile or a host.`,
 	root.AddCommand(
 		listCommand(),
 		proxyCommand(std),
+		importConfCommand(),
 		docsCommand(),
 	)
 	return root

@@ -44,12 +44,8 @@ func knockUntilAnswer(t *target, stderr *os.File, verbose io.Writer) (*net.TCPCo
 		if err := knockOnce(t, at, stderr, verbose); err != nil {
 			return nil, err
 		}
-		patience := firstPatience << min(try, 10)
-		if try < t.retry {
-			patience += t.Mute
-		}
 		stop := showWaiting(stderr, fmt.Sprintf("waiting for port %d of %s", t.Wait, t.Host))
-		c, err := dialAny(t, at, patience)
+		c, err := dialAny(t, at, patience(t, try))
 		stop()
 		if err == nil {
 			return c, nil
@@ -58,4 +54,14 @@ func knockUntilAnswer(t *target, stderr *os.File, verbose io.Writer) (*net.TCPCo
 			return nil, fmt.Errorf("port %d of %s does not answer: %w", t.Wait, t.Host, err)
 		}
 	}
+}
+
+// patience is how long the port may take after the knock of a try, from 0. When that is
+// over, and there is a next one, the daemon is not deaf any more either.
+func patience(t *target, try int) time.Duration {
+	p := firstPatience << min(try, 10)
+	if try < t.retry {
+		p += t.Mute
+	}
+	return p
 }
