@@ -11,7 +11,8 @@ import (
 )
 
 // addresses resolves a target's host, once, to the addresses to knock at: the first
-// of each family, in the order that the system prefers.
+// of each family, in the order that the system prefers. Those that this machine has no
+// way to are left out while there are others: ssh will not get there either.
 func addresses(t *target) ([]netip.Addr, error) {
 	family := t.Family
 	if t.Source.IsValid() && family == config.AnyFamily {
@@ -47,8 +48,6 @@ func addresses(t *target) ([]netip.Addr, error) {
 		// A code is good once: at a second address it would be spent already.
 		return reached[:1], nil
 	}
-	// A host that has an address of a family that is not routed here cannot be
-	// reached there by anybody else either, who is let in.
 	return reached, nil
 }
 

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pipeSize is how much a pipe to the other program should hold, in bytes: the most that
-// anybody may ask for (pipe(7), pipe-max-size). With the 64 KiB of the default the
-// programs wait for each other.
-const pipeSize = 1 << 20
+// pipeSize is how much a pipe to the other program should hold, in bytes. With the 64 KiB
+// of the default the programs wait for each other; with much more, those who have
+// many of them would run out of what their pipes may hold (pipe(7), pipe-user-pages-soft).
+const pipeSize = 256 << 10
 
 // send copies to the connection until in ends. ssh gives its ProxyCommand pipes, and
 // between those and a socket the kernel moves pages without copying them (splice(2)).
