@@ -62,16 +62,18 @@ func readProfile(s *section) Profile {
 	}
 	s.refuseUnknown(profileKeys)
 	s.require("host", "write whom to knock at, "+exampleHost)
+	ifEmpty := "write the knocks that open the door, " + exampleKnocks
 	if _, ok := s.keys["otp_secret"]; ok {
 		s.require("otp_base", "write the first of the ports that codes are knocked on")
+		ifEmpty = "leave it out if a code is all that is knocked"
 	} else {
-		s.require("sequence", "write the knocks that open the door, "+exampleKnocks)
+		s.require("sequence", ifEmpty)
 	}
 	if _, ok := s.keys["otp_base"]; ok {
 		s.require("otp_secret", "write the secret that the codes come from, in base32")
 	}
 	read(s, "host", &p.Host, host)
-	read(s, "sequence", &p.Sequence, knocks("write the knocks that open the door, "+exampleKnocks))
+	read(s, "sequence", &p.Sequence, knocks(ifEmpty))
 	read(s, "close_sequence", &p.CloseSequence, knocks("leave it out if there is nothing to knock"))
 	read(s, "delay", &p.Delay, pause(maxDelay, `such as "50ms", from "0s" to "1m"`))
 	read(s, "family", &p.Family, family)

@@ -20,10 +20,10 @@ func dialPeer(t *testing.T, peer func(*net.TCPConn)) *net.TCPConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		defer l.Close()
 		c, err := l.Accept()
 		if err != nil {
 			t.Error(err)
