@@ -62,6 +62,9 @@ close_sequence = [6127, 8391, 7214]
 				if got := through("ssh", "-F", ssh, "home", "cat", here); got != string(data) {
 					t.Errorf("ssh has brought %d bytes, or others", len(got))
 				}
+				if f == ipv6 || name == "without a profile" {
+					return // the rest would be the same again
+				}
 				through("scp", "-q", "-F", ssh, here, "home:"+there)
 				expectCopy(there)
 				through("scp", "-q", "-F", ssh, "home:"+here, there)
