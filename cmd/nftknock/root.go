@@ -23,7 +23,14 @@ for each that is UDP. The letters are those of knock(1).
 
 One word is the NAME of a profile in the user's nftknock/hosts.toml; more are a host and
 its ports. What is given here goes before what the profile says. A first word that is a
-command below is that command: after -- it is a profile or a host.`,
+command (list, proxy, import-conf, completion, help) is that command: after -- it is a
+profile or a host.
+
+A host is knocked at by IPv4 and by IPv6, at the first address of each that it has and this
+machine can reach; with a one-time code, which is good once, at the first of all.
+
+The exit status is 0 if every knock was sent and the port to wait for, if there is one,
+has answered; otherwise 1. As with knock(1), it is 1 for this help too.`,
 		Example: `  nftknock server.example.org 7000 8000:udp 9000
   nftknock --wait 22 server.example.org 7000 8000:udp 9000
   nftknock home
