@@ -24,6 +24,20 @@ help: ## show this
 build: ## build the program into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
 
+# Where the client is at home. What cannot be run here is vetted at least.
+SYSTEMS := linux darwin windows freebsd openbsd
+
+.PHONY: cross
+cross: ## build the client for every system it is for, into bin/cross/
+	@for os in $(SYSTEMS); do \
+		GOOS=$$os $(GO) vet ./cmd/nftknock ./config ./knock || exit 1; \
+		for arch in amd64 arm64; do \
+			file=bin/cross/nftknock-$$os-$$arch; [ $$os != windows ] || file=$$file.exe; \
+			echo $$file; \
+			CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags='-s -w' -o $$file ./cmd/nftknock || exit 1; \
+		done; \
+	done
+
 .PHONY: demo
 demo: build ## show the gate at work, in network namespaces of its own
 	bin/nftknockd demo

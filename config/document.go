@@ -14,6 +14,7 @@ import (
 // A document is a file while it is read: its problems gather here.
 type document struct {
 	file       string
+	hosts      bool         // it is a hosts.toml, not the daemon's configuration
 	readSecret secretReader // nil: secrets are left unread
 	meta       toml.MetaData
 	problems   Errors
@@ -22,10 +23,15 @@ type document struct {
 // A secretReader reads the file with the secret of a door's one-time codes.
 type secretReader func(path, door string) (Secret, error)
 
-func (d *document) report(line int, door, key, format string, args ...any) {
-	d.problems = append(d.problems, Problem{
-		File: d.file, Line: line, Door: door, Key: key, Text: fmt.Sprintf(format, args...),
-	})
+// report gathers a problem. The name is of the door or the profile that it is about.
+func (d *document) report(line int, name, key, format string, args ...any) {
+	p := Problem{File: d.file, Line: line, Key: key, Text: fmt.Sprintf(format, args...)}
+	if d.hosts {
+		p.Host = name
+	} else {
+		p.Door = name
+	}
+	d.problems = append(d.problems, p)
 }
 
 // open parses the TOML and returns the top level, which is empty if there is an error.
@@ -127,8 +133,9 @@ var secrets = regexp.MustCompile(`"[^"]*[0-9][^"]*"|"[^"]{16,}"|[0-9][0-9_.-]{5,
 
 // syntax turns a message of the toml package into one for a log.
 func syntax(message string) string {
-	if strings.HasPrefix(message, "invalid datetime") {
-		// 8000:udp without quotes begins like a time of day.
+	if strings.HasPrefix(message, "invalid datetime") || strings.HasPrefix(message, "expected value but found") {
+		// 8000:udp without quotes begins like a time of day, and of a secret the
+		// beginning would be shown.
 		return `is not a value: text goes in quotes, such as "51820:udp" or "15s"`
 	}
 	message = secrets.ReplaceAllString(message, `"…"`)

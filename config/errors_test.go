@@ -29,7 +29,7 @@ sequence = 2201-3302-1103`,
 		name: "toml syntax that shows a seed",
 		toml: `[scan]
 decoy_seed = abcdefghijklmnopqrst`,
-		want: `f.toml:2: expected value but found "…" instead`,
+		want: `f.toml:2: is not a value: text goes in quotes, such as "51820:udp" or "15s"`,
 	},
 	{
 		name: "a port without quotes",

@@ -11,12 +11,13 @@ type Problem struct {
 	File string // as it was named when it was read
 	Line int    // from 1; 0: not known, or the file as a whole
 	Door string // empty: not about a door
+	Host string // empty: not about a profile of a hosts.toml
 	Key  string // empty: not about one key
 	Text string // what is wrong and what would be right; one line, and never a sequence
 }
 
-// String returns the problem as one line, "file:line: door NAME: key: text",
-// without the parts that it does not have.
+// String returns the problem as one line, "file:line: door NAME: key: text", or
+// "host NAME" for a profile, without the parts that it does not have.
 func (p Problem) String() string {
 	var b strings.Builder
 	if p.File != "" {
@@ -28,6 +29,9 @@ func (p Problem) String() string {
 	}
 	if p.Door != "" {
 		fmt.Fprintf(&b, "door %s: ", plain(p.Door))
+	}
+	if p.Host != "" {
+		fmt.Fprintf(&b, "host %s: ", plain(p.Host))
 	}
 	if p.Key != "" {
 		b.WriteString(p.Key + ": ")

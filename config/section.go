@@ -8,13 +8,13 @@ import (
 )
 
 // A section is a table of the file while its keys are read: the top level,
-// [limits], [scan], [metrics], or a door.
+// [limits], [scan], [metrics], a door, or a profile.
 type section struct {
 	doc  *document
 	node node // zero at the top level
 	keys map[string]node
-	name string // of a section that is neither the top level nor a door
-	door string // of a door
+	name string // of a section that is neither the top level nor one that has its own
+	door string // of a door, or of a profile
 }
 
 // subsection returns a table within the section, or nil if there is none.
@@ -48,15 +48,18 @@ func (s *section) fail(key, format string, args ...any) {
 func (s *section) refuseUnknown(known []string) {
 	for _, key := range slices.Sorted(maps.Keys(s.keys)) {
 		if !slices.Contains(known, key) {
-			s.doc.report(s.keys[key].line(), s.door, s.name, "unknown key %q: %s", key, instead(key, known))
+			s.doc.report(s.keys[key].line(), s.door, s.name, "unknown key %q: %s", key, s.doc.instead(key, known))
 		}
 	}
 }
 
 // instead says what may have been meant by an unknown key.
-func instead(key string, known []string) string {
+func (d *document) instead(key string, known []string) string {
 	// TOML has no way back to the top level: what follows [door.ssh] is in it.
 	switch {
+	case d.hosts && slices.Contains(profileKeys, key):
+		return "it belongs in a profile, such as [host.home]"
+	case d.hosts:
 	case slices.Contains(topKeys, key):
 		return "it belongs at the top of the file, above the first [table]"
 	case slices.Contains(limitsKeys, key):
@@ -68,11 +71,20 @@ func instead(key string, known []string) string {
 	case slices.Contains(doorKeys, key):
 		return "it belongs in a door, such as [door.ssh]"
 	}
-	nearest := slices.MinFunc(known, func(a, b string) int { return distance(key, a) - distance(key, b) })
-	if 3*distance(key, nearest) <= len(nearest)+1 {
+	if nearest, ok := Nearest(key, known); ok {
 		return fmt.Sprintf("did you mean %q?", nearest)
 	}
 	return "possible here: " + strings.Join(known, ", ")
+}
+
+// Nearest returns the one of the known words that somebody may have meant by
+// another, if one of them is near enough.
+func Nearest(word string, known []string) (string, bool) {
+	if len(known) == 0 {
+		return "", false
+	}
+	nearest := slices.MinFunc(known, func(a, b string) int { return distance(word, a) - distance(word, b) })
+	return nearest, 3*distance(word, nearest) <= len(nearest)+1
 }
 
 // distance is how many letters have to be changed, added or taken away to turn one

@@ -16,9 +16,10 @@
 // or never answered, an ssh that logs in, an element in a listed set. Nothing
 // leaves the namespaces, and they go when the test does.
 //
-// The tests need root, and the programs that make test installs. Two
-// variables change how they run:
+// The tests need root, and the programs that make test installs. What changes
+// how they run:
 //
 //	NFTKNOCKD=FILE       test this program instead of building one
+//	NFTKNOCK=FILE        and this client
 //	go test -update      write the golden listings anew
 package integration

@@ -11,8 +11,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden listings in testdata anew")
 
-// program is the nftknockd under test.
-var program string
+// program is the nftknockd under test, and nftknock its client.
+var program, nftknock = os.Getenv("NFTKNOCKD"), os.Getenv("NFTKNOCK")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -25,7 +25,7 @@ func testMain(m *testing.M) int {
 	if !given("test.parallel") {
 		flag.Set("test.parallel", "8")
 	}
-	if program = os.Getenv("NFTKNOCKD"); program != "" || !privileged() {
+	if !privileged() {
 		return m.Run()
 	}
 
@@ -41,21 +41,28 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	os.Setenv("STATE_DIRECTORY", filepath.Join(dir, "state")) // of all daemons here
-	program = filepath.Join(dir, "nftknockd")
-	if err := build(program); err != nil {
-		fmt.Fprintln(os.Stderr, "building nftknockd:", err)
-		return 1
+	// A program with the race detector would stay a second longer, each time.
+	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
+	for name, file := range map[string]*string{"nftknockd": &program, "nftknock": &nftknock} {
+		if *file != "" {
+			continue
+		}
+		*file = filepath.Join(dir, name)
+		if err := build(*file); err != nil {
+			fmt.Fprintf(os.Stderr, "building %s: %v\n", name, err)
+			return 1
+		}
 	}
 	return m.Run()
 }
 
-// build compiles nftknockd, with the race detector if the tests have it.
+// build compiles a program, with the race detector if the tests have it.
 func build(to string) error {
 	args := []string{"build", "-buildvcs=false", "-o", to}
 	if race {
 		args = append(args, "-race")
 	}
-	cmd := exec.Command("go", append(args, "nftknock/cmd/nftknockd")...)
+	cmd := exec.Command("go", append(args, "nftknock/cmd/"+filepath.Base(to))...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	return cmd.Run()
 }

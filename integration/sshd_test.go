@@ -48,6 +48,7 @@ PermitRootLogin prohibit-password
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PrintMotd no
+Subsystem sftp internal-sftp
 `)
 	write("sshd_config", config.String())
 

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"nftknock/config"
+)
+
+func listCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "List the profiles",
+		Long:    `Lists the profiles: their names, hosts, and the ports that wait behind the doors.`,
+		Example: "  nftknock list",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			hosts, err := loadProfiles()
+			if err != nil {
+				return err
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			for _, p := range hosts {
+				port := "-"
+				if p.Wait != 0 {
+					port = strconv.Itoa(int(p.Wait))
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\n", p.Name, p.Host, port)
+			}
+			return w.Flush()
+		},
+	}
+}
+
+func loadProfiles() (config.Hosts, error) {
+	path, err := config.HostsPath()
+	if err != nil {
+		return nil, err
+	}
+	return config.LoadHosts(path)
+}
+
+func findProfile(cmd *cobra.Command, name string) (config.Profile, error) {
+	hosts, err := loadProfiles()
+	if err == nil {
+		var p config.Profile
+		if p, err = hosts.Find(name); err == nil {
+			return p, nil
+		}
+		err = fmt.Errorf("%w\nhint: nftknock list shows the profiles; a host needs its ports (nftknock %s PORT...)", err, name)
+	}
+	if commands := cmd.Root().SuggestionsFor(name); len(commands) > 0 {
+		err = fmt.Errorf("%w\nhint: did you mean the command %s?", err, strings.Join(commands, " or "))
+	}
+	return config.Profile{}, err
+}
+
+// completeProfile completes the first word. What is wrong with the profiles is
+// not told while somebody types.
+func completeProfile(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	hosts, _ := loadProfiles()
+	names := make([]string, len(hosts))
+	for i, p := range hosts {
+		names[i] = cobra.CompletionWithDesc(p.Name, p.Host)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

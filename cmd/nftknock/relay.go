@@ -1,0 +1,27 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"os"
+)
+
+// relay copies in to the connection and the connection to out, until both have ended. The
+// end of one is passed on at once, and the other goes on.
+//
+// The connection ends with the program. Closing it would have to wait for whoever reads
+// from in, which may never end.
+func relay(conn *net.TCPConn, in, out *os.File) error {
+	sent := make(chan error, 1)
+	go func() {
+		err := send(conn, in)
+		sent <- errors.Join(err, conn.CloseWrite())
+	}()
+	if err := receive(out, conn); err != nil {
+		return reason(err)
+	}
+	if err := end(out); err != nil {
+		return err
+	}
+	return reason(<-sent)
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"nftknock/config"
+)
+
+func rootCommand(std streams) *cobra.Command {
+	var o options
+	var closing bool
+	root := &cobra.Command{
+		Use:   "nftknock [flags] HOST PORT[:PROTO]... | [flags] NAME",
+		Short: "Knock at ports, in order",
+		Long: `Knocks at the ports of a host, in order: one SYN for each that is TCP, one datagram
+for each that is UDP. The letters are those of knock(1).
+
+One word is the NAME of a profile in the user's nftknock/hosts.toml; more are a host and
+its ports. What is given here goes before what the profile says. A first word that is a
+command (list, proxy, import-conf, completion, help) is that command: after -- it is a
+profile or a host.
+
+A host is knocked at by IPv4 and by IPv6, at the first address of each that it has and this
+machine can reach; with a one-time code, which is good once, at the first of all.
+
+The exit status is 0 if every knock was sent and the port to wait for, if there is one,
+has answered; otherwise 1. As with knock(1), it is 1 for this help too.`,
+		Example: `  nftknock server.example.org 7000 8000:udp 9000
+  nftknock --wait 22 server.example.org 7000 8000:udp 9000
+  nftknock home
+  nftknock --close home`,
+		Version:           version(),
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: completeProfile,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("whom to knock at is missing\nhint: nftknock HOST PORT..., or nftknock --help")
+			}
+			target, err := o.target(cmd, args, closing)
+			if err != nil {
+				return err
+			}
+			return knockAndWait(target, std.err, std.out)
+		},
+	}
+	root.SetVersionTemplate("nftknock {{.Version}}\n")
+	root.SuggestionsMinimumDistance = 2
+	root.SetFlagErrorFunc(flagError)
+	root.Flags().BoolP("help", "h", false, "show this help") // of commands too
+	root.Flags().BoolP("version", "V", false, "show the version")
+	root.Flags().BoolVar(&closing, "close", false, "knock the close_sequence of the profile")
+	o.addFlags(root.Flags())
+	root.AddCommand(
+		listCommand(),
+		proxyCommand(std),
+		importConfCommand(),
+		docsCommand(),
+	)
+	return root
+}
+
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	return info.Main.Version
+}
+
+// flagError adds to what is wrong with a flag the one that may be meant.
+func flagError(cmd *cobra.Command, err error) error {
+	hint := cmd.CommandPath() + " --help"
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		if flag, ok := nearestFlag(cmd, unknown.GetSpecifiedName()); ok && unknown.GetSpecifiedShortnames() == "" {
+			hint = fmt.Sprintf("did you mean --%s?", flag)
+		}
+	}
+	return fmt.Errorf("%w\nhint: %s", err, hint)
+}
+
+func nearestFlag(cmd *cobra.Command, name string) (string, bool) {
+	var known, longer []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		known = append(known, f.Name)
+		if strings.HasPrefix(f.Name, name) {
+			longer = append(longer, f.Name)
+		}
+	})
+	if len(longer) == 1 {
+		return longer[0], true
+	}
+	return config.Nearest(name, known)
+}

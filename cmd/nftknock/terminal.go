@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+)
+
+// showWaiting says on a terminal what is waited for, once that has taken a second, and
+// that time passes. The function that it returns ends it.
+func showWaiting(to *os.File, what string) (stop func()) {
+	// /dev/null looks like a terminal; it does not mind.
+	if info, err := to.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return func() {}
+	}
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for shown := false; ; shown = true {
+			select {
+			case <-tick.C:
+				if !shown {
+					fmt.Fprint(to, what, " ")
+				}
+				fmt.Fprint(to, ".")
+			case <-done:
+				if shown {
+					fmt.Fprintln(to)
+				}
+				return
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}
