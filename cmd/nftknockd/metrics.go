@@ -89,13 +89,14 @@ var (
 	ownedGauge    = gauge("nftknock_table_owned", "1 if nobody else can change the table.")
 	progressGauge = gauge("nftknock_in_progress", "Attempts that have begun and not succeeded.")
 	limitGauge    = gauge("nftknock_in_progress_limit", "Attempts beyond which the oldest are forgotten: limits.sources.")
+	mutedGauge    = gauge("nftknock_muted", "Sources that are not listened to, or were not lately.")
 	lostCounter   = gauge("nftknock_log_messages_lost_total", "Messages of the kernel's packet log that did not arrive.")
 	peopleGauge   = gauge("nftknock_people", "Sources that are let in at this moment.", "door")
 	packetCounter = gauge("nftknock_packets_total", "Packets to a door's ports that were part of no connection.", "door", "verdict")
 )
 
 var gaugeDescs = []*prometheus.Desc{
-	startedGauge, healthyGauge, ownedGauge, progressGauge, limitGauge, lostCounter, peopleGauge, packetCounter,
+	startedGauge, healthyGauge, ownedGauge, progressGauge, limitGauge, mutedGauge, lostCounter, peopleGauge, packetCounter,
 }
 
 func (*gauges) Describe(ch chan<- *prometheus.Desc) {
@@ -118,6 +119,7 @@ func (m *gauges) Collect(ch chan<- prometheus.Metric) {
 	send(ownedGauge, prometheus.GaugeValue, oneIf(s.Owned))
 	send(progressGauge, prometheus.GaugeValue, float64(s.Daemon.InProgress))
 	send(limitGauge, prometheus.GaugeValue, float64(s.Daemon.Limit))
+	send(mutedGauge, prometheus.GaugeValue, float64(s.Daemon.Muted))
 	send(lostCounter, prometheus.CounterValue, float64(s.Daemon.MessagesLost))
 	in := make(map[string]int)
 	for _, p := range s.People {

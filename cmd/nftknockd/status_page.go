@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -55,7 +56,8 @@ func (p *page) headline(s *control.Status) {
 	}
 	fmt.Fprintln(p)
 	if d := s.Daemon; d != nil {
-		fmt.Fprintf(p, "up %s; %d in progress; %d log messages lost\n", span(seconds(d.Uptime)), d.InProgress, d.MessagesLost)
+		fmt.Fprintf(p, "up %s; %d in progress; %d muted; %d log messages lost\n",
+			span(seconds(d.Uptime)), d.InProgress, d.Muted, d.MessagesLost)
 	}
 }
 
@@ -92,6 +94,18 @@ func (p *page) people(people []control.Person) {
 			row(person.Door, person.Source, shorten(by, 5), since, left)
 		}
 	})
+}
+
+func (p *page) decoys(decoys []string) {
+	if len(decoys) == 0 {
+		fmt.Fprintln(p, "\nthere are no decoys")
+		return
+	}
+	fmt.Fprintf(p, "\n%sDECOYS%s\n", p.bold, p.plain)
+	const inLine = 8 // of up to 9 letters each
+	for line := range slices.Chunk(decoys, inLine) {
+		fmt.Fprintln(p, strings.Join(line, " "))
+	}
 }
 
 // table prints rows under a heading.

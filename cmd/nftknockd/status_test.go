@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ func TestStatusIsNarrow(t *testing.T) {
 	longest := netip.MustParseAddr("2001:db8:aaaa:bbbb:cccc:dddd:eeee:7777").String()
 	s := &control.Status{
 		Running: true, Exists: true, Owned: true, Table: "nftknock",
-		Daemon: &control.Daemon{Uptime: 1e8, InProgress: 262144, MessagesLost: 1e6},
+		Daemon: &control.Daemon{Uptime: 1e8, InProgress: 262144, Muted: 262144, MessagesLost: 1e6, Decoys: slices.Repeat([]string{"51820:udp"}, 70)},
 		Doors: []control.Door{{
 			Name: "abcdefghijklmnop", LetIn: 1e9, Shut: 1e12,
 			Ports: strings.Split(strings.Repeat("51820:udp,", 20), ","),
@@ -28,7 +29,7 @@ func TestStatusIsNarrow(t *testing.T) {
 		},
 	}
 	var out bytes.Buffer
-	if err := printStatus(&out, s); err != nil {
+	if err := printStatus(&out, s, true); err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(out.String()) {

@@ -18,6 +18,7 @@ func (g *gate) lookAround() (*control.Status, error) {
 	daemon := control.Daemon{
 		Started: g.began, Uptime: time.Since(g.began).Seconds(),
 		InProgress: g.tracker.InProgress(), Limit: cfg.Limits.Sources, MessagesLost: g.listener.Lost(),
+		Muted: g.tracker.Muted(), Decoys: portNames(g.decoys),
 	}
 	if err := g.damage.err(); err != nil {
 		daemon.Amiss = err.Error()
@@ -87,6 +88,14 @@ func doorIn(s *nft.Snapshot, name string) control.Door {
 	return d
 }
 
+func portNames(ports []knock.Port) []string {
+	names := make([]string, len(ports))
+	for i, p := range ports {
+		names[i] = p.String()
+	}
+	return names
+}
+
 // inOrder returns the configured doors, with what is known of them.
 func inOrder(configured []knock.Door, known []control.Door) []control.Door {
 	doors := make([]control.Door, len(configured))
@@ -95,10 +104,7 @@ func inOrder(configured []knock.Door, known []control.Door) []control.Door {
 		if k := slices.IndexFunc(known, func(k control.Door) bool { return k.Name == d.Name }); k >= 0 {
 			doors[i] = known[k]
 		}
-		doors[i].Ports = nil
-		for _, p := range d.Ports {
-			doors[i].Ports = append(doors[i].Ports, p.String())
-		}
+		doors[i].Ports = portNames(d.Ports)
 	}
 	return doors
 }

@@ -22,6 +22,8 @@ type Daemon struct {
 	Amiss        string    `json:"amiss,omitempty"`   // what the kernel does not hold, and why
 	InProgress   int       `json:"in_progress"`       // attempts that have begun and not succeeded
 	Limit        int       `json:"in_progress_limit"` // beyond which the oldest are forgotten
+	Muted        int       `json:"muted"`             // sources that are not listened to, or were not lately
+	Decoys       []string  `json:"decoys"`            // "7000", "8000:udp"; a secret
 	MessagesLost uint64    `json:"messages_lost"`     // of the kernel's packet log
 }
 
