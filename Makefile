@@ -13,7 +13,8 @@ EXEC := $(if $(SUDO),-exec "sudo env PATH=$(PATH)",)
 # What the tests talk to and listen with, by the command that is looked for and
 # the Debian package that has it.
 TOOLS := nft:nftables sshd:openssh-server ssh:openssh-client knock:knockd nmap:nmap hping3:hping3 \
-	telnet:telnet nc.openbsd:netcat-openbsd ip:iproute2 setpriv:util-linux
+	telnet:telnet nc.openbsd:netcat-openbsd ip:iproute2 setpriv:util-linux rsync:rsync \
+	fail2ban-regex:fail2ban groff:groff-base
 
 .DEFAULT_GOAL := help
 .PHONY: help
@@ -21,7 +22,7 @@ help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 .PHONY: build
-build: ## build the program into bin/
+build: ## build both programs into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
 
 # Where the client is at home. What cannot be run here is vetted at least.
@@ -91,6 +92,7 @@ bench: tools ## measure beside the peers: ten minutes; writes integration/BENCHM
 .PHONY: install
 install: build ## install into PREFIX (/usr/local)
 	install -D -m 0755 bin/nftknockd $(DESTDIR)$(PREFIX)/sbin/nftknockd
+	install -D -m 0755 bin/nftknock $(DESTDIR)$(PREFIX)/bin/nftknock
 
 .PHONY: deb
 deb: ## build the Debian package into bin/ (VERSION=1.2.3, ARCH=arm64)

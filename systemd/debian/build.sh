@@ -55,10 +55,20 @@ put_gz() {
 	gzip -9nc "$1" >"$root$2"
 }
 
-CGO_ENABLED=0 GOOS=linux GOARCH=$goarch GOARM=$goarm go build -trimpath -ldflags='-s -w' -o "$tmp/nftknockd" ./cmd/nftknockd
-go run ./cmd/nftknockd docs "$docs"
+for program in nftknockd nftknock; do
+	CGO_ENABLED=0 GOOS=linux GOARCH=$goarch GOARM=$goarm go build -trimpath -ldflags='-s -w' -o "$tmp/$program" ./cmd/$program
+	mkdir "$docs/$program"
+	go run ./cmd/$program docs "$docs/$program"
+	for page in "$docs/$program"/man?/*; do
+		put_gz "$page" "/usr/share/man/${page#"$docs/$program"/}.gz"
+	done
+	put 0644 "$docs/$program/bash" /usr/share/bash-completion/completions/$program
+	put 0644 "$docs/$program/zsh" /usr/share/zsh/vendor-completions/_$program
+	put 0644 "$docs/$program/fish" /usr/share/fish/vendor_completions.d/$program.fish
+done
 
 put 0755 "$tmp/nftknockd" /usr/sbin/nftknockd
+put 0755 "$tmp/nftknock" /usr/bin/nftknock
 put 0644 systemd/nftknockd.service /usr/lib/systemd/system/nftknockd.service
 put 0644 systemd/nftknock-hooks.service /usr/lib/systemd/system/nftknock-hooks.service
 put 0644 systemd/sysusers.d/nftknock.conf /usr/lib/sysusers.d/nftknock.conf
@@ -68,16 +78,10 @@ put 0644 systemd/tmpfiles.d/nftknock.conf /usr/lib/tmpfiles.d/nftknock.conf
 put 0640 "$here/nftknockd.toml" /etc/nftknock/nftknockd.toml
 chmod 0750 "$root/etc/nftknock"
 
-for page in "$docs"/man?/*; do
-	put_gz "$page" "/usr/share/man/${page#"$docs"/}.gz"
-done
-put 0644 "$docs/bash" /usr/share/bash-completion/completions/nftknockd
-put 0644 "$docs/zsh" /usr/share/zsh/vendor-completions/_nftknockd
-put 0644 "$docs/fish" /usr/share/fish/vendor_completions.d/nftknockd.fish
-
 doc=/usr/share/doc/nftknock
 put 0644 "$here/copyright" $doc/copyright
 put 0644 config/reference.toml $doc/examples/reference.toml
+put 0644 config/hosts.toml $doc/examples/hosts.toml
 put 0644 systemd/metrics.conf $doc/examples/metrics.conf
 put 0644 systemd/fail2ban/nftknockd.conf $doc/examples/fail2ban.conf
 put 0644 cmd/nftknockd/alerts.yml $doc/examples/alerts.yml
