@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -89,65 +88,6 @@ func listen(group uint16, observe func(knock.Packet), overrun func()) (*Listener
 	return l, nil
 }
 
-// hook takes in what arrives before takeOver.
-func (l *Listener) hook(a nflog.Attribute) int {
-	var m message
-	if a.Seq != nil {
-		m.seq, m.numbered = *a.Seq, true
-	}
-	if a.Payload != nil {
-		m.payload = *a.Payload
-	}
-	l.receive(m)
-	return 0
-}
-
-// takeOver reads until the end. The library binds the group and gives it back, but its
-// reader asks for the size of each message first and copies it several times, which
-// is most of what a packet of a flood costs. So its reader is made to fail, and what it
-// calls then reads in its place.
-func (l *Listener) takeOver(ctx context.Context, err error) {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = l.log.Con.SetReadDeadline(time.Time{})
-	}
-	if err == nil && ctx.Err() == nil {
-		err = l.read()
-	}
-	if err != nil && ctx.Err() == nil {
-		l.failed <- fmt.Errorf("reading the log: %w", err)
-	}
-}
-
-// read takes in messages until there is an error.
-func (l *Listener) read() error {
-	socket, err := l.log.Con.SyscallConn()
-	if err != nil {
-		return err
-	}
-	datagram := make([]byte, 2*batchBuffer)
-	for {
-		var n int
-		var err error
-		// Its own error is a deadline's: the library has set one because of Close.
-		if waitErr := socket.Read(func(fd uintptr) bool {
-			n, err = unix.Read(int(fd), datagram)
-			return err != unix.EAGAIN
-		}); waitErr != nil {
-			return waitErr
-		}
-		switch {
-		case err == nil:
-			for m := range messages(datagram[:n]) {
-				l.receive(m)
-			}
-		case err == unix.ENOBUFS: // messages did not fit into the socket's buffer
-			l.overrun()
-		case err != unix.EINTR:
-			return err
-		}
-	}
-}
-
 // setBatchBuffer lets the kernel gather up to batchBuffer bytes of a group's packets in a
 // message, where its default is a page: too little for a batch of floodBatch.
 // The library cannot. No answer is asked for, as its reader would get it.
@@ -168,21 +108,6 @@ func setBatchBuffer(c *netlink.Conn, group uint16) error {
 		Data:   append(header, attributes...),
 	})
 	return err
-}
-
-func (l *Listener) receive(m message) {
-	if m.numbered {
-		expected := l.next.Swap(uint64(m.seq) + 2)
-		if gap := m.seq - uint32(expected-1); expected != 0 {
-			l.lost.Add(uint64(gap))
-		}
-	}
-	p, err := decode(m.payload)
-	if err != nil {
-		l.ignored.Add(1)
-		return
-	}
-	l.observe(p)
 }
 
 // Failed delivers the error that has ended the reading.

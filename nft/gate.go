@@ -1,0 +1,146 @@
+package nft
+
+import (
+	"slices"
+	"time"
+
+	"github.com/google/nftables"
+
+	"nftknock/knock"
+)
+
+// How knocks are logged. The kernel hands a group's packets over in batches,
+// which costs a second at its defaults; a batch of one costs a message for
+// every packet of a flood. So: at once as long as few come, then in batches of
+// what the listener's group is set to. 128 bytes are the longest IPv4 header,
+// or IPv6 with a few extension headers, and the start of TCP.
+const (
+	snaplen        = 128 // bytes
+	promptRate     = 500
+	promptBurst    = 100
+	promptBatch    = 1  // packets
+	floodBatch     = 64 // packets
+	floodBatchWait = 1  // how long a batch may take to fill, in 1/100 s
+
+	loudSources = 65535            // whose rate is known at once
+	loudMemory  = 10 * time.Second // how long after a source's last packet its rate is forgotten
+)
+
+// addGate adds what every packet meets. For those that are none of our business one
+// look at a port is all, so the ports are in a set that has them all: the kernel makes a
+// bitmap of it.
+func (r *Ruleset) addGate(gate, ours *chain, spec Spec) {
+	numbers := portNumbers(append(spec.knockPorts(), guardedPorts(spec.Doors)...), knock.TCP, knock.UDP)
+	if len(numbers) > 0 {
+		s := r.addPorts("ports", "all ports that the table looks at", numbers)
+		gate.add("no other ports are looked at", dportIn("th", s.name), toChain(ours.name))
+	}
+	if s := r.addCodePorts(spec.Doors); s != nil {
+		gate.add("one-time codes", dportIn("th", s.name), toChain(ours.name))
+	}
+}
+
+// codePorts is the name of the set of the ports that carry one-time codes.
+const codePorts = "code_ports"
+
+// addCodePorts adds the set of the ports that carry one-time codes, if there are any.
+func (r *Ruleset) addCodePorts(doors []knock.Door) *set {
+	var bases []uint16
+	for _, d := range doors {
+		if d.CodeBase != 0 {
+			bases = append(bases, d.CodeBase)
+		}
+	}
+	if len(bases) == 0 {
+		return nil
+	}
+	slices.Sort(bases)
+	s := &set{name: codePorts, comment: "ports that carry one-time codes", keyType: nftables.TypeInetService, interval: true}
+	for _, base := range slices.Compact(bases) {
+		s.elements = append(s.elements, portRange(base, knock.CodePorts))
+	}
+	return r.addSet(s)
+}
+
+func (r *Ruleset) addInterfaces(ours *chain, names []string) {
+	if len(names) == 0 {
+		ours.add("the host itself", iifname("lo"), accept)
+		return
+	}
+	guarded := r.addSet(&set{name: "interfaces", comment: "guarded interfaces", keyType: nftables.TypeIFName})
+	for _, name := range names {
+		guarded.elements = append(guarded.elements, interfaceElement(name))
+	}
+	ours.add("not a guarded interface", iifnameNotIn(guarded.name), accept)
+}
+
+// addPorts adds a set of ports.
+func (r *Ruleset) addPorts(name, comment string, numbers []uint16) *set {
+	s := &set{name: name, comment: comment, keyType: nftables.TypeInetService}
+	for _, number := range numbers {
+		s.elements = append(s.elements, portElement(number, ""))
+	}
+	return r.addSet(s)
+}
+
+// addKnocks adds what logs the knocks.
+func (r *Ruleset) addKnocks(ours *chain, spec Spec) {
+	knocks := r.addChain("knock")
+	knocks.add("on its way to another host", fibDaddrUnicast(), toOuter)
+	for _, f := range families {
+		s := r.addSet(&set{name: "loud" + f.suffix, comment: "how fast each source knocks", keyType: f.keyType, dynamic: true})
+		knocks.add("too loud to be listened to", overLimit(f, s.name, spec.PerSource), toOuter)
+	}
+	knocks.add("at rest: handed over at once",
+		limit(promptRate, promptBurst), logTo(r.group, snaplen, promptBatch), toOuter)
+	knocks.add("in a flood: handed over in batches", logTo(r.group, snaplen, floodBatch))
+
+	if numbers := portNumbers(spec.knockPorts(), knock.TCP); len(numbers) > 0 {
+		s := r.addPorts("knock_tcp", "ports whose SYNs are logged", numbers)
+		ours.add("knocks, TCP", l4proto(knock.TCP).silent(), onlySYN, dportIn("tcp", s.name), jump(knocks.name))
+	}
+	if numbers := portNumbers(spec.knockPorts(), knock.UDP); len(numbers) > 0 {
+		s := r.addPorts("knock_udp", "ports whose datagrams are logged", numbers)
+		ours.add("knocks, UDP", l4proto(knock.UDP).silent(), dportIn("udp", s.name), jump(knocks.name))
+	}
+	if slices.ContainsFunc(spec.Doors, func(d knock.Door) bool { return d.CodeBase != 0 }) {
+		ours.add("knocks, one-time codes", l4proto(knock.TCP).silent(), onlySYN, dportIn("tcp", codePorts), jump(knocks.name))
+	}
+}
+
+// silent is for a statement that the text of the next one implies.
+func (s statement) silent() statement {
+	s.text = ""
+	return s
+}
+
+var onlySYN = tcpFlags("syn / fin,syn,rst,ack", syn, fin|syn|rst|ack)
+
+// knockPorts returns the ports in all sequences, and the decoys among them.
+func (s *Spec) knockPorts() []knock.Port {
+	ports := slices.Clone(s.Decoys)
+	for _, d := range s.Doors {
+		ports = append(append(ports, d.Sequence...), d.CloseSequence...)
+	}
+	return ports
+}
+
+func guardedPorts(doors []knock.Door) []knock.Port {
+	var ports []knock.Port
+	for _, d := range doors {
+		ports = append(ports, d.Ports...)
+	}
+	return ports
+}
+
+// portNumbers returns those ports that are of the protocols, in order, each once.
+func portNumbers(ports []knock.Port, protocols ...knock.Proto) []uint16 {
+	var numbers []uint16
+	for _, port := range ports {
+		if slices.Contains(protocols, port.Proto) {
+			numbers = append(numbers, port.Number)
+		}
+	}
+	slices.Sort(numbers)
+	return slices.Compact(numbers)
+}
