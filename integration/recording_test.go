@@ -16,7 +16,7 @@ func TestRecording(t *testing.T) {
 		s := newSite(t, f)
 		s.server.listenTCP(t, 22)
 		app := newApp(t)
-		d := startDaemon(t, s.server, fmt.Sprintf(codeDoor, app.file)+"seq_timeout = \"5s\"\n")
+		d := startDaemon(t, s.server, "[limits]\nper_source = 1000\n"+fmt.Sprintf(codeDoor, app.file)+"seq_timeout = \"5s\"\n")
 		wire := s.client.packetSocket(t, s.client.interfaceByName(t, "net1").Index, unix.ETH_P_ALL)
 		s.nc(t, s.person, codeKnocks(t, app.code(t, 0))...)
 		s.waitIn(t, "ssh", s.person)

@@ -33,11 +33,16 @@ func TestScansAtRandom(t *testing.T) {
 	})
 }
 
-// runScans lets scanners at a server, each from an address of its own, and at once.
+// runScans lets scanners at a server, each from an address of its own, and at once. Not all
+// of them look at all ports, since that is much work.
 func runScans(t *testing.T, f family, decoys int, wanted func(scan) bool) {
 	s := newSite(t, f)
 	s.server.listenTCP(t, 22)
 	d := startDaemon(t, s.server, fmt.Sprintf("[scan]\ndecoys = %d\n", decoys)+scannedDoors)
+	ports := portRange{1, 10000}
+	if f == ipv4 && decoys > 0 {
+		ports = allPorts
+	}
 	t.Run("scans", func(t *testing.T) {
 		for i, scan := range scans {
 			if !wanted(scan) || scan.onlyIPv4 && f != ipv4 {
@@ -46,7 +51,7 @@ func runScans(t *testing.T, f family, decoys int, wanted func(scan) bool) {
 			from := s.addScanner(t, i)
 			t.Run(scan.name, func(t *testing.T) {
 				t.Parallel()
-				scan.run(t, s, from)
+				scan.run(t, s, from, ports)
 				if decoys == 0 {
 					s.waitIn(t, scan.opens, from)
 					return
@@ -57,6 +62,7 @@ func runScans(t *testing.T, f family, decoys int, wanted func(scan) bool) {
 		}
 	})
 	s.settle(t, "mixed", mixedSequence...)
+	expectLine(t, d, "let in", "door=mixed")
 	if n := strings.Count(d.log(), "let in"); n != 1 && decoys > 0 {
 		t.Errorf("%d were let in, and it should be one, who has knocked", n)
 	}
@@ -103,6 +109,19 @@ func (h *host) portsIn(t testing.TB, set string) []uint16 {
 	return ports
 }
 
+// TestScanFromKnockToKnock scans from the first knock to the last. It is the decoys in between
+// that keep it out.
+func TestScanFromKnockToKnock(t *testing.T) {
+	eachFamily(t, func(t *testing.T, f family) {
+		s := newSite(t, f)
+		d := startDaemon(t, s.server, "[scan]\ndecoys = 1\n"+scannedDoors)
+		nmapScan("-r")(t, s, s.person, portRange{6127, 8391})
+		expectLine(t, d, "msg=scan", s.person.String())
+		s.settle(t, "mixed", mixedSequence...)
+		s.expectOut(t, "up", s.person)
+	})
+}
+
 // TestKnockWhileScanned has somebody knock 50 times while five hosts scan.
 func TestKnockWhileScanned(t *testing.T) {
 	t.Parallel()
@@ -114,8 +133,7 @@ func TestKnockWhileScanned(t *testing.T) {
 	var scanning []*process
 	for i := range scanners {
 		from := s.addScanner(t, i)
-		again := fmt.Sprintf("while nmap -sS -Pn -n -p- -S %v -e net1 %v; do :; done", from, s.addr)
-		scanning = append(scanning, s.client.start(t, "sh", "-c", again))
+		scanning = append(scanning, s.scanOnAndOn(t, from))
 		expectLine(t, d, "msg=scan", from.String()) // it is under way
 	}
 	for n := 1; n <= times; n++ {
@@ -133,6 +151,17 @@ func TestKnockWhileScanned(t *testing.T) {
 	}
 }
 
+// scanOnAndOn scans all ports until the test ends.
+func (s *site) scanOnAndOn(t testing.TB, from netip.Addr) *process {
+	t.Helper()
+	script := fmt.Sprintf("while nmap -sS -Pn -n -p- --max-rate 5000 -S %v -e net1 %v; do :; done", from, s.addr)
+	cmd := command(t.Context(), t, "sh", "-c", script)
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	p := s.client.startCmd(t, cmd)
+	t.Cleanup(func() { unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }) // nmap too
+	return p
+}
+
 // TestScanPutsNobodyOut scans from addresses that are let in, by a knock and for ever. They
 // stay in; but knocks don't count any more, not even to go.
 func TestScanPutsNobodyOut(t *testing.T) {
@@ -145,7 +174,7 @@ func TestScanPutsNobodyOut(t *testing.T) {
 		session := s.logIn(t, sshd, s.person, 22)
 
 		for _, from := range []netip.Addr{s.person, s.stranger} {
-			nmapScan("6000-9000")(t, s, from)
+			nmapScan("-r")(t, s, from, portRange{6000, 9000}) // at random it knocks to close once in sixty times
 			expectLine(t, d, "msg=scan", from.String())
 			s.expectLogin(t, sshd, from, 22)
 		}
