@@ -72,7 +72,7 @@ func runScans(t *testing.T, f family, decoys int, wanted func(scan) bool) {
 // addScanner gives the client one more address, in a subnet of its own.
 func (s *site) addScanner(t testing.TB, nth int) netip.Addr {
 	t.Helper()
-	a := s.family.addr(1, byte(20+nth), 9)
+	a := s.family.addr(1, byte(20+nth%200), byte(9+nth/200))
 	s.client.addAddr(t, 1, a, "preferred_lft", "0")
 	return a
 }
@@ -125,7 +125,7 @@ func TestScanFromKnockToKnock(t *testing.T) {
 // TestKnockWhileScanned has somebody knock 50 times while five hosts scan.
 func TestKnockWhileScanned(t *testing.T) {
 	t.Parallel()
-	const scanners, times = 5, 50
+	const times = 50
 	s := newSite(t, ipv4)
 	s.server.listenTCP(t, 22)
 	d := startDaemon(t, s.server, sshDoor)

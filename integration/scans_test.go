@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"strings"
 	"testing"
 )
 
@@ -15,6 +14,7 @@ type scan struct {
 
 	opens    string // which of the doors of scannedDoors it opens if there are no decoys; empty: none, but by chance
 	onlyIPv4 bool   // its program knows no other
+	slow     bool   // takes several seconds for all ports
 }
 
 // The doors that are scanned: each kind of order that a sequence can have.
@@ -46,11 +46,10 @@ func (r portRange) String() string { return fmt.Sprintf("%d-%d", r.first, r.last
 var scans = []scan{
 	{name: "nmap, in order", run: nmapScan("-r"), opens: "up"},
 	{name: "nmap, in order, no retries", run: nmapScan("-r", "--max-retries", "0"), opens: "up"},
-	{name: "hping3, in order", run: hpingScan, opens: "up", onlyIPv4: true},
+	{name: "hping3, in order", run: hpingScan, opens: "up", onlyIPv4: true, slow: true},
 	{name: "SYNs, backwards", run: scanBackwards, opens: "down"},
 	{name: "nmap, at random", run: nmapScan()},
 	{name: "nmap, at random, no retries", run: nmapScan("--max-retries", "0")},
-	{name: "masscan, at random", run: masscan, onlyIPv4: true},
 }
 
 func nmapScan(options ...string) func(testing.TB, *site, netip.Addr, portRange) {
@@ -75,11 +74,4 @@ func scanBackwards(t testing.TB, s *site, from netip.Addr, ports portRange) {
 		packets = append(packets, tcp(source, netip.AddrPortFrom(s.addr, uint16(port)), rand.Uint32(), flagSYN))
 	}
 	s.client.send(t, packets...)
-}
-
-// masscan makes its own frames, and has to be told whom they are for.
-func masscan(t testing.TB, s *site, from netip.Addr, ports portRange) {
-	router := s.server.interfaceByName(t, "net1").HardwareAddr.String()
-	s.client.run(t, "masscan", s.addr.String(), "-p", ports.String(), "--rate", "50000", "--wait", "1",
-		"--adapter", "net1", "--adapter-ip", from.String(), "--router-mac", strings.ReplaceAll(router, ":", "-"))
 }
