@@ -8,10 +8,8 @@ import (
 	"time"
 )
 
-const (
-	scanners           = 5
-	knocksWhileScanned = 50
-)
+// knocksWhileScanned is how many people knock while the scanners scan.
+const knocksWhileScanned = 50
 
 // sequenceFor returns the worst sequence to have against a scan.
 func (sc scan) sequenceFor() []string {
