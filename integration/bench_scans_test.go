@@ -88,7 +88,7 @@ func reportScans(t *testing.T, r *benchReport) {
 	r.say(fmt.Sprintf(`
 How many scans of all TCP ports have opened a door with three knocks. What tries ports in order meets the knocks in that
 order; what tries them at random, a sequence that is not ordered. Each scan comes from another address, since one that has
-touched a decoy is muted. nftknockd has its 32 decoys: at random, the knocks come in order and before any of them once in
+touched a decoy is muted; nftknockd meets several at once, the peers one after the other. nftknockd has its 32 decoys: at random, the knocks come in order and before any of them once in
 39,270 scans, so that none is what to expect here, and no proof that there never is one. Without decoys it is one in six.
 Then %d hosts scan at once, again and again, while %d people knock.`, scanners, knocksWhileScanned))
 	r.table(append([][]string{head}, rows...))
