@@ -28,7 +28,7 @@ func reportOpening(t *testing.T, r *benchReport) {
 	s := newBenchSite(t)
 	p := newProber(t, s)
 	for _, system := range systems {
-		running := system.start(t, s)
+		running := system.start(t, s, sshSequence)
 		time.Sleep(time.Second) // it has come to rest
 		people := p.knock(t, system.knocks)
 		if len(people.took) == 0 {
@@ -49,7 +49,7 @@ func (sys system) flooded(t testing.TB, s *site, p *prober, rate int) opening {
 	t.Helper()
 	o := opening{system: sys.name, asked: rate}
 	arrived := s.dropped(t, sshSequence[0])
-	running := sys.start(t, s)
+	running := sys.start(t, s, sshSequence)
 	var cpu time.Duration
 	if running.pid != 0 {
 		cpu = cpuTime(t, running.pid)

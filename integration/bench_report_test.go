@@ -31,6 +31,7 @@ func TestReport(t *testing.T) {
 		{"rest", reportRest},
 		{"bystanders", reportBystanders},
 		{"scale", reportScale},
+		{"scans", reportScans},
 		{"engine", reportEngine},
 	}
 	ran := 0

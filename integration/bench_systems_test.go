@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -12,7 +13,8 @@ import (
 type system struct {
 	name   string
 	knocks int // to measure with, while the machine is idle
-	start  func(t testing.TB, s *site) running
+	start  func(t testing.TB, s *site, sequence []string) running
+	open   []string // the set of those who are in: family, table, name
 }
 
 type running struct {
@@ -26,21 +28,28 @@ const (
 	nameOfKernels = "sets in the kernel"
 )
 
-// systems are nftknockd and its peers, all of them with the same sequence.
+// systems are nftknockd and its peers.
 var systems = []system{
-	{nameOfOurs, 300, startOurs},
-	{nameOfKnockd, 60, startKnockd},
-	{nameOfKernels, 300, startKernelSets},
+	{nameOfOurs, 300, startOurs, []string{"inet", gateTable, "ssh_open4"}},
+	{nameOfKnockd, 60, startKnockd, []string{"inet", "knockd", "open"}},
+	{nameOfKernels, 300, startKernelSets, []string{"inet", "portknock", "clients_ipv4"}},
 }
 
-func startOurs(t testing.TB, s *site) running {
-	d := startDaemon(t, s.server, "on_stop = \"remove\"\n"+sshDoor)
+func startOurs(t testing.TB, s *site, sequence []string) running {
+	const config = `
+on_stop = "remove"
+
+[door.ssh]
+ports    = [22]
+sequence = [%s]
+`
+	d := startDaemon(t, s.server, fmt.Sprintf(config, strings.Join(sequence, ", ")))
 	return running{d.cmd.Process.Pid, func() { d.stop(syscall.SIGTERM) }}
 }
 
 // startKnockd runs Debian's knockd. Its command is nft in place of the iptables of
 // its manual.
-func startKnockd(t testing.TB, s *site) running {
+func startKnockd(t testing.TB, s *site, sequence []string) running {
 	const table = `
 table inet knockd {
 	set open {
@@ -60,7 +69,7 @@ table inet knockd {
 	logfile = %s
 
 [openSSH]
-	sequence    = 7214,8391,6127
+	sequence    = %s
 	seq_timeout = 15
 	tcpflags    = syn
 	command     = %s add element inet knockd open { %%IP%% timeout 1m }
@@ -68,7 +77,7 @@ table inet knockd {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "knockd.conf")
 	nft := command(t.Context(), t, "nft").Path
-	if err := os.WriteFile(file, fmt.Appendf(nil, config, filepath.Join(dir, "log"), nft), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, config, filepath.Join(dir, "log"), strings.Join(sequence, ","), nft), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.server.runWith(t, table, "nft", "-f", "-")
@@ -84,7 +93,7 @@ table inet knockd {
 
 // startKernelSets does without a program, as the port knocking example of the
 // nftables wiki does.
-func startKernelSets(t testing.TB, s *site) running {
+func startKernelSets(t testing.TB, s *site, sequence []string) running {
 	const table = `
 table inet portknock {
 	set clients_ipv4 {
@@ -98,16 +107,16 @@ table inet portknock {
 	chain input {
 		type filter hook input priority -10; policy accept;
 		iifname "lo" return
-		tcp dport 7214 add @candidates_ipv4 { ip saddr . 8391 timeout 1s }
-		tcp dport 8391 ip saddr . tcp dport @candidates_ipv4 add @candidates_ipv4 { ip saddr . 6127 timeout 1s }
-		tcp dport 6127 ip saddr . tcp dport @candidates_ipv4 add @clients_ipv4 { ip saddr timeout 1m }
+		tcp dport %[1]s add @candidates_ipv4 { ip saddr . %[2]s timeout 1s }
+		tcp dport %[2]s ip saddr . tcp dport @candidates_ipv4 add @candidates_ipv4 { ip saddr . %[3]s timeout 1s }
+		tcp dport %[3]s ip saddr . tcp dport @candidates_ipv4 add @clients_ipv4 { ip saddr timeout 1m }
 		tcp dport 22 ip saddr @clients_ipv4 counter accept
 		tcp dport 22 ct state established,related counter accept
 		tcp dport 22 counter drop
 	}
 }
 `
-	s.server.runWith(t, table, "nft", "-f", "-")
+	s.server.runWith(t, fmt.Sprintf(table, sequence[0], sequence[1], sequence[2]), "nft", "-f", "-")
 	return running{0, func() { s.server.run(t, "nft", "delete", "table", "inet", "portknock") }}
 }
 
