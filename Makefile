@@ -86,7 +86,7 @@ fuzz: ## fuzz each target for FUZZTIME (1m)
 	done
 
 .PHONY: bench
-bench: tools ## measure beside the peers: ten minutes; writes integration/BENCHMARKS.md
+bench: tools ## measure beside the peers: a quarter of an hour; writes integration/BENCHMARKS.md
 	$(GO) test -count=1 -timeout 60m $(EXEC) -run '^TestReport$$' ./integration -report -test.v
 
 .PHONY: install

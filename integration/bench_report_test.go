@@ -11,13 +11,13 @@ import (
 var writeReport = flag.Bool("report", false, "measure nftknockd beside its peers; write BENCHMARKS.md and its pictures")
 
 // TestReport measures what nftknockd promises, all in one run, and beside its
-// peers. It takes about ten minutes, and needs the machine to itself. Whether a
+// peers. It takes about a quarter of an hour, and needs the machine to itself. Whether a
 // target is met is for the report to say: missing one is no failure.
 //
 // A part of it can be run by its name. Files are written if all of it was.
 func TestReport(t *testing.T) {
 	if !*writeReport {
-		t.Skip("takes ten minutes: go test -report")
+		t.Skip("takes a quarter of an hour: go test -report")
 	}
 	r := new(benchReport)
 	r.out = io.MultiWriter(os.Stdout, &r.text)

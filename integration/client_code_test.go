@@ -38,7 +38,7 @@ otp_base = 40000
 	diff := ""
 	for _, at := range []time.Time{begin, end} {
 		if diff = cmp.Diff(append([]string{arrival("tcp", s.addr, 7214, 0), arrival("udp", s.addr, 8391, 1)},
-			spell(t, s, secret, at)...), got()); diff == "" {
+			codeArrivals(t, s, secret, at)...), got()); diff == "" {
 			break
 		}
 	}
@@ -55,7 +55,7 @@ otp_base = 40000
 	})
 }
 
-func spell(t *testing.T, s *site, secret string, at time.Time) (knocks []string) {
+func codeArrivals(t *testing.T, s *site, secret string, at time.Time) (knocks []string) {
 	t.Helper()
 	text, err := totp.GenerateCode(secret, at)
 	if err != nil {

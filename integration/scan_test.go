@@ -52,7 +52,7 @@ func runScans(t *testing.T, f family, decoys int, wanted func(scan) bool) {
 					s.waitIn(t, scan.opens, from)
 					return
 				}
-				expectLine(t, d, "msg=scan", "source="+from.String(), "muted=1m")
+				expectLine(t, d, "msg=scan", "source="+from.String(), "until=")
 				s.expectShut(t, from, "22", silent)
 			})
 		}

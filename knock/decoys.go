@@ -19,8 +19,10 @@ const (
 // ChooseDecoys returns decoys for the doors: for each protocol that has knocks, at least one
 // between any two ports of a sequence, below the lowest and above the highest, if any port
 // is fit there; so whoever tries ports in order meets one before the next knock. There
-// are n for each protocol, or as many more as that takes; none if n is 0. The same secret makes
-// the same choice, as far as the doors and what fit says are the same.
+// are n for each protocol, or as many more as that takes; none if n is 0. Each of these gaps has
+// as many as the others, whatever its width: a scan of few ports around the knocks meets
+// decoys too. The same secret makes the same choice, as far as the doors and what fit says
+// are the same.
 func ChooseDecoys(doors []Door, n int, secret []byte, fit func(Port) Fitness) []Port {
 	if n == 0 {
 		return nil
@@ -48,8 +50,7 @@ func ChooseDecoys(doors []Door, n int, secret []byte, fit func(Port) Fitness) []
 	for _, proto := range []Proto{TCP, UDP} {
 		if gaps := gapsOf(sequences, proto); len(gaps) > 0 {
 			c := newChoice(proto, secret, fitUnlessTaken)
-			c.fill(gaps)
-			c.upTo(n)
+			c.fill(gaps, n)
 			decoys = append(decoys, c.chosen...)
 		}
 	}
@@ -122,34 +123,41 @@ func (c *choice) search(number int) (int, bool) {
 	return slices.BinarySearchFunc(c.chosen, number, func(p Port, n int) int { return int(p.Number) - n })
 }
 
-// fill puts a decoy into each gap that has none.
-func (c *choice) fill(gaps []gap) {
-	for _, g := range gaps {
-		if i, _ := c.search(g.below + 1); i < len(c.chosen) && int(c.chosen[i].Number) < g.above {
-			continue
-		}
-		best := g.below + 1
-		for number := best + 1; number < g.above; number++ {
-			if c.compare(number, best) < 0 {
-				best = number
+// count returns how many decoys are in a gap.
+func (c *choice) count(g gap) int {
+	first, _ := c.search(g.below + 1)
+	end, _ := c.search(g.above)
+	return end - first
+}
+
+// fill puts a decoy into each gap, and then a second one, and so on, until there are n in
+// all, or no more ports that are fit. For the first one, a doubtful port will do.
+func (c *choice) fill(gaps []gap, n int) {
+	for each, least := 1, Doubtful; ; each, least = each+1, Fit {
+		before := len(c.chosen)
+		for _, g := range gaps {
+			if each > 1 && len(c.chosen) >= n {
+				return
+			}
+			if c.count(g) < each {
+				c.chooseIn(g, least)
 			}
 		}
-		if best < g.above && c.fitness[best] != Unfit {
-			c.choose(best)
+		if each > 1 && len(c.chosen) == before {
+			return
 		}
 	}
 }
 
-// upTo chooses more until there are n, as long as there are ports that are fit.
-func (c *choice) upTo(n int) {
-	var order []int
-	for number, fitness := range c.fitness {
-		if fitness == Fit {
-			order = append(order, number)
+// chooseIn chooses the best port of a gap, if there is one that is fit enough.
+func (c *choice) chooseIn(g gap, least Fitness) {
+	best := 0 // which is no port, and not fit
+	for number := g.below + 1; number < g.above; number++ {
+		if c.compare(number, best) < 0 {
+			best = number
 		}
 	}
-	slices.SortFunc(order, c.compare)
-	for _, number := range order[:min(max(n-len(c.chosen), 0), len(order))] {
-		c.choose(number)
+	if c.fitness[best] >= least {
+		c.choose(best)
 	}
 }

@@ -100,3 +100,19 @@ func TestDecoys(t *testing.T) {
 		t.Errorf("there was none, but %v were chosen", some)
 	}
 }
+
+// Whoever tries the few ports around the knocks meets decoys too.
+func TestDecoysAroundNeighbours(t *testing.T) {
+	doors := []Door{door("ssh", "7000 7100 7050", "")}
+	decoys := ChooseDecoys(doors, 32, []byte("secret"), allFit)
+	for _, gap := range []gap{{0, 7000}, {7000, 7050}, {7050, 7100}, {7100, 65536}} {
+		if n := between(decoys, TCP, gap.below, gap.above); n != 8 {
+			t.Errorf("%d decoys between %d and %d, want 8", n, gap.below, gap.above)
+		}
+	}
+	// Where there is no room for as many, the others have more.
+	doors[0].Sequence = knocks("7000 7002 7050")
+	if decoys = ChooseDecoys(doors, 32, []byte("secret"), allFit); len(decoys) != 32 || between(decoys, TCP, 7000, 7002) != 1 {
+		t.Errorf("want 32, one of them 7001: %v", decoys)
+	}
+}

@@ -212,7 +212,7 @@ func (g *gate) observe(p knock.Packet) {
 	for _, e := range g.tracker.Observe(time.Now(), p) {
 		switch e.Action {
 		case knock.Muted:
-			g.emit(control.Event{Kind: control.Scan, Source: e.Source.String()})
+			g.emit(control.Event{Kind: control.Scan, Source: e.Source.String(), Until: time.Now().Add(g.cfg.Scan.Mute)})
 			g.scans.call()
 			continue
 		case knock.CheckCode:

@@ -20,7 +20,7 @@ func (g *gate) emit(e control.Event) {
 	add("source", e.Source)
 	add("by", e.By)
 	switch e.Kind {
-	case control.LetIn:
+	case control.LetIn, control.Scan:
 		add("until", until(e.Until))
 	case control.Reloaded:
 		about = append(about, "doors", len(e.Doors))

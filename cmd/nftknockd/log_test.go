@@ -147,7 +147,8 @@ func TestEmit(t *testing.T) {
 			`msg="let in" door=ssh source=203.0.113.7 by=hand until=1970-01-01T00:00:00Z`},
 		{control.Event{Kind: control.Refused, Door: "ssh", Source: "203.0.113.7", Text: "a spent code"},
 			`msg=refused door=ssh source=203.0.113.7 why="a spent code"`},
-		{control.Event{Kind: control.Scan, Source: "2001:db8::/64"}, `msg=scan source=2001:db8::/64`},
+		{control.Event{Kind: control.Scan, Source: "2001:db8::7", Until: time.Unix(0, 0).UTC()},
+			`msg=scan source=2001:db8::7 until=1970-01-01T00:00:00Z`},
 		{control.Event{Kind: control.Reloaded, Doors: []string{"a", "b"}}, `msg=reloaded doors=2`},
 	} {
 		out.Reset()

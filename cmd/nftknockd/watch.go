@@ -125,6 +125,8 @@ func eventLine(e control.Event) string {
 			end = e.Until.Local().Format(time.DateTime)
 		}
 		line = append(line, "until "+end)
+	case control.Scan:
+		line = append(line, "muted until "+e.Until.Local().Format(time.DateTime))
 	case control.Reloaded:
 		line = append(line, fmt.Sprintf("doors: %d", len(e.Doors)))
 	case control.Lost:

@@ -36,7 +36,7 @@ type Event struct {
 	Door   string    `json:"door,omitempty"`
 	Source string    `json:"source,omitempty"` // an address, or a prefix
 	By     string    `json:"by,omitempty"`     // what let in or put out: ByKnock or ByHand
-	Until  time.Time `json:"until,omitzero"`   // of let_in; zero: until closed
+	Until  time.Time `json:"until,omitzero"`   // of let_in; zero: until closed. Of scan: when the source is listened to again
 	Doors  []string  `json:"doors,omitempty"`  // of reloaded: those there are now
 	Count  uint64    `json:"count,omitempty"`  // of lost, since the daemon began; of missed, since the last one
 	Text   string    `json:"text,omitempty"`   // why; may be several lines
