@@ -29,13 +29,14 @@ func ReadHost() (Host, error) {
 
 func readHost(proc fs.FS) (Host, error) {
 	h := Host{Listening: make(map[knock.Port]bool)}
+	// Not /proc/net, which a sandbox with ProcSubset=pid (systemd.exec(5)) does without.
 	const listen, unconnected = "0A", "07" // the states of sockets that take what comes from anybody
 	err := errors.Join(
 		h.readEphemeral(proc),
-		h.readSockets(proc, "net/tcp", knock.TCP, listen),
-		h.readSockets(proc, "net/tcp6", knock.TCP, listen),
-		h.readSockets(proc, "net/udp", knock.UDP, unconnected),
-		h.readSockets(proc, "net/udp6", knock.UDP, unconnected),
+		h.readSockets(proc, "self/net/tcp", knock.TCP, listen),
+		h.readSockets(proc, "self/net/tcp6", knock.TCP, listen),
+		h.readSockets(proc, "self/net/udp", knock.UDP, unconnected),
+		h.readSockets(proc, "self/net/udp6", knock.UDP, unconnected),
 	)
 	return h, err
 }

@@ -87,7 +87,7 @@ func (s *attempts) has(a int32, id syn) bool {
 	return slices.Contains(current[:attempt.step], id) || slices.Contains(last[:attempt.succeeded], id)
 }
 
-// begin makes room for a new attempt and returns it.
+// begin makes room for a new attempt and returns it. It is in no list until it counts.
 func (s *attempts) begin(k key, h hash) int32 {
 	if s.index.len >= s.limit {
 		if s.begun.oldest != none {
@@ -105,7 +105,6 @@ func (s *attempts) begin(k key, h hash) int32 {
 	attempt := s.at(a)
 	attempt.key, attempt.hash, attempt.place = k, h, s.index.add(h, a)
 	attempt.step, attempt.succeeded = 0, 0
-	s.push(a)
 	return a
 }
 
@@ -119,8 +118,10 @@ func (s *attempts) grow() {
 
 // count adds a knock to the attempt.
 func (s *attempts) count(a int32, id syn, now time.Duration) {
-	s.unlink(a)
 	attempt := s.at(a)
+	if attempt.step > 0 || attempt.succeeded > 0 {
+		s.unlink(a)
+	}
 	if attempt.step == 0 {
 		attempt.since = now
 	}
@@ -187,7 +188,6 @@ func (s *attempts) adopt(from *attempts, sequences map[int32]int32) {
 			}
 			attempt.key.sequence = sequence
 			a := s.begin(attempt.key, s.index.hash(attempt.key))
-			s.unlink(a)
 			attempt.hash, attempt.place = s.at(a).hash, s.at(a).place
 			*s.at(a) = attempt
 			s.push(a)

@@ -8,7 +8,7 @@ import (
 )
 
 // Fitness is how well a port does for a decoy.
-type Fitness int
+type Fitness uint8
 
 const (
 	Unfit    Fitness = iota // somebody who means no harm may send something to it
@@ -93,7 +93,7 @@ func gapsOf(sequences []sequence, proto Proto) []gap {
 type choice struct {
 	proto   Proto
 	fitness [1 << 16]Fitness
-	rank    [1 << 16]uint64 // by chance: among ports that are as fit the lowest is taken
+	rank    [1 << 16]uint32 // by chance: among ports that are as fit the lowest is taken
 	chosen  []Port          // in order
 }
 
@@ -102,7 +102,7 @@ func newChoice(proto Proto, secret []byte, fit func(Port) Fitness) *choice {
 	random := rand.NewChaCha8(sha256.Sum256(append([]byte("nftknock decoys "+proto.String()+" "), secret...)))
 	for number := 1; number < 1<<16; number++ {
 		c.fitness[number] = fit(Port{uint16(number), proto})
-		c.rank[number] = random.Uint64()
+		c.rank[number] = uint32(random.Uint64())
 	}
 	return c
 }

@@ -26,12 +26,10 @@ func decoysOf(cfg *config.Config, state stateDir, create bool) ([]knock.Port, er
 // fitnessOn returns how well a port does for a decoy: those who use what the host
 // offers, or try what many hosts offer, must not touch one.
 func fitnessOn(host config.Host) func(knock.Port) knock.Fitness {
-	ephemeralFirst, ephemeralLast := host.EphemeralFirst, host.EphemeralLast
-	if ephemeralLast == 0 {
-		ephemeralFirst, ephemeralLast = 32768, 60999 // Linux's own choice (ip-sysctl, ip_local_port_range)
-	}
 	return func(p knock.Port) knock.Fitness {
-		ephemeral := ephemeralFirst <= p.Number && p.Number <= ephemeralLast
+		// Linux's own choice (ip-sysctl, ip_local_port_range) and not the host's, which the
+		// daemon's sandbox hides: everybody is to come to the same decoys.
+		ephemeral := 32768 <= p.Number && p.Number <= 60999
 		const wellKnown = 1024 // below it (RFC 6335, section 6)
 		switch {
 		case host.Listening[p], p.Proto == knock.UDP && (ephemeral || unasked[p.Number]):
