@@ -52,9 +52,9 @@ func BenchmarkKnockToOpen(b *testing.B) {
 	b.ReportMetric(quantile(0.99), "p99-ms")
 }
 
-// pauseOfKnockers keeps a host at rest. More than a thousand packets a second
+// pauseOfKnockers keeps a host at rest. More than 250 packets a second
 // are a flood, and the gate takes them in batches.
-const pauseOfKnockers = 5 * time.Millisecond
+const pauseOfKnockers = 20 * time.Millisecond
 
 // pauseOfProber is how long a prober waits for the answer to each SYN.
 const pauseOfProber = 50 * time.Microsecond

@@ -16,7 +16,7 @@ import (
 // or IPv6 with a few extension headers, and the start of TCP.
 const (
 	snaplen        = 128 // bytes
-	promptRate     = 500
+	promptRate     = 250
 	promptBurst    = 100
 	promptBatch    = 1  // packets
 	floodBatch     = 64 // packets
