@@ -31,8 +31,8 @@ func TestReadHost(t *testing.T) {
 			name: "a host",
 			proc: fstest.MapFS{
 				"sys/net/ipv4/ip_local_port_range": file("32768\t60999\n"),
-				"self/net/tcp":                          file(tcpTable),
-				"self/net/udp6":                         file(udp6Table),
+				"self/net/tcp":                     file(tcpTable),
+				"self/net/udp6":                    file(udp6Table),
 			},
 			want: Host{32768, 60999, map[knock.Port]bool{tcp(22): true, udp(5353): true}},
 		},
@@ -45,8 +45,8 @@ func TestReadHost(t *testing.T) {
 			name: "not understood",
 			proc: fstest.MapFS{
 				"sys/net/ipv4/ip_local_port_range": file("many\n"),
-				"self/net/tcp":                          file("heading\n0: 0000 0000 0A\n"),
-				"self/net/tcp6":                         file(tcpTable),
+				"self/net/tcp":                     file("heading\n0: 0000 0000 0A\n"),
+				"self/net/tcp6":                    file(tcpTable),
 			},
 			want: Host{Listening: map[knock.Port]bool{tcp(22): true}},
 			err: "/proc/sys/net/ipv4/ip_local_port_range: expected integer\n" +
