@@ -7,12 +7,14 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"nftknock/cmd/docs"
 )
 
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := writeDocs(rootCommand(streams{}), dir); err != nil {
+	if err := docs.Write(rootCommand(streams{}), dir, "1", "User Commands"); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]string{ // in each file

@@ -11,7 +11,6 @@ import (
 
 	"nftknock/config"
 	"nftknock/config/knockd"
-	"nftknock/knock"
 )
 
 func importConfCommand() *cobra.Command {
@@ -92,20 +91,9 @@ func profileTOML(p config.Profile) string {
 	} else {
 		text += fmt.Sprintf("host = %q\n", p.Host)
 	}
-	text += "sequence = " + sequenceTOML(p.Sequence)
+	text += "sequence = " + config.PortList(p.Sequence) + "\n"
 	if len(p.CloseSequence) > 0 {
-		text += "close_sequence = " + sequenceTOML(p.CloseSequence)
+		text += "close_sequence = " + config.PortList(p.CloseSequence) + "\n"
 	}
 	return text
-}
-
-func sequenceTOML(sequence []knock.Port) string {
-	words := make([]string, len(sequence))
-	for i, p := range sequence {
-		words[i] = p.String()
-		if p.Proto != knock.TCP {
-			words[i] = fmt.Sprintf("%q", words[i])
-		}
-	}
-	return "[" + strings.Join(words, ", ") + "]\n"
 }

@@ -5,13 +5,12 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 
+	"nftknock/cmd/docs"
 	"nftknock/config"
 )
 
-// docsCommand is for those who make packages. What it writes comes from the
-// commands themselves, so that it never says anything else than --help does.
+// docsCommand is for those who make packages.
 func docsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "docs DIR",
@@ -21,34 +20,18 @@ DIR/man8, that of the configuration into DIR/man5, and completions into DIR/bash
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			// Not cmd.Root(): to that one, cobra has added commands of its own.
-			return writeDocs(rootCommand(), args[0])
+			return writeDocs(args[0])
 		},
 	}
 }
 
-func writeDocs(root *cobra.Command, dir string) error {
-	man := filepath.Join(dir, "man8")
-	if err := os.Mkdir(man, 0o755); err != nil {
-		return err
-	}
-	root.DisableAutoGenTag = true // who made a page, and on what day, is nobody's business
-	header := &doc.GenManHeader{Section: "8", Source: "nftknock", Manual: "System Administration"}
-	if err := doc.GenManTree(root, header, man); err != nil {
+func writeDocs(dir string) error {
+	if err := docs.Write(rootCommand(), dir, "8", "System Administration"); err != nil {
 		return err
 	}
 	man5 := filepath.Join(dir, "man5")
 	if err := os.Mkdir(man5, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(man5, "nftknockd.toml.5"), []byte(configPage(config.Reference)), 0o644); err != nil {
-		return err
-	}
-	if err := root.GenBashCompletionFileV2(filepath.Join(dir, "bash"), true); err != nil {
-		return err
-	}
-	if err := root.GenZshCompletionFile(filepath.Join(dir, "zsh")); err != nil {
-		return err
-	}
-	return root.GenFishCompletionFile(filepath.Join(dir, "fish"), true)
+	return os.WriteFile(filepath.Join(man5, "nftknockd.toml.5"), []byte(configPage(config.Reference)), 0o644)
 }

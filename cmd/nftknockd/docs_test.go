@@ -16,7 +16,7 @@ import (
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := writeDocs(rootCommand(), dir); err != nil {
+	if err := writeDocs(dir); err != nil {
 		t.Fatal(err)
 	}
 

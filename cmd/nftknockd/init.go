@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -108,19 +107,7 @@ func configText(door *knock.Door) string {
 ports        = %s
 sequence     = %s
 open_timeout = "1m"
-`, door.Name, portList(door.Ports), portList(door.Sequence))
-}
-
-// portList writes ports as a list of TOML.
-func portList(ports []knock.Port) string {
-	words := make([]string, len(ports))
-	for i, p := range ports {
-		words[i] = p.String()
-		if p.Proto != knock.TCP {
-			words[i] = fmt.Sprintf("%q", words[i])
-		}
-	}
-	return "[" + strings.Join(words, ", ") + "]"
+`, door.Name, config.PortList(door.Ports), config.PortList(door.Sequence))
 }
 
 // defaultHost returns by what name clients may reach this host, where nobody says.

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"nftknock/config"
 	"nftknock/knock"
 )
 
@@ -49,7 +50,7 @@ func (c *clientSide) text(door *knock.Door) string {
 [host.%s]
 host     = %q
 sequence = %s
-`, key, c.host, portList(door.Sequence))
+`, key, c.host, config.PortList(door.Sequence))
 	port := firstTCP(door.Ports)
 	if port == 0 {
 		return b.String()

@@ -6,8 +6,8 @@ import (
 	"time"
 	"unicode"
 
+	"nftknock/config"
 	"nftknock/config/knockd"
-	"nftknock/knock"
 )
 
 // plain makes one line of text, which a comment of TOML can be, of anything.
@@ -125,10 +125,10 @@ func (d *door) sections() []*knockd.Section {
 
 func (d *door) write(b *strings.Builder) {
 	fmt.Fprintf(b, "[door.%s]\n", d.name)
-	fmt.Fprintf(b, "ports          = %s\n", ports(d.open.ports))
-	fmt.Fprintf(b, "sequence       = %s\n", ports(d.open.sequence))
+	fmt.Fprintf(b, "ports          = %s\n", config.PortList(d.open.ports))
+	fmt.Fprintf(b, "sequence       = %s\n", config.PortList(d.open.sequence))
 	if d.close != nil {
-		fmt.Fprintf(b, "close_sequence = %s\n", ports(d.close.sequence))
+		fmt.Fprintf(b, "close_sequence = %s\n", config.PortList(d.close.sequence))
 	}
 	fmt.Fprintf(b, "seq_timeout    = %q\n", seconds(d.open.seqTimeout))
 	if d.open.lasts == 0 {
@@ -139,15 +139,3 @@ func (d *door) write(b *strings.Builder) {
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%ds", int64(d/time.Second)) }
-
-// ports writes a list in TOML.
-func ports(list []knock.Port) string {
-	words := make([]string, len(list))
-	for i, p := range list {
-		words[i] = p.String()
-		if p.Proto != knock.TCP {
-			words[i] = fmt.Sprintf("%q", words[i])
-		}
-	}
-	return "[" + strings.Join(words, ", ") + "]"
-}
