@@ -9,7 +9,9 @@ import (
 )
 
 func TestSequence(t *testing.T) {
-	const config = sshDoor + `
+	const config = `[scan]
+decoys = 0 # a port of nobody's could be one
+` + sshDoor + `
 [door.mail]
 ports    = [25]
 sequence = [5303, 4871, 7519]
