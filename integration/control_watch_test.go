@@ -45,7 +45,8 @@ func TestWatch(t *testing.T) {
 			}
 		}
 		d.stop(os.Interrupt)
-		if !w.stop(os.Interrupt) || w.cmd.ProcessState.ExitCode() != 1 {
+		eventually(t, "watch ends when the daemon has gone", w.ended)
+		if w.cmd.ProcessState.ExitCode() != 1 {
 			t.Errorf("when the daemon has gone watch ends with %v", w.cmd.ProcessState)
 		}
 	})
