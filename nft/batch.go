@@ -95,8 +95,7 @@ func setFlags(batch []netlink.Message, name string, flags uint32) error {
 		if err != nil {
 			return err
 		}
-		const header = 4 // struct nfgenmsg
-		batch[i].Data = append(m.Data[:header:header], attributes...)
+		batch[i].Data = append(m.Data[:nfnetlinkHeader:nfnetlinkHeader], attributes...)
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ type Person struct {
 // for the timeout, counted from now: at least a millisecond, or knock.Forever. The
 // comment is shown beside it.
 func (t *Table) LetIn(door string, source netip.Addr, timeout time.Duration, comment string) (netip.Prefix, error) {
-	_, set, prefix, err := t.find(door, source)
+	set, prefix, err := t.find(door, source)
 	if err != nil {
 		return netip.Prefix{}, err
 	}
@@ -48,7 +48,7 @@ func (t *Table) LetIn(door string, source netip.Addr, timeout time.Duration, com
 
 // PutOut takes a source out again, if it is in.
 func (t *Table) PutOut(door string, source netip.Addr) (netip.Prefix, error) {
-	_, set, prefix, err := t.find(door, source)
+	set, prefix, err := t.find(door, source)
 	if err != nil {
 		return netip.Prefix{}, err
 	}
@@ -67,22 +67,22 @@ func (t *Table) PutOut(door string, source netip.Addr) (netip.Prefix, error) {
 	return prefix, nil
 }
 
-// find returns the door, its set for the source's family, and what of the
-// source the door lets in.
-func (t *Table) find(door string, source netip.Addr) (*knock.Door, *nftables.Set, netip.Prefix, error) {
+// find returns the door's set for the source's family, and what of the source the door
+// lets in.
+func (t *Table) find(door string, source netip.Addr) (*nftables.Set, netip.Prefix, error) {
 	d := t.rules.doors[door]
 	if d == nil {
-		return nil, nil, netip.Prefix{}, fmt.Errorf("no door is named %q", door)
+		return nil, netip.Prefix{}, fmt.Errorf("no door is named %q", door)
 	}
 	f := familyOf(source)
 	prefix, err := source.Prefix(prefixLen(d, f))
 	if err != nil {
-		return nil, nil, netip.Prefix{}, fmt.Errorf("%v: %w", source, err)
+		return nil, netip.Prefix{}, fmt.Errorf("%v: %w", source, err)
 	}
 	set := &nftables.Set{
 		Table: t.table, Name: openSet(door, f), KeyType: f.keyType, HasTimeout: true, Interval: prefixLen(d, f) < f.bits,
 	}
-	return d, set, prefix, nil
+	return set, prefix, nil
 }
 
 // peopleElements returns the elements for a prefix, in a set with intervals or without.

@@ -56,6 +56,17 @@ func (s *state) ours() bool {
 	return s.chains["gate"] && s.chains["exempt"] && s.sets["always_allow4"] != nil
 }
 
+// free returns an error if the table of that name is another's, or belongs to a process.
+func (s *state) free(name string) error {
+	switch {
+	case s.flags&tableOwner != 0:
+		return &OwnedError{name}
+	case !s.ours():
+		return &NotOursError{name}
+	}
+	return nil
+}
+
 // readElements returns what a set holds, its intervals put together again.
 //
 // The library trusts the lengths in the comments of elements, which whoever may

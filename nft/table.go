@@ -81,13 +81,13 @@ func (t *Table) dial() error {
 
 func (t *Table) install(own bool) error {
 	was, err := readState(t.query, t.table)
-	switch {
-	case err != nil:
+	if err != nil {
 		return explain(err)
-	case was != nil && was.flags&tableOwner != 0:
-		return &OwnedError{t.table.Name}
-	case was != nil && !was.ours():
-		return &NotOursError{t.table.Name}
+	}
+	if was != nil {
+		if err := was.free(t.table.Name); err != nil {
+			return err
+		}
 	}
 	t.owned = own && (was == nil || was.flags&tablePersist != 0)
 	err = t.change(was)
@@ -212,10 +212,9 @@ func Remove(name string) (bool, error) {
 		return false, explain(err)
 	case was == nil:
 		return false, nil
-	case was.flags&tableOwner != 0:
-		return true, &OwnedError{name}
-	case !was.ours():
-		return true, &NotOursError{name}
+	}
+	if err := was.free(name); err != nil {
+		return true, err
 	}
 	return true, t.Remove()
 }

@@ -53,10 +53,9 @@ func Free(name string) error {
 		return explain(err)
 	case was == nil:
 		return nil
-	case was.flags&tableOwner != 0:
-		return &OwnedError{name}
-	case !was.ours():
-		return &NotOursError{name}
+	}
+	if err := was.free(name); err != nil {
+		return err
 	}
 	return fmt.Errorf("table inet %s is there already, from a daemon that runs or has been stopped: "+
 		"stop it, and take the table away with `nftknockd remove`", name)

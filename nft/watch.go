@@ -74,11 +74,10 @@ func concerns(m netlink.Message, table string) bool {
 	case unix.NFT_MSG_NEWSETELEM, unix.NFT_MSG_DELSETELEM, unix.NFT_MSG_NEWGEN:
 		return false
 	}
-	const header = 4 // struct nfgenmsg
-	if len(m.Data) < header || m.Data[0] != unix.NFPROTO_INET {
+	if len(m.Data) < nfnetlinkHeader || m.Data[0] != unix.NFPROTO_INET {
 		return false
 	}
-	attributes, err := netlink.NewAttributeDecoder(m.Data[header:])
+	attributes, err := netlink.NewAttributeDecoder(m.Data[nfnetlinkHeader:])
 	if err != nil {
 		return false
 	}

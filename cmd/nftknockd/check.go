@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -28,11 +27,7 @@ secrets of one-time codes beside it.`,
 				fmt.Fprintf(out, "warning: %v\n", w)
 			}
 			for _, d := range cfg.Doors {
-				ports := make([]string, len(d.Ports))
-				for i, p := range d.Ports {
-					ports[i] = p.String()
-				}
-				fmt.Fprintf(out, "door %s guards %s: %s\n", d.Name, strings.Join(ports, ", "), describeGuess(&d, cfg.Scan))
+				fmt.Fprintf(out, "door %s guards %s: %s\n", d.Name, listOf(d.Ports), describeGuess(&d, cfg.Scan))
 			}
 			fmt.Fprintf(out, "%s: valid\n", *configFile)
 			return nil

@@ -16,6 +16,7 @@ import (
 	"github.com/pquerna/otp/hotp"
 
 	"nftknock/config"
+	"nftknock/knock"
 )
 
 // codes judges one-time codes (RFC 6238) of doors. Each opens once, whatever
@@ -92,6 +93,18 @@ func stepAt(now time.Time) int64 { return now.Unix() / int64(stepTime/time.Secon
 // codeOf returns the six digits of a step.
 func codeOf(secret config.Secret, step int64) (string, error) {
 	return hotp.GenerateCode(string(secret), uint64(step))
+}
+
+// spelledCode returns the six digits of a step, and the knocks that spell them.
+func spelledCode(secret config.Secret, step int64, base uint16) (digits string, knocks [2]knock.Port, err error) {
+	if digits, err = codeOf(secret, step); err != nil {
+		return "", knocks, err
+	}
+	code, err := strconv.Atoi(digits)
+	if err != nil {
+		return "", knocks, err
+	}
+	return digits, knock.SpellCode(base, code), nil
 }
 
 // match returns the step that a code is of, the latest if there are several, and

@@ -8,19 +8,19 @@ import (
 	"nftknock/knock"
 )
 
-// decoysOf chooses the decoys that a configuration asks for, on this host. Without a
-// seed they are chosen by the secret that the state directory has, or gets if create
-// is set.
-func decoysOf(cfg *config.Config, state stateDir, create bool) ([]knock.Port, error) {
-	secret := []byte(cfg.Scan.Seed)
-	if len(secret) == 0 && cfg.Scan.Decoys > 0 {
-		var err error
-		if secret, err = state.secret(create); err != nil {
-			return nil, err
-		}
+// decoySecret returns what the decoys of a configuration are chosen by: its seed, or
+// else the secret that the state directory has, or gets if create is set.
+func decoySecret(cfg *config.Config, state stateDir, create bool) ([]byte, error) {
+	if cfg.Scan.Seed != "" || cfg.Scan.Decoys == 0 {
+		return []byte(cfg.Scan.Seed), nil
 	}
+	return state.secret(create)
+}
+
+// decoysOf chooses the decoys that a configuration asks for, on this host.
+func decoysOf(cfg *config.Config, secret []byte) []knock.Port {
 	host, _ := config.ReadHost() // what it does not show cannot be kept clear of
-	return knock.ChooseDecoys(cfg.Doors, cfg.Scan.Decoys, secret, fitnessOn(host)), nil
+	return knock.ChooseDecoys(cfg.Doors, cfg.Scan.Decoys, secret, fitnessOn(host))
 }
 
 // fitnessOn returns how well a port does for a decoy: those who use what the host
@@ -59,17 +59,14 @@ func set(ports ...uint16) map[uint16]bool {
 }
 
 // chooseDecoys is decoysOf for the daemon, which goes on if its secret cannot be kept: with
-// decoys that will be others when it starts again.
+// decoys that will be others the next time.
 func (g *gate) chooseDecoys(cfg *config.Config) []knock.Port {
-	decoys, err := decoysOf(cfg, g.state, true)
-	if err == nil {
-		return decoys
+	secret, err := decoySecret(cfg, g.state, true)
+	if err != nil {
+		g.log.Warn("the decoys will not stay the same: set [scan] decoy_seed, or make the state directory writable", "error", err)
+		secret = []byte(rand.Text())
 	}
-	g.log.Warn("the decoys will not stay the same: set [scan] decoy_seed, or make the state directory writable", "error", err)
-	passing := *cfg
-	passing.Scan.Seed = config.Secret(rand.Text())
-	decoys, _ = decoysOf(&passing, g.state, false) // a seed needs no secret
-	return decoys
+	return decoysOf(cfg, secret)
 }
 
 // renewDecoys chooses the decoys anew if a program has begun to listen on one: whoever

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/rand"
 	"encoding/base32"
-	"strconv"
 	"time"
 
 	"nftknock/config"
@@ -31,14 +30,6 @@ func (v *visit) spellCode() ([]knock.Port, error) {
 	if v.door.CodeBase == 0 {
 		return nil, nil
 	}
-	digits, err := codeOf(v.secret, stepAt(time.Now())+v.later)
-	if err != nil {
-		return nil, err
-	}
-	code, err := strconv.Atoi(digits)
-	if err != nil {
-		return nil, err
-	}
-	knocks := knock.SpellCode(v.door.CodeBase, code)
-	return knocks[:], nil
+	_, knocks, err := spelledCode(v.secret, stepAt(time.Now())+v.later, v.door.CodeBase)
+	return knocks[:], err
 }

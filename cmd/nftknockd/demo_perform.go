@@ -96,7 +96,7 @@ func (s *stage) showRuleset(ctx context.Context, cfg *config.Config) {
 			return
 		}
 	}
-	decoys, _ := decoysOf(cfg, "", false) // there is a seed
+	decoys := decoysOf(cfg, []byte(cfg.Scan.Seed))
 	fmt.Fprintf(s.out, "\n  The ruleset, as \"nftknockd ruleset\" prints it: there is no nft to ask the kernel with\n\n%s", rulesetOf(cfg, decoys))
 }
 

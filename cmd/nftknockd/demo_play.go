@@ -4,10 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"unicode/utf8"
-
-	"golang.org/x/sys/unix"
 )
 
 // play does the steps one after the other, a line each, until one fails. It
@@ -59,21 +56,11 @@ func columnOf(scenes []scene) int {
 // marks begin a line, and say how it went.
 type marks struct{ done, failed, skipped string }
 
-// marksFor returns marks in colour for a terminal, unless its user does not want
-// any (no-color.org).
+// marksFor returns marks, in colour where that is wanted.
 func marksFor(w io.Writer) marks {
-	if os.Getenv("NO_COLOR") != "" || !isTerminal(w) {
+	if !inColour(w) {
 		return marks{"✓", "✗", "–"}
 	}
 	const green, red, plain = "\x1b[32m", "\x1b[31m", "\x1b[0m"
 	return marks{green + "✓" + plain, red + "✗" + plain, "–"}
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
 }

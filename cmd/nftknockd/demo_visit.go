@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"nftknock/config"
@@ -50,14 +49,6 @@ func (v *visit) triesKnocksToOpen() string {
 		return fmt.Sprintf("%v knocks a one-time code", v.visitor)
 	}
 	return v.triesKnocks(v.door.Sequence) + " and a one-time code"
-}
-
-func listOf(ports []knock.Port) string {
-	texts := make([]string, len(ports))
-	for i, port := range ports {
-		texts[i] = port.String()
-	}
-	return strings.Join(texts, ", ")
 }
 
 func (v *visit) isShut(ctx context.Context) (string, error) {

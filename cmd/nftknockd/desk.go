@@ -122,10 +122,8 @@ func (g *gate) putOut(p nft.Person) (control.Event, error) {
 
 // door returns the door of that name. The lock is held.
 func (g *gate) door(name string) (*knock.Door, error) {
-	for i := range g.cfg.Doors {
-		if g.cfg.Doors[i].Name == name {
-			return &g.cfg.Doors[i], nil
-		}
+	if door := findDoor(g.cfg, name); door != nil {
+		return door, nil
 	}
 	text := fmt.Sprintf("no door is named %q: ", name)
 	switch names := doorNames(g.cfg); len(names) {

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"nftknock/cmd/nftknockd/control"
-	"nftknock/config"
 	"nftknock/nft"
 )
 
@@ -62,12 +61,4 @@ func arrivals(s *nft.Snapshot) []control.Event {
 		})
 	}
 	return events
-}
-
-func doorNames(cfg *config.Config) []string {
-	names := make([]string, len(cfg.Doors))
-	for i, d := range cfg.Doors {
-		names[i] = d.Name
-	}
-	return names
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -28,14 +27,10 @@ authenticator app shows (TOTP, RFC 6238), knocked at two ports. Each code opens 
 
 // doorNamed returns the door of a configuration.
 func doorNamed(cfg *config.Config, name string) (*knock.Door, error) {
-	i := slices.IndexFunc(cfg.Doors, func(d knock.Door) bool { return d.Name == name })
-	if i >= 0 {
-		return &cfg.Doors[i], nil
+	if door := findDoor(cfg, name); door != nil {
+		return door, nil
 	}
-	names := make([]string, len(cfg.Doors))
-	for i, d := range cfg.Doors {
-		names[i] = d.Name
-	}
+	names := doorNames(cfg)
 	if len(names) == 0 {
 		return nil, fmt.Errorf("there is no door %q: the configuration has none", name)
 	}

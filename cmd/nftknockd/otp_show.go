@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,15 +47,10 @@ func showCodes(w io.Writer, door *knock.Door, secret config.Secret, now time.Tim
 		{"now", step},
 		{"next", step + 1},
 	} {
-		code, err := codeOf(secret, c.step)
+		code, knocks, err := spelledCode(secret, c.step, door.CodeBase)
 		if err != nil {
 			return err
 		}
-		number, err := strconv.Atoi(code)
-		if err != nil {
-			return err
-		}
-		knocks := knock.SpellCode(door.CodeBase, number)
 		fmt.Fprintf(w, "%-5s%s %s  knock %v, then %v\n", c.when, code[:3], code[3:], knocks[0], knocks[1])
 	}
 	if len(door.Sequence) > 0 {

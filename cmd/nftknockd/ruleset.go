@@ -26,8 +26,11 @@ part of the script: nft would own it then.`,
 			if err != nil {
 				return err
 			}
-			decoys, err := decoysOf(cfg, stateDirOf(state), false)
-			if err != nil {
+			var decoys []knock.Port
+			secret, err := decoySecret(cfg, stateDirOf(state), false)
+			if err == nil {
+				decoys = decoysOf(cfg, secret)
+			} else {
 				fmt.Fprintf(cmd.ErrOrStderr(), "nftknockd: without decoys: %v\n", err)
 			}
 			_, err = fmt.Fprint(cmd.OutOrStdout(), rulesetOf(cfg, decoys))

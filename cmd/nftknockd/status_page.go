@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
-
-	"golang.org/x/term"
 
 	"nftknock/cmd/nftknockd/control"
 )
@@ -25,8 +22,7 @@ type page struct {
 type style struct{ bold, red, plain string }
 
 func styleOf(w io.Writer) style {
-	// https://no-color.org: set, and not empty.
-	if f, ok := w.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) || os.Getenv("NO_COLOR") != "" {
+	if !inColour(w) {
 		return style{}
 	}
 	return style{"\x1b[1m", "\x1b[31m", "\x1b[0m"}

@@ -88,14 +88,6 @@ func doorIn(s *nft.Snapshot, name string) control.Door {
 	return d
 }
 
-func portNames(ports []knock.Port) []string {
-	names := make([]string, len(ports))
-	for i, p := range ports {
-		names[i] = p.String()
-	}
-	return names
-}
-
 // inOrder returns the configured doors, with what is known of them.
 func inOrder(configured []knock.Door, known []control.Door) []control.Door {
 	doors := make([]control.Door, len(configured))

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"time"
 
@@ -32,11 +31,7 @@ func (c *countdown) begin(cfg *config.Config, length time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, d := range cfg.Doors {
-		ports := make([]string, len(d.Ports))
-		for i, p := range d.Ports {
-			ports[i] = p.String()
-		}
-		fmt.Fprintf(c.w, "door %s guards %s\n", d.Name, strings.Join(ports, ", "))
+		fmt.Fprintf(c.w, "door %s guards %s\n", d.Name, listOf(d.Ports))
 	}
 	fmt.Fprintf(c.w, `The doors are shut, on trial. Knock within %v, then make a NEW connection: what is up stays up.
 Somebody let in keeps the table; otherwise it goes, also by Ctrl-C, a hangup, or a kill.
