@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"nftknock/config"
+	"nftknock/knock"
+)
+
+func initCommand(configFile *string) *cobra.Command {
+	var o initOptions
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Write a configuration with a random sequence",
+		Long: `Writes a configuration with one door, whose sequence is drawn at random: four ports above
+1024, outside of the range from which the host takes ports for its own connections, with
+nothing listening, and in no order. Then prints the client's side of it: a profile for nftknock
+and a stanza for ssh. A file that is there already is never overwritten.
+
+The file is for root alone, or, where there is a group nftknock, as packages make it, for
+that group to read too.`,
+		Example: `  nftknockd init --host server.example.org
+  nftknockd init --door vpn --port 51820:udp --output ./vpn.toml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.output == "" {
+				o.output = *configFile
+			}
+			return o.run(cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	cmd.Flags().StringVarP(&o.output, "output", "o", "", "write to `FILE` (default: the one of --config)")
+	cmd.Flags().StringVar(&o.door, "door", "ssh", "the door's `NAME`")
+	cmd.Flags().StringSliceVar(&o.ports, "port", []string{"22"}, "guard `PORT[:PROTO]`; may be given several times")
+	cmd.Flags().StringVar(&o.host, "host", "", "the `NAME` or address by which clients reach this host (default: its host name)")
+	return cmd
+}
+
+type initOptions struct {
+	output, door, host string
+	ports              []string
+}
+
+func (o *initOptions) run(stdout, stderr io.Writer) error {
+	door := knock.Door{Name: o.door}
+	for _, word := range o.ports {
+		port, err := knock.ParsePort(word)
+		if err != nil {
+			return fmt.Errorf("--port %w", err)
+		}
+		door.Ports = append(door.Ports, port)
+	}
+	client, err := newClientSide(o.host)
+	if err != nil {
+		return err
+	}
+	host, err := config.ReadHost()
+	if err != nil {
+		return fmt.Errorf("cannot see which ports this host uses: %w", err)
+	}
+	text, err := newConfig(&door, host)
+	if err != nil {
+		return err
+	}
+	mode, err := writeNewConfig(o.output, text)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stderr, "nftknockd: wrote %s (mode %04o)\nhint: rehearse it: nftknockd demo -c %[1]s; then shut the doors, on trial: nftknockd trial -c %[1]s\n", o.output, mode)
+	_, err = io.WriteString(stdout, client.text(&door))
+	return err
+}
+
+// newConfig draws the door's sequence, and returns a configuration of which
+// nothing is to be warned.
+func newConfig(door *knock.Door, host config.Host) (string, error) {
+	candidates := knockable(door, host)
+	// Of a hundred draws eight are in an order, whatever the ports: this ends.
+	for range 100 {
+		sequence, err := draw(candidates)
+		if err != nil {
+			return "", err
+		}
+		door.Sequence = sequence
+		text := configText(door)
+		cfg, err := config.Parse("", []byte(text))
+		if err != nil {
+			return "", err
+		}
+		if len(cfg.Warnings(host)) == 0 {
+			return text, nil
+		}
+	}
+	return "", errFewPorts
+}
+
+func configText(door *knock.Door) string {
+	return fmt.Sprintf(`# What nftknockd guards, and the knocks that let in: nftknockd.toml(5) explains every key.
+#
+# This file holds secrets: let only root and the daemon read it.
+
+[door.%s]
+ports        = %s
+sequence     = %s
+open_timeout = "1m"
+`, door.Name, config.PortList(door.Ports), config.PortList(door.Sequence))
+}
+
+// defaultHost returns by what name clients may reach this host, where nobody says.
+func defaultHost() (string, error) {
+	name, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("%w\nhint: --host gives the name by which clients reach this host", err)
+	}
+	return name, nil
+}
