@@ -35,12 +35,12 @@ type status struct {
 		MessagesLost uint64 `json:"messages_lost"`
 	}
 	Doors []struct {
-		Name  string
-		Ports []string
-		LetIn uint64 `json:"let_in_packets"`
-		Shut  uint64 `json:"shut_packets"`
+		Name     string
+		Ports    []string
+		Accepted uint64 `json:"accepted_packets"`
+		Shut     uint64 `json:"shut_packets"`
 	}
-	People []struct {
+	Grants []struct {
 		Door, Source, By string
 		Since, Until     time.Time
 	}
@@ -55,7 +55,7 @@ func (d *daemon) status(t testing.TB, args ...string) status {
 	return s
 }
 
-// TestHands lets people in and puts them out by hand, and looks at what status
+// TestHands grants and revokes as an administrator, and looks at what status
 // says of them and of somebody who has knocked.
 func TestHands(t *testing.T) {
 	eachFamily(t, func(t *testing.T, f family) {
@@ -74,18 +74,18 @@ func TestHands(t *testing.T) {
 
 		now := time.Now()
 		state := d.status(t)
-		if !state.Running || !state.Exists || state.Table != gateTable || len(state.Doors) != 1 || len(state.People) != 2 {
+		if !state.Running || !state.Exists || state.Table != gateTable || len(state.Doors) != 1 || len(state.Grants) != 2 {
 			t.Fatalf("%+v", state)
 		}
-		if door := state.Doors[0]; door.Name != "ssh" || fmt.Sprint(door.Ports) != "[22]" || door.LetIn == 0 || door.Shut == 0 {
+		if door := state.Doors[0]; door.Name != "ssh" || fmt.Sprint(door.Ports) != "[22]" || door.Accepted == 0 || door.Shut == 0 {
 			t.Errorf("%+v", door)
 		}
-		person, neighbour := state.People[0], state.People[1]
+		person, neighbour := state.Grants[0], state.Grants[1]
 		if person.Source != s.person.String() || person.By != "knock" || person.Until.After(now.Add(time.Minute)) ||
 			now.Sub(person.Since) < 0 || now.Sub(person.Since) > aWhile {
 			t.Errorf("%+v", person)
 		}
-		if neighbour.Source != s.neighbour.String() || neighbour.By != "hand" || neighbour.Until.Before(now.Add(time.Hour)) {
+		if neighbour.Source != s.neighbour.String() || neighbour.By != "admin" || neighbour.Until.Before(now.Add(time.Hour)) {
 			t.Errorf("%+v", neighbour)
 		}
 		page := d.tell(t, "status")
@@ -94,7 +94,7 @@ func TestHands(t *testing.T) {
 				t.Errorf("wider than 80 columns: %s", line)
 			}
 		}
-		for _, words := range []string{"guarding", "ssh", s.person.String(), "knock", s.neighbour.String(), "hand", "1h59m"} {
+		for _, words := range []string{"guarding", "ssh", s.person.String(), "knock", s.neighbour.String(), "admin", "1h59m"} {
 			if !strings.Contains(page, words) {
 				t.Errorf("nothing about %q:\n%s", words, page)
 			}
@@ -116,8 +116,8 @@ func TestHands(t *testing.T) {
 		if r := d.ask(t, "open", "ssh"); r.exit() != 2 {
 			t.Errorf("no address: %d %s", r.exit(), r.stderr)
 		}
-		expectLine(t, d, "let in", s.neighbour.String(), "by=hand")
-		expectLine(t, d, "put out", s.neighbour.String(), "by=hand")
+		expectLine(t, d, "granted", s.neighbour.String(), "by=admin")
+		expectLine(t, d, "revoked", s.neighbour.String(), "by=admin")
 
 		// What the kernel knows outlives the daemon.
 		d.tell(t, "open", "ssh", s.neighbour.String())
@@ -126,8 +126,8 @@ func TestHands(t *testing.T) {
 			t.Errorf("it does not say that the daemon is down:\n%s", page)
 		}
 		state = d.status(t, "-c", config)
-		if state.Running || !state.Exists || len(state.People) != 1 || state.People[0].Source != s.neighbour.String() ||
-			len(state.Doors) != 1 || state.Doors[0].LetIn == 0 || fmt.Sprint(state.Doors[0].Ports) != "[22]" {
+		if state.Running || !state.Exists || len(state.Grants) != 1 || state.Grants[0].Source != s.neighbour.String() ||
+			len(state.Doors) != 1 || state.Doors[0].Accepted == 0 || fmt.Sprint(state.Doors[0].Ports) != "[22]" {
 			t.Errorf("without the daemon: %+v", state)
 		}
 	})
@@ -153,14 +153,14 @@ ipv6_prefix = 64
 		d.tell(t, "open", "ssh", prefix(narrow), "--for", "5m")
 		s.expectOpen(t, s.neighbour, "22")
 		s.knock(t, s.person, sshSequence...)
-		eventually(t, "the knock counts", func() bool { p := d.status(t).People; return len(p) == 1 && p[0].By == "knock" })
+		eventually(t, "the knock counts", func() bool { p := d.status(t).Grants; return len(p) == 1 && p[0].By == "knock" })
 
 		d.tell(t, "open", "ssh", prefix(wide), "--for", "forever")
-		if p := d.status(t).People; len(p) != 4 || !p[0].Until.IsZero() {
+		if p := d.status(t).Grants; len(p) != 4 || !p[0].Until.IsZero() {
 			t.Errorf("%+v", p)
 		}
 		d.tell(t, "close", "ssh", prefix(narrow))
-		if p := d.status(t).People; len(p) != 3 {
+		if p := d.status(t).Grants; len(p) != 3 {
 			t.Errorf("%+v", p)
 		}
 		s.expectShut(t, s.person, "22", silent)

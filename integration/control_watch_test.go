@@ -29,13 +29,13 @@ func TestWatch(t *testing.T) {
 		d.tell(t, "open", "ssh", s.neighbour.String(), "--for", "1s")
 		d.tell(t, "reload")
 
-		expectWords(t, "watch", w.out.String, "let in", "door ssh", s.person.String(), "by knock", "until")
-		expectWords(t, "watch", w.out.String, "put out", "door ssh", s.person.String(), "by knock")
+		expectWords(t, "watch", w.out.String, "granted", "door ssh", s.person.String(), "by knock", "until")
+		expectWords(t, "watch", w.out.String, "revoked", "door ssh", s.person.String(), "by knock")
 		expectWords(t, "watch", w.out.String, "expired", "door ssh", s.neighbour.String())
 		expectWords(t, "watch", w.out.String, "reloaded")
 		expectWords(t, "watch", w.out.String, "exit status 3", "expired", s.neighbour.String())
 		read := func() string { b, _ := os.ReadFile(done); return string(b) }
-		expectWords(t, "the program", read, "let_in ssh "+s.person.String(), `{"time":`, `"kind":"let_in"`, `"by":"knock"`)
+		expectWords(t, "the program", read, "granted ssh "+s.person.String(), `{"time":`, `"kind":"granted"`, `"by":"knock"`)
 		expectWords(t, "the program", read, "expired ssh "+s.neighbour.String())
 		for _, text := range []string{w.out.String(), read()} {
 			for _, knock := range sshSequence {

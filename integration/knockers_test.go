@@ -135,7 +135,7 @@ func TestTelnetsAtOnce(t *testing.T) {
 						t.Errorf("the SYN to %s was sent %d times: the test proves nothing", p, n)
 					}
 				}
-				if n := strings.Count(d.log(), "let in"); n != 1 {
+				if n := strings.Count(d.log(), "granted"); n != 1 {
 					t.Errorf("the door has opened %d times", n)
 				}
 				s.expectLogin(t, sshd, s.person, 22)

@@ -40,8 +40,8 @@ func TestClockJumps(t *testing.T) {
 			s.expectSame(t, before, s.register(t))
 			s.waitIn(t, "ssh", s.person)
 			s.waitOut(t, "brief", s.neighbour) // after two seconds, as ever
-			expectLine(t, d.daemon, yearOf(year), "let in", "door=brief", s.neighbour.String())
-			expectLine(t, d.daemon, yearOf(-year), "let in", "door=ssh", s.person.String())
+			expectLine(t, d.daemon, yearOf(year), "granted", "door=brief", s.neighbour.String())
+			expectLine(t, d.daemon, yearOf(-year), "granted", "door=ssh", s.person.String())
 			s.expectHearing(t, d)
 		})
 	}

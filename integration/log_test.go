@@ -18,8 +18,8 @@ func TestLog(t *testing.T) {
 		s.knock(t, s.person, sshCloseSequence...)
 		s.waitOut(t, "ssh", s.person)
 
-		expectLine(t, d, "let in", "ssh", s.person.String(), "until=")
-		expectLine(t, d, "put out", "ssh", s.person.String())
+		expectLine(t, d, "granted", "ssh", s.person.String(), "until=")
+		expectLine(t, d, "revoked", "ssh", s.person.String())
 		if strings.Contains(d.log(), s.stranger.String()) {
 			t.Errorf("the log tells of %v, who got nowhere", s.stranger)
 		}

@@ -35,7 +35,7 @@ func TestRecording(t *testing.T) {
 		})
 		s.expectOut(t, "ssh", s.person)
 		s.expectShut(t, s.person, "22", silent)
-		if n := strings.Count(d.log(), "let in"); n != 1 {
+		if n := strings.Count(d.log(), "granted"); n != 1 {
 			t.Errorf("let in %d times", n)
 		}
 	})

@@ -52,7 +52,7 @@ open_timeout = "2s"
 		s.server.listenTCP(t, 22)
 		d := startDaemon(t, s.server, config)
 		s.knock(t, s.person, sshSequence...)
-		expectLine(t, d, "let in", s.person.String())
+		expectLine(t, d, "granted", s.person.String())
 		d.stop(os.Kill)
 		s.waitOut(t, "ssh", s.person)
 		s.expectShut(t, s.person, "22", silent)

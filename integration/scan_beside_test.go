@@ -30,7 +30,7 @@ func TestKnockWhileScanned(t *testing.T) {
 	for n := 1; n <= times; n++ {
 		s.client.run(t, "knock", append([]string{"-d", "20", s.addr.String()}, sshSequence...)...)
 		eventually(t, fmt.Sprintf("knock %d of %d lets in", n, times), func() bool {
-			return strings.Count(d.log(), "let in") == n
+			return strings.Count(d.log(), "granted") == n
 		})
 	}
 	if slices.ContainsFunc(scanning, (*process).ended) {

@@ -58,8 +58,8 @@ func runScans(t *testing.T, f family, decoys int, wanted func(scan) bool) {
 		}
 	})
 	s.settle(t, "mixed", mixedSequence...)
-	expectLine(t, d, "let in", "door=mixed")
-	if n := strings.Count(d.log(), "let in"); n != 1 && decoys > 0 {
+	expectLine(t, d, "granted", "door=mixed")
+	if n := strings.Count(d.log(), "granted"); n != 1 && decoys > 0 {
 		t.Errorf("%d were let in, and it should be one, who has knocked", n)
 	}
 	s.expectNoPort(t, d)

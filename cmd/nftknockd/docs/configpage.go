@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"nftknock/cmd/nftknockd/internal/cli"
 )
 
 var (
@@ -17,7 +19,7 @@ func configPage(reference string) string {
 	p := manPage{}
 	p.add(`.TH "NFTKNOCKD.TOML" "5" "" "nftknock" "File Formats"`)
 	p.add(".SH NAME\n" + roff("nftknockd.toml - what the port-knocking daemon guards, and the knocks that let in"))
-	p.add(".SH SYNOPSIS\n" + roff(defaultConfig))
+	p.add(".SH SYNOPSIS\n" + roff(cli.DefaultConfig))
 	p.add(".SH DESCRIPTION")
 	for line := range strings.Lines(reference) {
 		line = strings.TrimSuffix(line, "\n")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,13 +9,14 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"nftknock/cmd/nftknockd/internal/cli"
 	"nftknock/config"
 )
 
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := writeDocs(dir); err != nil {
+	if err := write(dir); err != nil {
 		t.Fatal(err)
 	}
 
@@ -37,7 +37,7 @@ func TestDocs(t *testing.T) {
 			}
 		}
 	}
-	pages(rootCommand())
+	pages(cli.Command())
 	for name, text := range want {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
@@ -70,39 +70,5 @@ func TestConfigPage(t *testing.T) {
 	cmd.Stdin = strings.NewReader(page)
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("%v\n%s", err, out)
-	}
-}
-
-// A mistyped command is answered with the one that was meant.
-func TestSuggestions(t *testing.T) {
-	t.Parallel()
-	for typed, want := range map[string]string{"statsu": "did you mean status?", "relaod": "did you mean reload?", "wach": "did you mean watch?"} {
-		var stderr bytes.Buffer
-		if code := Run([]string{typed}, io.Discard, &stderr); code != exitUsage || !strings.Contains(stderr.String(), want) {
-			t.Errorf("%s: %d %s", typed, code, &stderr)
-		}
-	}
-}
-
-// DOOR is completed from the configuration, and from nothing if it cannot be read.
-func TestCompletion(t *testing.T) {
-	t.Parallel()
-	file := filepath.Join(t.TempDir(), "nftknockd.toml")
-	if err := os.WriteFile(file, []byte(rehearsed), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, test := range []struct {
-		args []string
-		want string
-	}{
-		{[]string{"open", "-c", file, ""}, "ssh\n:4\n"},
-		{[]string{"close", "-c", file, ""}, "ssh\n:4\n"},
-		{[]string{"close", "-c", file, "ssh", ""}, ":4\n"},
-		{[]string{"open", "-c", "/nonexistent", ""}, ":4\n"},
-	} {
-		var stdout bytes.Buffer
-		if code := Run(append([]string{"__complete"}, test.args...), &stdout, io.Discard); code != exitDone || stdout.String() != test.want {
-			t.Errorf("%q: %d %q, want %q", test.args, code, &stdout, test.want)
-		}
 	}
 }

@@ -1,32 +1,33 @@
+// Command docs writes what a package installs beside nftknockd: man pages, and completions
+// for shells. It is a program of its own so that the daemon does not carry the generator.
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 
-	"github.com/spf13/cobra"
-
 	"nftknock/cmd/docs"
+	"nftknock/cmd/nftknockd/internal/cli"
 	"nftknock/config"
 )
 
-// docsCommand is for those who make packages.
-func docsCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "docs DIR",
-		Short: "Write man pages, and completions for shells",
-		Long: `Writes what a package installs beside the program: a man page for each command into
-DIR/man8, that of the configuration into DIR/man5, and completions into DIR/bash, DIR/zsh and DIR/fish. DIR has to be there, and empty.`,
-		Hidden: true,
-		Args:   cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			return writeDocs(args[0])
-		},
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: go run ./cmd/nftknockd/docs DIR")
+		os.Exit(2)
+	}
+	if err := write(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, "docs:", err)
+		os.Exit(1)
 	}
 }
 
-func writeDocs(dir string) error {
-	if err := docs.Write(rootCommand(), dir, "8", "System Administration"); err != nil {
+// write writes a man page for each command into dir/man8, that of the configuration into
+// dir/man5, and completions into dir/bash, dir/zsh and dir/fish. The directory has to be
+// there, and empty.
+func write(dir string) error {
+	if err := docs.Write(cli.Command(), dir, "8", "System Administration"); err != nil {
 		return err
 	}
 	man5 := filepath.Join(dir, "man5")

@@ -1,23 +1,25 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"nftknock/cmd/nftknockd/internal/control"
+	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/config"
 )
-
-// Letting in and putting out by hand.
 
 func openCommand(configFile *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "open DOOR ADDR",
-		Short: "Let a source in, as its knock would",
-		Long: `Lets a source in through a door, as the whole sequence from there would. ADDR is an
-address, or a prefix: all of it is let in, at most 256 times as much as the door lets in with one knock.`,
+		Short: "Grant a source access, as its knock would",
+		Long: `Grants a source access through a door, as the whole sequence from there would. ADDR is an
+address or a prefix: all of it is granted, at most 256 times as much as one knock is.`,
 		Example:           "  nftknockd open ssh 203.0.113.7\n  nftknockd open ssh 2001:db8:0:7::/64 --for 8h",
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: completeDoor(configFile),
@@ -29,7 +31,7 @@ address, or a prefix: all of it is let in, at most 256 times as much as the door
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "let in through door %s until %s: %s\n", r.Door, until(r.Until), several(r.Sources))
+		fmt.Fprintf(cmd.OutOrStdout(), "granted through door %s until %s: %s\n", r.Door, until(r.Until), several(r.Sources))
 		return nil
 	}
 	return cmd
@@ -38,9 +40,9 @@ address, or a prefix: all of it is let in, at most 256 times as much as the door
 func closeCommand(configFile *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "close DOOR {ADDR | --all}",
-		Short: "Put a source out",
-		Long: `Puts out who is let in through a door: from an address, from all of a prefix, or
-everybody. Connections that are up stay up.`,
+		Short: "Revoke a source's access",
+		Long: `Revokes access through a door: of an address, of all within a prefix, or of everybody.
+Connections that are up stay up.`,
 		Example: "  nftknockd close ssh 203.0.113.7\n  nftknockd close ssh --all",
 	}
 	all := cmd.Flags().Bool("all", false, "everybody")
@@ -62,10 +64,10 @@ everybody. Connections that are up stay up.`,
 			return err
 		}
 		if len(r.Sources) == 0 {
-			fmt.Fprintf(cmd.OutOrStdout(), "nobody from there was let in through door %s\n", r.Door)
+			fmt.Fprintf(cmd.OutOrStdout(), "nobody from there had access through door %s\n", r.Door)
 			return nil
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "put out of door %s: %s\n", r.Door, several(r.Sources))
+		fmt.Fprintf(cmd.OutOrStdout(), "revoked at door %s: %s\n", r.Door, several(r.Sources))
 		return nil
 	}
 	return cmd
@@ -87,6 +89,36 @@ func completeDoor(configFile *string) cobra.CompletionFunc {
 		if err != nil || len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		return doorNames(cfg), cobra.ShellCompDirectiveNoFileComp
+		return gate.DoorNames(cfg), cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+func reloadCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "reload",
+		Short: "Have the daemon read its configuration anew",
+		Long: `Has the running daemon read its configuration anew, and returns when that is in force. A bad
+one is refused with all of its errors, and the old one stays in force. The grants of doors that
+remain stay.`,
+		Example: "  nftknockd reload",
+		Args:    cobra.NoArgs,
+	}
+	socket := addSocketFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		err := control.NewClient(*socket).Reload()
+		if e, ok := errors.AsType[*control.Error](err); ok && e.Code == http.StatusUnprocessableEntity {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s\nnftknockd: the old configuration stays in force\n", e.Text)
+			return errReported
+		}
+		return err
+	}
+	return cmd
+}
+
+// until returns when a grant ends, by the wall clock; the zero time is never.
+func until(end time.Time) string {
+	if end.IsZero() {
+		return "revoked"
+	}
+	return end.Format(time.RFC3339)
 }

@@ -19,7 +19,7 @@ func sequenceOf(numbers ...uint16) []knock.Port {
 	return sequence
 }
 
-func TestDescribeGuess(t *testing.T) {
+func TestDescribeStrength(t *testing.T) {
 	mixed := sequenceOf(7011, 9035, 8127)
 	for _, tt := range []struct {
 		door knock.Door
@@ -51,7 +51,7 @@ func TestDescribeGuess(t *testing.T) {
 			"a guess takes about 1.1·10^7 tries (port scans in random order, each with a code after it), and each mutes its source for 1m",
 		},
 	} {
-		if got := describeGuess(&tt.door, tt.scan); got != tt.want {
+		if got := describeStrength(&tt.door, tt.scan); got != tt.want {
 			t.Errorf("got  %s\nwant %s", got, tt.want)
 		}
 	}
@@ -59,7 +59,7 @@ func TestDescribeGuess(t *testing.T) {
 
 // The estimate is what scans of few ports give. They send two SYNs to each port, for
 // the knock that is repeated.
-func TestGuessSimulated(t *testing.T) {
+func TestStrengthSimulated(t *testing.T) {
 	const first, second, decoy, ports, scans = 1, 2, 3, 10, 50_000 // the decoys are 3 to 6; 7 to 10 mean nothing
 	const decoys = 4
 	doors := []knock.Door{{Sequence: sequenceOf(first, second, second), SeqTimeout: time.Hour}}
@@ -83,7 +83,7 @@ func TestGuessSimulated(t *testing.T) {
 			}
 		}
 	}
-	want := scans / guessOf(&doors[0], decoys).scans
+	want := scans / strengthOf(&doors[0], decoys).scans
 	if float64(opened) < 0.9*want || float64(opened) > 1.1*want {
 		t.Errorf("%d of %d scans opened, estimated %.0f", opened, scans, want)
 	}

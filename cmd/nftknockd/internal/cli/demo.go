@@ -2,24 +2,14 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"os"
 	"os/signal"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"nftknock/config"
+	"nftknock/cmd/nftknockd/internal/demo"
 )
-
-// demoConfig is what the demo shows when it is given no file.
-const demoConfig = `
-[door.ssh]
-ports          = [22]
-sequence       = [7011, "9035:udp", 8127]
-close_sequence = [8127, "9035:udp", 7011]
-`
 
 func demoCommand(configFile *string) *cobra.Command {
 	var verbose bool
@@ -38,46 +28,13 @@ With --config it rehearses that file: each door, with its own sequences.`,
 			defer stop()
 			context.AfterFunc(ctx, stop) // a second signal ends the process
 
-			s := &stage{in: cmd.InOrStdin(), out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr(), verbose: verbose}
-			inside, err := onStage()
-			if err != nil {
-				return err
-			}
-			if inside {
-				return s.perform(ctx)
-			}
-			file := ""
+			o := demo.Options{Verbose: verbose, In: cmd.InOrStdin(), Out: cmd.OutOrStdout(), Err: cmd.ErrOrStderr()}
 			if cmd.Flags().Changed("config") {
-				file = *configFile
+				o.File = *configFile
 			}
-			return s.open(ctx, file)
+			return demo.Run(ctx, o)
 		},
 	}
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show the daemon's log as it is written")
 	return cmd
-}
-
-// open reads the configuration, and has the demo played on the stage.
-func (s *stage) open(ctx context.Context, file string) error {
-	title := "nftknockd demo"
-	var cfg *config.Config
-	var err error
-	if file == "" {
-		cfg, err = config.Parse("the demo's own configuration", []byte(demoConfig))
-	} else {
-		title += " of " + file
-		cfg, err = config.Load(file)
-	}
-	if err != nil {
-		return err
-	}
-	if len(cfg.Doors) == 0 {
-		return fmt.Errorf("%s has no door: there is nothing to show", file)
-	}
-	script, err := json.Marshal(cfg)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(s.out, "%s: two hosts in network namespaces of their own; nothing on this machine is touched\n", title)
-	return s.enter(ctx, script)
 }

@@ -1,9 +1,17 @@
 package cli
 
 import (
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"math/big"
 	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -117,4 +125,109 @@ func defaultHost() (string, error) {
 		return "", fmt.Errorf("%w\nhint: --host gives the name by which clients reach this host", err)
 	}
 	return name, nil
+}
+
+// knocks is how long a drawn sequence is: with some thirty thousand ports to choose
+// from, sixty bits.
+const knocks = 4
+
+var errFewPorts = errors.New("too few ports are left to knock on: " +
+	"between 1025 and 65535 nearly all are in /proc/sys/net/ipv4/ip_local_port_range, or something listens there")
+
+// knockable returns the TCP ports that a sequence can be made of, one that opens the
+// door. TCP, because every program that can connect can knock it.
+func knockable(door *knock.Door, host config.Host) []knock.Port {
+	first, last := host.EphemeralFirst, host.EphemeralLast
+	if last == 0 {
+		first, last = 32768, 60999 // Linux's own, where the host does not show its
+	}
+	var ports []knock.Port
+	for n := 1025; n <= 65535; n++ {
+		p := knock.Port{Number: uint16(n), Proto: knock.TCP}
+		if (p.Number < first || p.Number > last) && !host.Listening[p] && !slices.Contains(door.Ports, p) {
+			ports = append(ports, p)
+		}
+	}
+	return ports
+}
+
+// draw draws a sequence of different ports.
+func draw(from []knock.Port) ([]knock.Port, error) {
+	if len(from) < 1000 { // forty bits
+		return nil, errFewPorts
+	}
+	var sequence []knock.Port
+	for len(sequence) < knocks {
+		i, err := rand.Int(rand.Reader, big.NewInt(int64(len(from))))
+		if err != nil {
+			return nil, err
+		}
+		if p := from[i.Int64()]; !slices.Contains(sequence, p) {
+			sequence = append(sequence, p)
+		}
+	}
+	return sequence, nil
+}
+
+// daemonGroup is whom a package's daemon runs as (sysusers.d), and who therefore has
+// to be able to read the configuration.
+const daemonGroup = "nftknock"
+
+// writeNewConfig writes a file that is not there yet, and returns its mode: 0600, or
+// where root writes it and the daemon has a group of its own, 0640 of root and that
+// group, as tmpfiles.d has it: the unit's daemon is not root and could not read
+// the file otherwise.
+func writeNewConfig(path, text string) (fs.FileMode, error) {
+	group := -1
+	if g, err := user.LookupGroup(daemonGroup); err == nil && os.Geteuid() == 0 {
+		group, _ = strconv.Atoi(g.Gid)
+	}
+	if err := makeParent(path, group); err != nil {
+		return 0, err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return 0, fmt.Errorf("%w: it is not overwritten\nhint: --output writes to another file, from which the door can be copied", err)
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	mode, err := fill(f, text, group)
+	if err != nil {
+		os.Remove(path) // half of it would be in the way of the next try
+	}
+	return mode, err
+}
+
+func fill(f *os.File, text string, group int) (fs.FileMode, error) {
+	mode := fs.FileMode(0o600)
+	if group >= 0 {
+		mode = 0o640
+		if err := f.Chown(0, group); err != nil {
+			return 0, err
+		}
+	}
+	// Whatever the umask says.
+	if err := f.Chmod(mode); err != nil {
+		return 0, err
+	}
+	if _, err := f.WriteString(text); err != nil {
+		return 0, err
+	}
+	return mode, f.Sync()
+}
+
+// makeParent makes the folder of a file, if it is not there: /etc/nftknock where no
+// package has.
+func makeParent(path string, group int) error {
+	dir := filepath.Dir(path)
+	err := os.Mkdir(dir, 0o750)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case err == nil && group >= 0:
+		return os.Chown(dir, 0, group)
+	}
+	return err
 }

@@ -136,6 +136,9 @@ func TestOTPNewOwner(t *testing.T) {
 	}
 }
 
+// rfcSecret is "12345678901234567890", as in RFC 6238, appendix B.
+const rfcSecret config.Secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+
 func TestShowCodes(t *testing.T) {
 	var out strings.Builder
 	door := &knock.Door{CodeBase: 20000}

@@ -5,14 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"nftknock/cmd/nftknockd/internal/control"
+	"nftknock/cmd/nftknockd/internal/demo"
+	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
+	"nftknock/knock"
 )
 
-const defaultConfig = "/etc/nftknock/nftknockd.toml"
+// DefaultConfig is the configuration of --config.
+const DefaultConfig = "/etc/nftknock/nftknockd.toml"
 
 // Exit statuses.
 const (
@@ -23,7 +30,7 @@ const (
 
 // Run runs the program with its arguments and returns its exit status.
 func Run(args []string, stdout, stderr io.Writer) int {
-	root := rootCommand()
+	root := Command()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -37,15 +44,17 @@ func Run(args []string, stdout, stderr io.Writer) int {
 	case !understood:
 		fmt.Fprintf(stderr, "nftknockd: %v\nnftknockd: hint: %s --help\n", err, called.CommandPath())
 		return exitUsage
-	case errors.Is(err, errReported):
+	case errors.Is(err, errReported), errors.Is(err, demo.ErrReported):
 		return exitFailed
 	}
 	printError(stderr, err)
 	return exitFailed
 }
 
-// printError prints problems of the configuration a line each, as compilers do,
-// and any other error as one.
+// errReported says that the error has been printed.
+var errReported = errors.New("reported")
+
+// printError prints the problems of a configuration a line each, as compilers do.
 func printError(w io.Writer, err error) {
 	var problems config.Errors
 	if errors.As(err, &problems) {
@@ -55,7 +64,7 @@ func printError(w io.Writer, err error) {
 	fmt.Fprintf(w, "nftknockd: %v\n", err)
 }
 
-// noSuchCommand refuses what is not the name of a command, and suggests one that is near.
+// noSuchCommand refuses an unknown command, and suggests one of a similar name.
 func noSuchCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -67,12 +76,14 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	return errors.New(text)
 }
 
-func rootCommand() *cobra.Command {
+// Command returns the program's command with all of its subcommands.
+func Command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "nftknockd",
 		Short: "A port-knocking gate on nftables",
 		Long: `nftknockd shuts ports with one nftables table, follows knocks through NFLOG, and
-lets a source in for a time when it has knocked the right sequence.`,
+lets a source in for a time once it has knocked the right sequence.`,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 
@@ -83,7 +94,8 @@ lets a source in for a time when it has knocked the right sequence.`,
 			return cmd.Help()
 		},
 	}
-	configFile := root.PersistentFlags().StringP("config", "c", defaultConfig, "configuration `FILE`")
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	configFile := root.PersistentFlags().StringP("config", "c", DefaultConfig, "configuration `FILE`")
 	root.AddCommand(
 		runCommand(configFile),
 		checkCommand(configFile),
@@ -99,7 +111,38 @@ lets a source in for a time when it has knocked the right sequence.`,
 		trialCommand(configFile),
 		initCommand(configFile),
 		importCommand(),
-		docsCommand(),
 	)
 	return root
 }
+
+// version returns the version, the commit and the Go version that the program was built
+// from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "of unknown build"
+	}
+	commit := "unknown"
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			commit = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			commit += ", modified"
+		}
+	}
+	return fmt.Sprintf("%s (commit %s, %s)", info.Main.Version, commit, info.GoVersion)
+}
+
+// addSocketFlag adds the flag of the daemon and of the commands that talk to it.
+func addSocketFlag(cmd *cobra.Command) *string {
+	return cmd.Flags().String("socket", control.DefaultSocket, "control socket `PATH`")
+}
+
+// addStateFlag adds the flag of the commands that use the state directory.
+func addStateFlag(cmd *cobra.Command, dir *string) {
+	cmd.Flags().StringVar(dir, "state", "", "state `DIR`ectory (default $STATE_DIRECTORY, or "+string(statedir.Default)+")")
+}
+
+// portList returns ports as people write them, one after the other.
+func portList(ports []knock.Port) string { return strings.Join(gate.PortNames(ports), ", ") }

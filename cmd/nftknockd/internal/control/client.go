@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/gate"
 )
 
 // A Client asks a running daemon.
@@ -33,8 +36,8 @@ func NewClient(socket string) *Client {
 	return &Client{socket, &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
 }
 
-func (c *Client) Status() (*Status, error) {
-	var s Status
+func (c *Client) Status() (*gate.Status, error) {
+	var s gate.Status
 	return &s, c.ask(http.MethodGet, "status", nil, &s)
 }
 
@@ -48,14 +51,15 @@ func (c *Client) Close(r Request) (*Result, error) {
 	return &result, c.ask(http.MethodPost, "close", r, &result)
 }
 
-// Reload has the daemon read its configuration again, and returns when that is in force.
+// Reload has the daemon read its configuration anew, and returns when that is in force.
 func (c *Client) Reload() error {
 	return c.ask(http.MethodPost, "reload", nil, &struct{}{})
 }
 
-// Watch calls see with each event of the kinds, or of all if there are none, until the context ends, the daemon does, or see
-// returns an error. It is ready once it has begun to watch.
-func (c *Client) Watch(ctx context.Context, kinds []string, ready func(), see func(Event) error) error {
+// Watch calls see with each event of the kinds, or of all if there are none, until the
+// context ends, the daemon does, or see returns an error. It calls ready when it has begun
+// to watch.
+func (c *Client) Watch(ctx context.Context, kinds []string, ready func(), see func(event.Event) error) error {
 	answer, err := c.do(ctx, http.MethodGet, "events?"+url.Values{"kind": kinds}.Encode(), nil)
 	if err != nil {
 		return err
@@ -63,7 +67,7 @@ func (c *Client) Watch(ctx context.Context, kinds []string, ready func(), see fu
 	defer answer.Body.Close()
 	ready()
 	for lines := json.NewDecoder(answer.Body); ; {
-		var e Event
+		var e event.Event
 		if err := lines.Decode(&e); err != nil {
 			if ctx.Err() != nil {
 				return nil

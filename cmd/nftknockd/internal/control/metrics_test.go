@@ -1,16 +1,20 @@
 package control
 
 import (
-	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
-	"nftknock/cmd/nftknockd/internal/control"
+	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/gate"
 )
 
 // The alerts are rules that Prometheus understands, about metrics that there are.
@@ -53,23 +57,63 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
+// busyStatus is how a daemon is to which everything has happened.
+func busyStatus() *gate.Status {
+	return &gate.Status{
+		Daemon: &gate.Daemon{InProgress: 1, Muted: 1, MessagesLost: 1},
+		Doors:  []gate.DoorStatus{{Name: "ssh", Accepted: 1, Shut: 1}},
+		Grants: []gate.GrantStatus{{Door: "ssh"}},
+	}
+}
+
 // metricNames returns what a daemon to which everything has happened shows.
 func metricNames(t *testing.T) map[string]bool {
 	t.Helper()
-	g := newGate(slog.New(slog.DiscardHandler), stateDir(t.TempDir()), func(string) {})
-	for _, kind := range control.Kinds {
-		g.publish(control.Event{Kind: kind, Door: "ssh", By: control.ByKnock})
+	m := NewMetrics()
+	for _, kind := range event.Kinds {
+		m.Count(event.Event{Kind: kind, Door: "ssh", By: event.ByKnock})
 	}
+	return namesIn(scrape(m.Full(&fakeBackend{status: busyStatus()})))
+}
+
+func scrape(h http.Handler) string {
+	answer := httptest.NewRecorder()
+	h.ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	return answer.Body.String()
+}
+
+func namesIn(text string) map[string]bool {
 	names := make(map[string]bool)
-	families, err := g.metrics.registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range families {
-		names[f.GetName()] = true
-	}
-	for _, d := range gaugeDescs {
-		names[regexp.MustCompile(`fqName: "(\w+)"`).FindStringSubmatch(d.String())[1]] = true
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\w+)`).FindAllStringSubmatch(text, -1) {
+		names[m[1]] = true
 	}
 	return names
+}
+
+// Whoever may read the metrics on TCP does not learn what a packet of theirs has done.
+func TestCoarseMetricsTellNothingOfPackets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, backend := NewMetrics(), &fakeBackend{status: &gate.Status{Daemon: new(gate.Daemon), Doors: []gate.DoorStatus{{Name: "ssh"}}}}
+		coarse := m.Coarse(backend)
+		before := scrape(coarse)
+		backend.status = busyStatus()
+		for _, kind := range []event.Kind{event.Granted, event.Revoked, event.Refused, event.Scan} {
+			m.Count(event.Event{Kind: kind, Door: "ssh", By: event.ByKnock, Took: 1})
+		}
+		if after := scrape(coarse); after != before {
+			t.Errorf("before\n%safter\n%s", before, after)
+		}
+		time.Sleep(delay)
+		names := namesIn(scrape(coarse))
+		for name, want := range map[string]bool{
+			"nftknock_build_info": true, "nftknock_healthy": true, "nftknock_grants": true, "nftknock_granted_total": true,
+			"nftknock_packets_total": false, "nftknock_in_progress": false, "nftknock_muted": false, "nftknock_scans_total": false,
+			"nftknock_refused_total": false, "nftknock_opening_seconds": false, "go_memstats_mallocs_total": false,
+			"process_cpu_seconds_total": false,
+		} {
+			if names[name] != want {
+				t.Errorf("%s: %v, want %v", name, names[name], want)
+			}
+		}
+	})
 }

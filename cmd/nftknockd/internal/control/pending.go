@@ -10,30 +10,29 @@ import (
 	"sync"
 )
 
-// maxWaiting is how many connections may be without a whole request.
-const maxWaiting = 32
+// maxPending is how many connections may be without a whole request.
+const maxPending = 32
 
-// A crowd is the connections of a server that have not sent their request. When there are
-// too many the oldest is closed, so that those who only hold on to theirs keep nobody
-// else out.
-type crowd struct {
-	mu      sync.Mutex
-	waiting []net.Conn // the oldest first
+// pendingConnections are the connections of a server that have not sent their request.
+// When there are too many the oldest is closed, so that idle ones keep nobody out.
+type pendingConnections struct {
+	mu    sync.Mutex
+	conns []net.Conn // the oldest first
 }
 
 type connKey struct{}
 
-// keep has the server's connections kept by the crowd.
-func (c *crowd) keep(s *http.Server) {
+// track follows the server's connections.
+func (c *pendingConnections) track(s *http.Server) {
 	s.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
 		return context.WithValue(ctx, connKey{}, conn)
 	}
 	s.ConnState = func(conn net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:
-			c.enter(conn)
+			c.add(conn)
 		case http.StateClosed:
-			c.leave(conn)
+			c.remove(conn)
 		}
 	}
 	handler := s.Handler
@@ -45,27 +44,27 @@ func (c *crowd) keep(s *http.Server) {
 			return
 		}
 		if conn, ok := r.Context().Value(connKey{}).(net.Conn); ok {
-			c.leave(conn)
+			c.remove(conn)
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		handler.ServeHTTP(w, r)
 	})
 }
 
-func (c *crowd) enter(conn net.Conn) {
+func (c *pendingConnections) add(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.waiting = append(c.waiting, conn)
-	if len(c.waiting) > maxWaiting {
-		c.waiting[0].Close()
-		c.waiting = slices.Delete(c.waiting, 0, 1)
+	c.conns = append(c.conns, conn)
+	if len(c.conns) > maxPending {
+		c.conns[0].Close()
+		c.conns = slices.Delete(c.conns, 0, 1)
 	}
 }
 
-func (c *crowd) leave(conn net.Conn) {
+func (c *pendingConnections) remove(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if i := slices.Index(c.waiting, conn); i >= 0 {
-		c.waiting = slices.Delete(c.waiting, i, i+1)
+	if i := slices.Index(c.conns, conn); i >= 0 {
+		c.conns = slices.Delete(c.conns, i, i+1)
 	}
 }

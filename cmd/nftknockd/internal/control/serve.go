@@ -13,31 +13,22 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
-
-	"nftknock/cmd/nftknockd/internal/control"
 )
 
-// addSocketFlag adds the flag of the commands that talk to the daemon, and of the one that is it.
-func addSocketFlag(cmd *cobra.Command) *string {
-	return cmd.Flags().String("socket", control.DefaultSocket, "control socket `PATH`")
-}
-
-// listenControl makes the control socket, unless the path is empty.
-func listenControl(path string) (net.Listener, error) {
+// ListenAt makes the control socket of a daemon, unless the path is empty.
+func ListenAt(path string) (net.Listener, error) {
 	if path == "" {
 		return nil, nil
 	}
-	if path == control.DefaultSocket {
-		os.Mkdir(filepath.Dir(path), 0o700) // what systemd's RuntimeDirectory= does; Listen tells if it cannot be
+	if path == DefaultSocket {
+		os.Mkdir(filepath.Dir(path), 0o700) // as systemd's RuntimeDirectory=; Listen says if it is missing
 	}
-	return control.Listen(path)
+	return Listen(path)
 }
 
-// listenMetrics listens where the configuration says. The address need not be there
-// yet (IP_FREEBIND in ip(7); Linux takes it for IPv6 too): the daemon may start before
-// the network.
+// listenMetrics listens at an address that need not be there yet (IP_FREEBIND in ip(7);
+// Linux takes it for IPv6 too): the daemon may start before the network.
 func listenMetrics(address netip.AddrPort) (net.Listener, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
@@ -54,48 +45,52 @@ func listenMetrics(address netip.AddrPort) (net.Listener, error) {
 	return l, err
 }
 
-// serveDesk answers at the control socket, if there is one, and shows metrics where the
-// configuration says. It goes on without: the doors are more important.
-func (g *gate) serveDesk(socket net.Listener, metricsAddress netip.AddrPort) {
-	desk := &desk{gate: g}
-	metrics := g.metrics.handler(desk)
-	if socket != nil {
-		g.servers = append(g.servers, startServer(control.NewServer(desk, metrics), socket, g.log))
-	}
-	if !metricsAddress.IsValid() {
-		return
-	}
-	l, err := listenMetrics(metricsAddress)
-	if err != nil {
-		g.log.Error("no metrics are shown", "error", err)
-		return
-	}
-	g.servers = append(g.servers, startServer(control.NewMetricsServer(metrics), l, g.log))
-}
+// Servers are the servers of a daemon: the control socket's, and that of metrics on TCP.
+type Servers []*running
 
-// A server is an HTTP server that runs.
-type server struct {
+// A running server.
+type running struct {
 	http *http.Server
 	end  context.CancelFunc // of what would not end by itself: event streams
 }
 
-func startServer(s *http.Server, l net.Listener, log *slog.Logger) *server {
+// Serve answers at a socket, unless it is nil, and shows metrics at an address, unless it
+// is not valid. What cannot be served is logged: the doors are more important.
+func Serve(backend Backend, metrics *Metrics, socket net.Listener, metricsAddress netip.AddrPort, log *slog.Logger) Servers {
+	var servers Servers
+	if socket != nil {
+		servers = append(servers, start(NewServer(backend, metrics.Full(backend)), socket, log))
+	}
+	if !metricsAddress.IsValid() {
+		return servers
+	}
+	l, err := listenMetrics(metricsAddress)
+	if err != nil {
+		log.Error("no metrics are shown", "error", err)
+		return servers
+	}
+	return append(servers, start(NewMetricsServer(metrics.Coarse(backend)), l, log))
+}
+
+func start(s *http.Server, l net.Listener, log *slog.Logger) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.BaseContext = func(net.Listener) context.Context { return ctx }
 	go func() {
-		if err := s.Serve(control.Limit(l)); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("nobody is answered any more", "address", l.Addr().String(), "error", err)
+		if err := s.Serve(Limit(l)); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("control server stopped", "address", l.Addr().String(), "error", err)
 		}
 	}()
-	return &server{s, cancel}
+	return &running{s, cancel}
 }
 
-// stop waits a little for answers that are being given.
-func (s *server) stop() {
-	s.end()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if s.http.Shutdown(ctx) != nil {
-		s.http.Close()
+// Stop waits a little for answers that are being given.
+func (s Servers) Stop() {
+	for _, r := range s {
+		r.end()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		if r.http.Shutdown(ctx) != nil {
+			r.http.Close()
+		}
+		cancel()
 	}
 }

@@ -1,49 +1,15 @@
 package control
 
-import "time"
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/netip"
+	"time"
 
-// A Status is what `nftknockd status` shows. Its JSON is stable: CONTROL.md lists the
-// fields; new ones may come.
-type Status struct {
-	Running bool   `json:"running"` // a daemon does; without it only what the kernel knows is there
-	Table   string `json:"table"`   // its name, in family inet
-	Exists  bool   `json:"exists"`  // the table does: without it nothing is guarded
-	Owned   bool   `json:"owned"`   // by a process, so that nobody else can change the table
-
-	Daemon *Daemon  `json:"daemon,omitempty"`
-	Doors  []Door   `json:"doors"`  // in the order of the configuration, if a daemon runs
-	People []Person `json:"people"` // by door and source
-}
-
-// A Daemon is how the daemon itself is.
-type Daemon struct {
-	Started      time.Time `json:"started"`
-	Uptime       float64   `json:"uptime_seconds"`
-	Amiss        string    `json:"amiss,omitempty"`   // what the kernel does not hold, and why
-	InProgress   int       `json:"in_progress"`       // attempts that have begun and not succeeded
-	Limit        int       `json:"in_progress_limit"` // beyond which the oldest are forgotten
-	Muted        int       `json:"muted"`             // sources that are not listened to, or were not lately
-	Decoys       []string  `json:"decoys"`            // "7000", "8000:udp"; a secret
-	MessagesLost uint64    `json:"messages_lost"`     // of the kernel's packet log
-}
-
-// A Door is a door with the packets that came to its ports, other than of connections that
-// are up, since the table was installed or last changed.
-type Door struct {
-	Name  string   `json:"name"`
-	Ports []string `json:"ports"` // "22", "51820:udp"
-	LetIn uint64   `json:"let_in_packets"`
-	Shut  uint64   `json:"shut_packets"` // from sources that no door of the port lets in
-}
-
-// A Person is a source that is let in.
-type Person struct {
-	Door   string    `json:"door"`
-	Source string    `json:"source"`         // an address, or a prefix
-	By     string    `json:"by"`             // ByKnock, ByHand, or what else the set's element has for a comment
-	Since  time.Time `json:"since,omitzero"` // zero: not known
-	Until  time.Time `json:"until,omitzero"` // zero: until closed
-}
+	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/gate"
+)
 
 // A Request is the body of open and close.
 type Request struct {
@@ -53,11 +19,11 @@ type Request struct {
 	All    bool   `json:"all,omitempty"`    // of close: instead of a source
 }
 
-// A Result says who was let in or put out.
+// A Result says whose grants were made or revoked.
 type Result struct {
 	Door    string    `json:"door"`
 	Sources []string  `json:"sources"`
-	Until   time.Time `json:"until,omitzero"` // of open; zero: until closed
+	Until   time.Time `json:"until,omitzero"` // of open; zero: until revoked
 }
 
 // An Error is why a request was not fulfilled.
@@ -67,3 +33,67 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return e.Text }
+
+// readRequest reads the body of a request.
+func readRequest(r *http.Request) (Request, error) {
+	var req Request
+	body := json.NewDecoder(r.Body)
+	body.DisallowUnknownFields()
+	if err := body.Decode(&req); err != nil {
+		const right = `{"door": "ssh", "source": "203.0.113.7"}`
+		return req, &Error{http.StatusBadRequest, "invalid body: want an object such as " + right + ": " + err.Error()}
+	}
+	return req, nil
+}
+
+// parseSource reads a prefix, or an address, which is a prefix of all its bits.
+func parseSource(s string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(s)
+	if err == nil && !p.Addr().Is4In6() {
+		return p.Masked(), nil
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		const text = "invalid source: want an address or a prefix, such as 203.0.113.7 or 2001:db8::/64"
+		return netip.Prefix{}, &Error{http.StatusBadRequest, text}
+	}
+	a = a.Unmap()
+	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+// answer sends a result, or why there is none.
+func answer(w http.ResponseWriter, result any, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		refused := errorOf(err)
+		w.WriteHeader(refused.Code)
+		result = refused
+	}
+	json.NewEncoder(w).Encode(result) // if it cannot be sent, the client has gone
+}
+
+// errorOf gives an error of the gate its code.
+func errorOf(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	code := http.StatusInternalServerError
+	switch {
+	case is[*gate.NoDoorError](err):
+		code = http.StatusNotFound
+	case is[*gate.PrefixError](err):
+		code = http.StatusBadRequest
+	case is[*gate.ReloadError](err):
+		code = http.StatusUnprocessableEntity
+	case errors.Is(err, event.ErrGone):
+		code = http.StatusGone
+	case errors.Is(err, event.ErrTooMany):
+		code = http.StatusServiceUnavailable
+	}
+	return &Error{code, err.Error()}
+}
+
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}

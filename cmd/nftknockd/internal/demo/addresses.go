@@ -9,8 +9,8 @@ import (
 	"nftknock/knock"
 )
 
-// A demoFamily is how the demo uses one version of IP.
-type demoFamily struct {
+// A family is how the demo uses one version of IP.
+type family struct {
 	name      string
 	offSwitch string // the setting that turns it off; it is not there if the kernel lacks it
 	server    netip.Addr
@@ -23,7 +23,7 @@ type demoFamily struct {
 // The clients come from networks that are far apart: whatever prefix one of them
 // is in, some others are outside. Documentation networks (RFC 5737, RFC 3849,
 // RFC 9637) come first.
-var demoFamilies = []demoFamily{
+var families = []family{
 	{
 		name:   "IPv4",
 		server: netip.MustParseAddr("192.0.2.1"),
@@ -64,7 +64,7 @@ type addressRange struct {
 }
 
 // clients yields addresses for clients.
-func (f *demoFamily) clients() iter.Seq[netip.Addr] {
+func (f *family) clients() iter.Seq[netip.Addr] {
 	return func(yield func(netip.Addr) bool) {
 		for _, r := range f.ranges {
 			octets := netip.MustParseAddr(r.base).AsSlice()
@@ -79,7 +79,7 @@ func (f *demoFamily) clients() iter.Seq[netip.Addr] {
 }
 
 // supported reports whether new network namespaces have this version of IP.
-func (f *demoFamily) supported() bool {
+func (f *family) supported() bool {
 	if f.offSwitch == "" {
 		return true
 	}

@@ -2,44 +2,42 @@ package demo
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
+	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
+	"nftknock/knock"
 )
 
-// startLimit is how long the daemon may take to start, and to stop.
-const startLimit = 5 * time.Second
+// stopLimit is how long the daemon may take to stop.
+const stopLimit = 5 * time.Second
 
-// A demoDaemon is the real daemon, in this process.
-type demoDaemon struct {
+// A daemon is the real daemon, in this process.
+type daemon struct {
 	cancel context.CancelFunc
 	ended  chan error
 }
 
-func startDaemon(ctx context.Context, cfg *config.Config, state stateDir, log *slog.Logger) (*demoDaemon, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	d := &demoDaemon{cancel: cancel, ended: make(chan error, 1)}
-	ready := make(chan struct{})
-	go func() { d.ended <- serve(ctx, cfg, state, log, func() { close(ready) }) }()
-	select {
-	case <-ready:
-		return d, nil
-	case err := <-d.ended:
-		cancel()
-		return nil, cmp.Or(err, context.Cause(ctx))
-	case <-time.After(startLimit):
-		cancel()
-		return nil, fmt.Errorf("the daemon was not ready within %s", startLimit)
+func startDaemon(ctx context.Context, cfg *config.Config, state statedir.Dir, log *slog.Logger) (*daemon, error) {
+	g, err := gate.New(cfg, gate.Deps{Log: log, Bus: event.NewBus(), State: state})
+	if err != nil {
+		return nil, err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	d := &daemon{cancel: cancel, ended: make(chan error, 1)}
+	go func() { d.ended <- g.Run(ctx) }()
+	return d, nil
 }
 
 // stop ends the daemon, unless it has ended, and returns what it ended with.
-func (d *demoDaemon) stop() error {
+func (d *daemon) stop() error {
 	d.cancel()
 	select {
 	case err := <-d.ended:
@@ -47,8 +45,8 @@ func (d *demoDaemon) stop() error {
 			return fmt.Errorf("the daemon ended: %w", err)
 		}
 		return nil
-	case <-time.After(startLimit):
-		return fmt.Errorf("the daemon did not stop within %s", startLimit)
+	case <-time.After(stopLimit):
+		return fmt.Errorf("the daemon did not stop within %s", stopLimit)
 	}
 }
 
@@ -68,4 +66,54 @@ func (b *logBuffer) text() []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return bytes.Clone(b.buf.Bytes())
+}
+
+// greet serves a port of the server until ctx ends: it greets whoever connects,
+// or sends a datagram, by the address it sees.
+func greet(ctx context.Context, port knock.Port) error {
+	address := fmt.Sprintf(":%d", port.Number)
+	var listen net.ListenConfig
+	if port.Proto == knock.UDP {
+		conn, err := listen.ListenPacket(ctx, "udp", address)
+		if err != nil {
+			return err
+		}
+		context.AfterFunc(ctx, func() { conn.Close() })
+		go greetDatagrams(conn)
+		return nil
+	}
+	listener, err := listen.Listen(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(ctx, func() { listener.Close() })
+	go greetConnections(listener)
+	return nil
+}
+
+func greetConnections(listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		fmt.Fprint(conn, greeting(conn.RemoteAddr()))
+		conn.Close()
+	}
+}
+
+func greetDatagrams(conn net.PacketConn) {
+	var datagram [1]byte
+	for {
+		_, from, err := conn.ReadFrom(datagram[:])
+		if err != nil {
+			return
+		}
+		conn.WriteTo([]byte(greeting(from)), from)
+	}
+}
+
+func greeting(to net.Addr) string {
+	host, _, _ := net.SplitHostPort(to.String())
+	return "welcome, " + host
 }

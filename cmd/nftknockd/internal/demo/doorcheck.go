@@ -2,6 +2,8 @@ package demo
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base32"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -9,6 +11,7 @@ import (
 
 	"nftknock/config"
 	"nftknock/knock"
+	"nftknock/knock/totp"
 )
 
 // What the demo waits for, at most.
@@ -18,30 +21,30 @@ const (
 	expiryLimit  = 5 * time.Second        // the longest open_timeout that is waited for
 )
 
-// A visit is to one door of the server.
-type visit struct {
-	network   *demoNetwork
+// A doorCheck tries one door of the server.
+type doorCheck struct {
+	network   *network
 	server    netip.Addr
 	door      *knock.Door
 	secret    config.Secret // of the door's codes
-	later     int64         // how many visits there were before, each with a code
+	later     int64         // how many checks there were before, each with a code
 	visitor   netip.Addr    // who knocks
 	lastKnock time.Time
 }
 
-func (v *visit) triesPorts(who any) string {
+func (v *doorCheck) triesPorts(who any) string {
 	noun := "port"
 	if len(v.door.Ports) > 1 {
 		noun = "ports"
 	}
-	return fmt.Sprintf("%v → %s %s", who, noun, listOf(v.door.Ports))
+	return fmt.Sprintf("%v → %s %s", who, noun, portList(v.door.Ports))
 }
 
-func (v *visit) triesKnocks(sequence []knock.Port) string {
-	return fmt.Sprintf("%v knocks %s", v.visitor, listOf(sequence))
+func (v *doorCheck) triesKnocks(sequence []knock.Port) string {
+	return fmt.Sprintf("%v knocks %s", v.visitor, portList(sequence))
 }
 
-func (v *visit) triesKnocksToOpen() string {
+func (v *doorCheck) triesKnocksToOpen() string {
 	switch {
 	case v.door.CodeBase == 0:
 		return v.triesKnocks(v.door.Sequence)
@@ -51,19 +54,19 @@ func (v *visit) triesKnocksToOpen() string {
 	return v.triesKnocks(v.door.Sequence) + " and a one-time code"
 }
 
-func (v *visit) isShut(ctx context.Context) (string, error) {
+func (v *doorCheck) isShut(ctx context.Context) (string, error) {
 	_, seen, err := v.awaitShut(ctx, v.visitor, settleLimit, false)
 	return "shut: " + seen, err
 }
 
-func (v *visit) isStillShutTo(stranger netip.Addr) func(context.Context) (string, error) {
+func (v *doorCheck) isStillShutTo(stranger netip.Addr) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
 		_, seen, err := v.awaitShut(ctx, stranger, settleLimit, false)
 		return "still shut: " + seen, err
 	}
 }
 
-func (v *visit) knocksToOpen(context.Context) (string, error) {
+func (v *doorCheck) knocksToOpen(context.Context) (string, error) {
 	code, err := v.spellCode()
 	if err != nil {
 		return "", err
@@ -71,36 +74,36 @@ func (v *visit) knocksToOpen(context.Context) (string, error) {
 	return v.knock(slices.Concat(v.door.Sequence, code), "to open")
 }
 
-func (v *visit) knocksToClose(context.Context) (string, error) {
+func (v *doorCheck) knocksToClose(context.Context) (string, error) {
 	return v.knock(v.door.CloseSequence, "to close")
 }
 
-func (v *visit) knock(sequence []knock.Port, purpose string) (string, error) {
+func (v *doorCheck) knock(sequence []knock.Port, purpose string) (string, error) {
 	start := time.Now()
 	last, err := v.network.knock(v.visitor, v.server, sequence)
 	v.lastKnock = last
 	return fmt.Sprintf("%s, in %s", purpose, brief(time.Since(start))), err
 }
 
-func (v *visit) isOpened(ctx context.Context) (string, error) {
+func (v *doorCheck) isOpened(ctx context.Context) (string, error) {
 	seen, err := v.awaitOpen(ctx, v.visitor)
 	return fmt.Sprintf("open: %s, %s after the last knock", seen, brief(time.Since(v.lastKnock))), err
 }
 
-func (v *visit) isOpenTo(neighbour netip.Addr, letIn netip.Prefix) func(context.Context) (string, error) {
+func (v *doorCheck) isOpenTo(neighbour netip.Addr, letIn netip.Prefix) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
 		seen, err := v.awaitOpen(ctx, neighbour)
 		return fmt.Sprintf("open to all of %s: %s", letIn, seen), err
 	}
 }
 
-func (v *visit) isClosed(ctx context.Context) (string, error) {
+func (v *doorCheck) isClosed(ctx context.Context) (string, error) {
 	_, seen, err := v.awaitShut(ctx, v.visitor, settleLimit, true)
 	return "shut again: " + seen, err
 }
 
 // expires waits until the time is over for which the visitor was let in.
-func (v *visit) expires(ctx context.Context) (string, error) {
+func (v *doorCheck) expires(ctx context.Context) (string, error) {
 	asked, seen, err := v.awaitShut(ctx, v.visitor, v.door.OpenTimeout+settleLimit, true)
 	if err != nil {
 		return "", err
@@ -115,9 +118,9 @@ func (v *visit) expires(ctx context.Context) (string, error) {
 }
 
 // awaitOpen waits until every port of the door greets the source.
-func (v *visit) awaitOpen(ctx context.Context, source netip.Addr) (seen string, err error) {
-	q := v.network.inquire(source, v.server, v.door.Ports)
-	defer q.hangUp()
+func (v *doorCheck) awaitOpen(ctx context.Context, source netip.Addr) (seen string, err error) {
+	q := v.network.probe(source, v.server, v.door.Ports)
+	defer q.close()
 	deadline := time.Now().Add(settleLimit)
 	// A call that comes too soon is never answered: call again, at first after
 	// less time than the daemon needs, then ever more rarely.
@@ -144,7 +147,7 @@ func (v *visit) awaitOpen(ctx context.Context, source netip.Addr) (seen string, 
 // awaitShut asks until every port of the door answers the source as a shut one
 // does, and returns when it asked. It tells as a mistake a port that is open,
 // unless it may be open at first.
-func (v *visit) awaitShut(ctx context.Context, source netip.Addr, limit time.Duration, openAtFirst bool) (asked time.Time, seen string, err error) {
+func (v *doorCheck) awaitShut(ctx context.Context, source netip.Addr, limit time.Duration, openAtFirst bool) (asked time.Time, seen string, err error) {
 	want := silence
 	if v.door.Shut == knock.Reject {
 		want = refused
@@ -167,4 +170,29 @@ func (v *visit) awaitShut(ctx context.Context, source netip.Addr, limit time.Dur
 			return asked, "", err
 		}
 	}
+}
+
+// rehearseSecrets replaces the secrets of a configuration, which the demo is not given, by
+// others.
+func rehearseSecrets(cfg *config.Config) {
+	cfg.Scan.Seed = config.Secret(rand.Text())
+	cfg.OTP = make(map[string]config.OTP)
+	for _, d := range cfg.Doors {
+		if d.CodeBase != 0 {
+			key := make([]byte, 20)
+			rand.Read(key)                                   // never fails
+			secret := base32.StdEncoding.EncodeToString(key) // has no padding, by its length
+			cfg.OTP[d.Name] = config.OTP{Secret: config.Secret(secret)}
+		}
+	}
+}
+
+// spellCode returns the knocks of the code that is to open the door. No code opens twice, so a later
+// check takes the next one.
+func (v *doorCheck) spellCode() ([]knock.Port, error) {
+	if v.door.CodeBase == 0 {
+		return nil, nil
+	}
+	_, knocks, err := totp.Spell(string(v.secret), totp.Step(time.Now())+v.later, v.door.CodeBase)
+	return knocks[:], err
 }

@@ -6,40 +6,41 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
-// demoNetwork is two hosts and a cable:
+// network is two hosts and a cable:
 //
 //	this process  ── veth pair ──  client
 //
 // The server is the network namespace this process is in. The client is that of
 // a single thread, see [remoteHost]. Every address is routed by itself, so that
 // both hosts can have whatever addresses a configuration asks for.
-type demoNetwork struct {
+type network struct {
 	client *remoteHost
 
 	// Each host's own end of the cable.
 	serverLink, clientLink netlink.Link
 }
 
-// newDemoNetwork builds the network. serverInterface names the server's end of
+// newNetwork builds the network. serverInterface names the server's end of
 // the cable.
-func newDemoNetwork(ctx context.Context, serverInterface string) (*demoNetwork, error) {
+func newNetwork(ctx context.Context, serverInterface string) (*network, error) {
 	client, err := newRemoteHost()
 	if err != nil {
 		return nil, err
 	}
-	n := &demoNetwork{client: client}
+	n := &network{client: client}
 	if err := n.connect(ctx, serverInterface); err != nil {
 		return nil, fmt.Errorf("connecting the two hosts: %w", err)
 	}
 	return n, nil
 }
 
-func (n *demoNetwork) connect(ctx context.Context, serverInterface string) error {
+func (n *network) connect(ctx context.Context, serverInterface string) error {
 	const clientInterface = "eth0"
 
 	var namespace int
@@ -78,7 +79,7 @@ func (n *demoNetwork) connect(ctx context.Context, serverInterface string) error
 }
 
 // addServerAddress gives the server an address that the client can reach.
-func (n *demoNetwork) addServerAddress(ctx context.Context, addr netip.Addr) error {
+func (n *network) addServerAddress(ctx context.Context, addr netip.Addr) error {
 	if err := addAddress(ctx, n.serverLink, addr); err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (n *demoNetwork) addServerAddress(ctx context.Context, addr netip.Addr) err
 
 // addClientAddress gives the client an address that the server can reach. An
 // address that it has already is fine.
-func (n *demoNetwork) addClientAddress(ctx context.Context, addr netip.Addr) error {
+func (n *network) addClientAddress(ctx context.Context, addr netip.Addr) error {
 	err := n.client.do(func() error { return addAddress(ctx, n.clientLink, addr) })
 	if errors.Is(err, unix.EEXIST) {
 		return nil
@@ -157,4 +158,38 @@ func addRoute(link netlink.Link, addr netip.Addr) error {
 
 func hostNet(addr netip.Addr) *net.IPNet {
 	return &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(addr.BitLen(), addr.BitLen())}
+}
+
+// A remoteHost is a network namespace with one thread in it. What that thread
+// opens belongs to the namespace for good, and may be used by any other.
+type remoteHost struct {
+	work chan func()
+}
+
+func newRemoteHost() (*remoteHost, error) {
+	h := &remoteHost{work: make(chan func())}
+	entered := make(chan error)
+	go func() {
+		// Never unlocked: the thread must not run anything else, ever.
+		runtime.LockOSThread()
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		entered <- err
+		if err != nil {
+			return
+		}
+		for f := range h.work {
+			f()
+		}
+	}()
+	if err := <-entered; err != nil {
+		return nil, fmt.Errorf("making the client's network namespace: %w", err)
+	}
+	return h, nil
+}
+
+// do runs f on the host's thread.
+func (h *remoteHost) do(f func() error) error {
+	done := make(chan error)
+	h.work <- func() { done <- f() }
+	return <-done
 }

@@ -53,7 +53,7 @@ func (as answers) String() string {
 
 // knock sends a sequence as knock(1) does: one packet each, and no waiting for
 // what comes back. It returns when it sent the last one.
-func (n *demoNetwork) knock(from, to netip.Addr, sequence []knock.Port) (last time.Time, err error) {
+func (n *network) knock(from, to netip.Addr, sequence []knock.Port) (last time.Time, err error) {
 	err = n.client.do(func() error {
 		for _, port := range sequence {
 			last = time.Now()
@@ -70,9 +70,9 @@ func (n *demoNetwork) knock(from, to netip.Addr, sequence []knock.Port) (last ti
 
 // ask calls all the ports at once, and returns what they answer within the limit, and
 // when they had been called.
-func (n *demoNetwork) ask(from, to netip.Addr, ports []knock.Port, limit time.Duration) (answers, time.Time, error) {
-	q := n.inquire(from, to, ports)
-	defer q.hangUp()
+func (n *network) ask(from, to netip.Addr, ports []knock.Port, limit time.Duration) (answers, time.Time, error) {
+	q := n.probe(from, to, ports)
+	defer q.close()
 	err := q.call()
 	asked := time.Now()
 	if err != nil {
@@ -89,17 +89,17 @@ func (n *demoNetwork) ask(from, to netip.Addr, ports []knock.Port, limit time.Du
 	return q.answers, asked, nil
 }
 
-// An inquiry is calls to ports that go on until they are answered.
-type inquiry struct {
-	network  *demoNetwork
+// An probe is calls to ports that go on until they are answered.
+type probe struct {
+	network  *network
 	from, to netip.Addr
 	calls    []unix.PollFd
 	about    []int   // which answer a call is for
 	answers  answers // one for each port
 }
 
-func (n *demoNetwork) inquire(from, to netip.Addr, ports []knock.Port) *inquiry {
-	q := &inquiry{network: n, from: from, to: to}
+func (n *network) probe(from, to netip.Addr, ports []knock.Port) *probe {
+	q := &probe{network: n, from: from, to: to}
 	for _, port := range ports {
 		q.answers = append(q.answers, answer{silence, port, "no answer"})
 	}
@@ -107,7 +107,7 @@ func (n *demoNetwork) inquire(from, to netip.Addr, ports []knock.Port) *inquiry 
 }
 
 // call begins another call to each port that has not greeted yet.
-func (q *inquiry) call() error {
+func (q *probe) call() error {
 	return q.network.client.do(func() error {
 		for i, a := range q.answers {
 			if a.kind == greeted {
@@ -126,7 +126,7 @@ func (q *inquiry) call() error {
 
 // listen takes in answers until all ports have greeted, or no call is open, or
 // the time is over.
-func (q *inquiry) listen(limit time.Duration) error {
+func (q *probe) listen(limit time.Duration) error {
 	deadline := time.Now().Add(limit)
 	for len(q.calls) > 0 && !q.answers.all(greeted) {
 		left := time.Until(deadline)
@@ -142,7 +142,7 @@ func (q *inquiry) listen(limit time.Duration) error {
 				continue
 			}
 			fd, about := int(q.calls[i].Fd), &q.answers[q.about[i]]
-			a, err := hear(fd, about.port)
+			a, err := recv(fd, about.port)
 			unix.Close(fd)
 			q.calls = slices.Delete(q.calls, i, i+1)
 			q.about = slices.Delete(q.about, i, i+1)
@@ -157,14 +157,14 @@ func (q *inquiry) listen(limit time.Duration) error {
 	return nil
 }
 
-func (q *inquiry) hangUp() {
+func (q *probe) close() {
 	for _, c := range q.calls {
 		unix.Close(int(c.Fd))
 	}
 }
 
-// hear returns the answer that has arrived on a socket.
-func hear(fd int, port knock.Port) (answer, error) {
+// recv returns the answer that has arrived on a socket.
+func recv(fd int, port knock.Port) (answer, error) {
 	var text [256]byte
 	n, err := unix.Read(fd, text[:])
 	if errors.Is(err, unix.ECONNREFUSED) {

@@ -16,25 +16,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A stage is where the demo plays: a second process of this program, in
-// namespaces of its own.
-type stage struct {
-	in          io.Reader // on the stage: the configuration, as JSON
+// A sandbox is where the demo runs: a second process of this program, in namespaces of
+// its own.
+type sandbox struct {
+	in          io.Reader // inside: the configuration, as JSON
 	out, errOut io.Writer
 	verbose     bool
 }
 
-// outsideVariable tells the process on the stage which network namespace is the
-// one that it must not be in.
+// outsideVariable tells the process in the sandbox which network namespace it must not
+// be in.
 const outsideVariable = "NFTKNOCKD_DEMO_OUTSIDE"
 
-// errReported is for a process that has nothing to add to what the one on the
-// stage has said.
-var errReported = errors.New("the demo failed")
+// ErrReported is for a process that has nothing to add to what the one in the sandbox
+// has said.
+var ErrReported = errors.New("the demo failed")
 
-// onStage reports whether this process is the one on the stage. It is not enough
-// to be told so: on any other it would guard the machine itself.
-func onStage() (bool, error) {
+// inside reports whether this process is the one in the sandbox. Being told so is not
+// enough: outside it would guard the machine itself.
+func inside() (bool, error) {
 	here, err := networkNamespace()
 	if err != nil {
 		return false, err
@@ -48,8 +48,8 @@ func networkNamespace() (string, error) {
 	return os.Readlink("/proc/self/ns/net")
 }
 
-// enter runs this program on the stage. The script is its standard input.
-func (s *stage) enter(ctx context.Context, script []byte) error {
+// enter runs this program in the sandbox, with the configuration as its standard input.
+func (s *sandbox) enter(ctx context.Context, configuration []byte) error {
 	here, err := networkNamespace()
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (s *stage) enter(ctx context.Context, script []byte) error {
 	child := exec.CommandContext(ctx, "/proc/self/exe", "demo", fmt.Sprintf("--verbose=%t", s.verbose))
 	child.Args[0] = "nftknockd"
 	child.Env = append(os.Environ(), outsideVariable+"="+here)
-	child.Stdin, child.Stdout, child.Stderr = bytes.NewReader(script), s.out, s.errOut
+	child.Stdin, child.Stdout, child.Stderr = bytes.NewReader(configuration), s.out, s.errOut
 	child.SysProcAttr = namespaces()
 	child.Cancel = func() error { return child.Process.Signal(unix.SIGTERM) }
 	child.WaitDelay = 5 * time.Second
@@ -71,17 +71,16 @@ func (s *stage) enter(ctx context.Context, script []byte) error {
 	}
 	err = child.Wait()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.Exited() {
-		return errReported
+		return ErrReported
 	}
 	if err != nil {
-		return fmt.Errorf("on the stage: %w", err)
+		return fmt.Errorf("in the sandbox: %w", err)
 	}
 	return nil
 }
 
-// namespaces says what the process on the stage has for itself: a network
-// namespace and, where it would have no power over that otherwise, a user
-// namespace in which it is root.
+// namespaces returns the attributes of the process in the sandbox: a network namespace and,
+// where it would have no power over that otherwise, a user namespace in which it is root.
 func namespaces() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: unix.SIGKILL}
 	if !mayBuildNetworks() {
@@ -102,8 +101,8 @@ func mayBuildNetworks() bool {
 	return err == nil && data[0].Effective&needed == needed
 }
 
-// explainRefusal says what to do about an error with which the kernel refused
-// the stage, or the work on it.
+// explainRefusal says what to do about an error with which the kernel refused the sandbox,
+// or the work in it.
 func explainRefusal(err error) error {
 	return fmt.Errorf("this user may not build networks in namespaces: %w\nhint: run it as root, or %s", err, howToAllow())
 }

@@ -10,8 +10,8 @@ import (
 	"nftknock/knock"
 )
 
-// A scene is a visit to one door, over one version of IP.
-type scene struct {
+// A scenario is what is tried at one door, over one version of IP.
+type scenario struct {
 	title string
 	steps []step
 }
@@ -23,39 +23,39 @@ type step struct {
 	skipped string // why, if it is
 }
 
-// plan makes the scenes of a demo, and gives the network the addresses that they need.
-func plan(ctx context.Context, cfg *config.Config, network *demoNetwork) ([]scene, error) {
-	var scenes []scene
-	for i := range demoFamilies {
-		family := &demoFamilies[i]
+// plan makes the scenarios of a demo, and gives the network the addresses that they need.
+func plan(ctx context.Context, cfg *config.Config, network *network) ([]scenario, error) {
+	var scenarios []scenario
+	for i := range families {
+		family := &families[i]
 		if !family.supported() {
-			scenes = append(scenes, scene{family.name, []step{{tries: "everything", skipped: "this machine does without"}}})
+			scenarios = append(scenarios, scenario{family.name, []step{{tries: "everything", skipped: "this machine does without"}}})
 			continue
 		}
-		p := &planner{network: network, family: family, cfg: cfg, visits: int64(i), known: slices.Clone(cfg.AlwaysAllow)}
+		p := &planner{network: network, family: family, cfg: cfg, checks: int64(i), known: slices.Clone(cfg.AlwaysAllow)}
 		for j := range cfg.Doors {
 			door := &cfg.Doors[j]
-			steps, err := p.visit(ctx, door)
+			steps, err := p.check(ctx, door)
 			if err != nil {
 				return nil, err
 			}
-			scenes = append(scenes, scene{fmt.Sprintf("door %s, %s", door.Name, family.name), steps})
+			scenarios = append(scenarios, scenario{fmt.Sprintf("door %s, %s", door.Name, family.name), steps})
 		}
 	}
-	return scenes, nil
+	return scenarios, nil
 }
 
 type planner struct {
-	network *demoNetwork
-	family  *demoFamily
+	network *network
+	family  *family
 	cfg     *config.Config
-	visits  int64          // how many each door has had
-	known   []netip.Prefix // who need not knock, has knocked in an earlier scene, or is still let in
+	checks  int64          // how many each door has had
+	known   []netip.Prefix // who need not knock, has knocked in an earlier scenario, or is still let in
 }
 
-// visit plans the scene at a door. The visitor is one whom no door knows, so that
-// a door that stays open does not spoil the next scene.
-func (p *planner) visit(ctx context.Context, door *knock.Door) ([]step, error) {
+// check plans the scenario of a door. Its visitor is known to no door, so that a door that
+// stays open does not spoil the next scenario.
+func (p *planner) check(ctx context.Context, door *knock.Door) ([]step, error) {
 	visitor, err := p.client(ctx, func(netip.Addr) bool { return true })
 	if err != nil {
 		return nil, err
@@ -74,9 +74,9 @@ func (p *planner) visit(ctx context.Context, door *knock.Door) ([]step, error) {
 	}
 	p.known = append(p.known, netip.PrefixFrom(visitor, visitor.BitLen()))
 
-	v := &visit{
+	v := &doorCheck{
 		network: p.network, server: p.family.server, door: door, visitor: visitor,
-		secret: p.cfg.OTP[door.Name].Secret, later: p.visits,
+		secret: p.cfg.OTP[door.Name].Secret, later: p.checks,
 	}
 	steps := []step{
 		{tries: v.triesPorts(visitor), do: v.isShut},
@@ -102,7 +102,7 @@ func (p *planner) visit(ctx context.Context, door *knock.Door) ([]step, error) {
 		p.known = append(p.known, letIn)
 		when := "after " + door.OpenTimeout.String()
 		if door.OpenTimeout == knock.Forever {
-			when = "only by hand"
+			when = "only by an administrator"
 		}
 		steps = append(steps, step{tries: v.triesPorts(visitor), skipped: "no close_sequence: shuts " + when})
 	}

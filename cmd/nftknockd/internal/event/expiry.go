@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// An expiry knows when those who are let in will be out, of which the kernel says
-// nothing. One timer waits for the earliest end.
+// An expiry knows when grants end, which the kernel does not tell. One timer waits for the
+// earliest end.
 type expiry struct {
-	ends  map[place]time.Time
+	ends  map[grantKey]time.Time
 	queue ends
 	timer *time.Timer // nil while nobody watches
 }
 
-// A place is who is let in, and through which door.
-type place struct{ door, source string }
+// A grantKey is what has at most one grant: a source at a door.
+type grantKey struct{ door, source string }
 
-// begin starts anew. It calls due when there may be something for over to return.
+// begin starts without grants. It calls due when over may return something.
 func (x *expiry) begin(due func()) {
-	x.ends, x.queue = make(map[place]time.Time), nil
+	x.ends, x.queue = make(map[grantKey]time.Time), nil
 	x.timer = time.AfterFunc(time.Hour, due)
 	x.timer.Stop()
 }
@@ -30,40 +30,40 @@ func (x *expiry) end() {
 }
 
 func (x *expiry) knows(e Event) bool {
-	_, ok := x.ends[place{e.Door, e.Source}]
+	_, ok := x.ends[grantKey{e.Door, e.Source}]
 	return ok
 }
 
-// note takes in what an event says about somebody's time.
+// note takes in what an event says about a grant's end.
 func (x *expiry) note(e Event) {
-	p := place{e.Door, e.Source}
+	key := grantKey{e.Door, e.Source}
 	switch e.Kind {
-	case LetIn:
-		x.ends[p] = e.Until
+	case Granted:
+		x.ends[key] = e.Until
 		if !e.Until.IsZero() {
-			heap.Push(&x.queue, end{p, e.Until})
+			heap.Push(&x.queue, end{key, e.Until})
 			if len(x.queue) > 2*len(x.ends)+1024 { // many were renewed
 				x.rebuild()
 			}
 			x.wait()
 		}
-	case PutOut:
-		delete(x.ends, p)
-	case Reloaded: // who was let in through a door that is no more was put out with it
-		for p := range x.ends {
-			if !slices.Contains(e.Doors, p.door) {
-				delete(x.ends, p)
+	case Revoked:
+		delete(x.ends, key)
+	case Reloaded: // the grants of a door end with it
+		for key := range x.ends {
+			if !slices.Contains(e.Doors, key.door) {
+				delete(x.ends, key)
 			}
 		}
 	}
 }
 
-// rebuild drops from the queue what no longer holds.
+// rebuild drops outdated ends from the queue.
 func (x *expiry) rebuild() {
 	x.queue = x.queue[:0]
-	for p, at := range x.ends {
+	for key, at := range x.ends {
 		if !at.IsZero() {
-			x.queue = append(x.queue, end{p, at})
+			x.queue = append(x.queue, end{key, at})
 		}
 	}
 	heap.Init(&x.queue)
@@ -76,13 +76,13 @@ func (x *expiry) wait() {
 	}
 }
 
-// over returns an event for each whose time is over.
+// over returns an event for each grant that has ended.
 func (x *expiry) over(now time.Time) []Event {
 	var expired []Event
 	for len(x.queue) > 0 && !x.queue[0].at.After(now) {
 		e := heap.Pop(&x.queue).(end)
-		if x.ends[e.place].Equal(e.at) { // not put out, and not renewed
-			delete(x.ends, e.place)
+		if x.ends[e.grantKey].Equal(e.at) { // neither revoked nor renewed
+			delete(x.ends, e.grantKey)
 			expired = append(expired, Event{Time: now, Kind: Expired, Door: e.door, Source: e.source})
 		}
 	}
@@ -92,12 +92,11 @@ func (x *expiry) over(now time.Time) []Event {
 	return expired
 }
 
-// ends is a heap, the earliest first. Those that no longer hold may stay in it
-// until their time.
+// ends is a heap, the earliest first. Outdated ends may stay in it until their time.
 type ends []end
 
 type end struct {
-	place
+	grantKey
 	at time.Time
 }
 

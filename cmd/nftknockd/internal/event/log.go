@@ -1,14 +1,32 @@
 package event
 
 import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
 	"time"
-
-	"nftknock/cmd/nftknockd/internal/control"
-	"nftknock/nft"
 )
 
-// emit logs what has happened, and publishes it.
-func (g *gate) emit(e control.Event) {
+// LogTo logs all events of a subscription until its context ends and all events from
+// before are logged.
+func LogTo(ctx context.Context, log *slog.Logger, events *Subscription) {
+	for {
+		e, err := events.Next(ctx)
+		switch {
+		case errors.Is(err, ErrGap):
+			log.Warn("some events are not logged: too many came at once")
+		case err != nil:
+			return
+		default:
+			Log(log, e)
+		}
+	}
+}
+
+// Log logs an event: its kind is the message. Expiry is not logged, because it is known
+// only while somebody watches.
+func Log(log *slog.Logger, e Event) {
 	var about []any
 	add := func(key, value string) {
 		if value != "" {
@@ -19,46 +37,34 @@ func (g *gate) emit(e control.Event) {
 	add("source", e.Source)
 	add("by", e.By)
 	switch e.Kind {
-	case control.LetIn, control.Scan:
+	case Expired, Missed:
+		return
+	case ReloadRefused:
+		for problem := range strings.SplitSeq(e.Text, "\n") {
+			log.Error("reload refused, the old configuration stays in force", "problem", problem)
+		}
+		return
+	case Degraded:
+		log.Error(e.Kind.String(), "error", e.Text)
+		return
+	case Recovered:
+		log.Warn(e.Kind.String(), "was", e.Text)
+		return
+	case Lost:
+		log.Warn("messages of the kernel's packet log were lost", "total", e.Count)
+		return
+	case Granted, Scan:
 		add("until", until(e.Until))
-	case control.Reloaded:
+	case Reloaded:
 		about = append(about, "doors", len(e.Doors))
 	}
 	add("why", e.Text)
-	g.log.Info(e.Kind.String(), about...)
-	g.publish(e)
+	log.Info(e.Kind.String(), about...)
 }
 
-// publish tells those who watch, and the metrics, what has happened.
-func (g *gate) publish(e control.Event) {
-	e.Time = time.Now()
-	g.metrics.count(e)
-	g.hub.Publish(e)
-}
-
-// watch begins to watch what happens.
-func (g *gate) watch(kinds []control.Kind) (*control.Watcher, error) {
-	return g.hub.Watch(kinds, func() []control.Event {
-		g.mu.Lock()
-		table := g.cfg.Table
-		g.mu.Unlock()
-		snapshot, err := g.inspect(table)
-		if err != nil {
-			g.log.Warn("some who go out will not be seen to by those who watch", "error", err)
-			return nil
-		}
-		return arrivals(snapshot)
-	})
-}
-
-// arrivals returns the events by which those who are in have come in.
-func arrivals(s *nft.Snapshot) []control.Event {
-	now := time.Now()
-	var events []control.Event
-	for _, p := range s.People {
-		events = append(events, control.Event{
-			Time: p.Since, Kind: control.LetIn, Door: p.Door, Source: name(p.Source), By: p.By, Until: endOf(p, now),
-		})
+func until(end time.Time) string {
+	if end.IsZero() {
+		return "revoked"
 	}
-	return events
+	return end.Format(time.RFC3339)
 }

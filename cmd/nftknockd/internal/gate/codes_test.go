@@ -11,7 +11,9 @@ import (
 
 	"pgregory.net/rapid"
 
+	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
+	"nftknock/knock/totp"
 )
 
 // rfcSecret is "12345678901234567890", as in RFC 6238, appendix B.
@@ -20,12 +22,12 @@ const rfcSecret config.Secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 const otherSecret config.Secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
 func codesOf(dir string, secret config.Secret) *codes {
-	return newCodes(stateDir(dir), map[string]config.OTP{"ssh": {Secret: secret}})
+	return newCodes(statedir.Dir(dir), map[string]config.OTP{"ssh": {Secret: secret}})
 }
 
 // digits returns the code of a step as it is knocked.
 func digits(t interface{ Fatal(...any) }, secret config.Secret, step int64) int {
-	code, err := codeOf(secret, step)
+	code, err := totp.Code(string(secret), step)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,6 +36,19 @@ func digits(t interface{ Fatal(...any) }, secret config.Secret, step int64) int 
 		t.Fatal(err)
 	}
 	return n
+}
+
+// accept judges a code and records it, as the gate does.
+func (c *codes) accept(door string, code int, now time.Time) error {
+	cl, err := c.judge(door, code, now)
+	if err != nil {
+		return err
+	}
+	if err := c.record(cl); err != nil {
+		c.release(cl)
+		return err
+	}
+	return nil
 }
 
 func at(step int64) time.Time { return time.Unix(30*step, 0) }
@@ -85,7 +100,7 @@ func TestCodesWrong(t *testing.T) {
 // after a restart.
 func TestCodesSpent(t *testing.T) {
 	dir := t.TempDir()
-	c := newCodes(stateDir(dir), map[string]config.OTP{"ssh": {Secret: rfcSecret}, "web": {Secret: rfcSecret}, "own": {Secret: otherSecret}})
+	c := newCodes(statedir.Dir(dir), map[string]config.OTP{"ssh": {Secret: rfcSecret}, "web": {Secret: rfcSecret}, "own": {Secret: otherSecret}})
 	if err := c.accept("ssh", digits(t, rfcSecret, 1000), at(1000)); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +185,7 @@ func TestCodesDamagedRecord(t *testing.T) {
 		if err := c.accept("ssh", right, at(1000)); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(c.record(rfcSecret), []byte(record), 0o600); err != nil {
+		if err := os.WriteFile(c.file(rfcSecret), []byte(record), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		err := codesOf(string(c.state), rfcSecret).accept("ssh", right, at(1000))
@@ -195,5 +210,23 @@ func TestCodesClockSetBack(t *testing.T) {
 		if err == nil || errors.Is(err, errWrongCode) != wrong || !strings.Contains(err.Error(), "was it set back?") {
 			t.Errorf("step %d: %v", step, err)
 		}
+	}
+}
+
+// A code that is being recorded is spent already, and free again if that fails.
+func TestCodesClaimed(t *testing.T) {
+	c := codesOf(t.TempDir(), rfcSecret)
+	right := digits(t, rfcSecret, 1000)
+	cl, err := c.judge("ssh", right, at(1000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.setDoors(map[string]config.OTP{"ssh": {Secret: rfcSecret}}) // a reload
+	if _, err := c.judge("ssh", right, at(1000)); !errors.Is(err, errSpentCode) {
+		t.Errorf("claimed twice: %v", err)
+	}
+	c.release(cl)
+	if err := c.accept("ssh", right, at(1000)); err != nil {
+		t.Errorf("after the claim failed: %v", err)
 	}
 }

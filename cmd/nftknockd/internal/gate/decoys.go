@@ -4,27 +4,29 @@ import (
 	"crypto/rand"
 	"slices"
 
+	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
 	"nftknock/knock"
+	"nftknock/nft"
 )
 
-// decoySecret returns what the decoys of a configuration are chosen by: its seed, or
-// else the secret that the state directory has, or gets if create is set.
-func decoySecret(cfg *config.Config, state stateDir, create bool) ([]byte, error) {
+// DecoySecret returns the secret that a configuration's decoys are derived from: its seed, or
+// else that of the state directory, which create makes if need be.
+func DecoySecret(cfg *config.Config, state statedir.Dir, create bool) ([]byte, error) {
 	if cfg.Scan.Seed != "" || cfg.Scan.Decoys == 0 {
 		return []byte(cfg.Scan.Seed), nil
 	}
-	return state.secret(create)
+	return state.Secret(create)
 }
 
-// decoysOf chooses the decoys that a configuration asks for, on this host.
-func decoysOf(cfg *config.Config, secret []byte) []knock.Port {
+// Decoys returns the decoys that a configuration asks for, on this host.
+func Decoys(cfg *config.Config, secret []byte) []knock.Port {
 	host, _ := config.ReadHost() // what it does not show cannot be kept clear of
 	return knock.ChooseDecoys(cfg.Doors, cfg.Scan.Decoys, secret, fitnessOn(host))
 }
 
-// fitnessOn returns how well a port does for a decoy: those who use what the host
-// offers, or try what many hosts offer, must not touch one.
+// fitnessOn returns how fit a port is for a decoy: those who use what the host offers, or
+// try what many hosts offer, must not touch one.
 func fitnessOn(host config.Host) func(knock.Port) knock.Fitness {
 	return func(p knock.Port) knock.Fitness {
 		// Linux's own choice (ip-sysctl, ip_local_port_range) and not the host's, which the
@@ -58,27 +60,41 @@ func set(ports ...uint16) map[uint16]bool {
 	return s
 }
 
-// chooseDecoys is decoysOf for the daemon, which goes on if its secret cannot be kept: with
+// chooseDecoys is Decoys for the daemon, which goes on if its secret cannot be kept: with
 // decoys that will be others the next time.
-func (g *gate) chooseDecoys(cfg *config.Config) []knock.Port {
-	secret, err := decoySecret(cfg, g.state, true)
+func (g *Gate) chooseDecoys(cfg *config.Config) []knock.Port {
+	secret, err := DecoySecret(cfg, g.deps.State, true)
 	if err != nil {
-		g.log.Warn("the decoys will not stay the same: set [scan] decoy_seed, or make the state directory writable", "error", err)
+		g.deps.Log.Warn("the decoys will not stay the same: set [scan] decoy_seed, or make the state directory writable", "error", err)
 		secret = []byte(rand.Text())
 	}
-	return decoysOf(cfg, secret)
+	return Decoys(cfg, secret)
 }
 
-// renewDecoys chooses the decoys anew if a program has begun to listen on one: whoever
-// uses it would be muted. It is done after a decoy was touched, now and then.
-func (g *gate) renewDecoys() {
+// renewDecoys chooses other decoys if a program has begun to listen on one: its users
+// would be muted. It is done now and then after a decoy was touched.
+func (g *Gate) renewDecoys() {
 	host, _ := config.ReadHost()
-	if !slices.ContainsFunc(g.decoys, func(p knock.Port) bool { return host.Listening[p] }) {
+	if !slices.ContainsFunc(g.state.decoys, func(p knock.Port) bool { return host.Listening[p] }) {
 		return
 	}
-	if _, err := g.swap(g.cfg, g.chooseDecoys(g.cfg), g.listener); err != nil {
-		g.log.Error("a program listens on a decoy, and no other can be chosen", "error", err)
+	if err := g.swap(g.state.cfg, g.chooseDecoys(g.state.cfg), g.state.listener, nil); err != nil {
+		g.deps.Log.Error("a program listens on a decoy, and no other can be chosen", "error", err)
 		return
 	}
-	g.log.Info("a program listens on a decoy: another one was chosen")
+	g.deps.Log.Info("a program listens on a decoy: another one was chosen")
+}
+
+// Ruleset returns the table that a configuration asks for, with the decoys that were
+// chosen for it.
+func Ruleset(cfg *config.Config, decoys []knock.Port) *nft.Ruleset {
+	return nft.NewRuleset(nft.Spec{
+		Table:       cfg.Table,
+		NFLogGroup:  cfg.NFLogGroup,
+		Interfaces:  cfg.Interfaces,
+		AlwaysAllow: cfg.AlwaysAllow,
+		PerSource:   uint32(cfg.Limits.PerSource),
+		Doors:       cfg.Doors,
+		Decoys:      decoys,
+	})
 }

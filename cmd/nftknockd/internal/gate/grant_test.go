@@ -3,10 +3,10 @@ package gate
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,15 +14,15 @@ import (
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
-	"nftknock/cmd/nftknockd/internal/control"
+	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/config"
 	"nftknock/knock"
 	"nftknock/nft"
 )
 
-// What is let in by hand covers the prefix, in parts as wide as those that knocks
-// let in, and nothing beyond the parts that its ends are in.
-func TestPartsOf(t *testing.T) {
+// What an administrator grants covers the prefix, in parts as wide as those that knocks
+// are granted, and nothing beyond the parts that its ends are in.
+func TestSplitPrefix(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		door := &knock.Door{IPv4Prefix: rapid.IntRange(1, 32).Draw(t, "ipv4_prefix"), IPv6Prefix: rapid.IntRange(1, 128).Draw(t, "ipv6_prefix")}
 		bits, length := door.IPv4Prefix, 4
@@ -31,7 +31,7 @@ func TestPartsOf(t *testing.T) {
 		}
 		addr, _ := netip.AddrFromSlice(rapid.SliceOfN(rapid.Byte(), length, length).Draw(t, "address"))
 		source := netip.PrefixFrom(addr, rapid.IntRange(0, addr.BitLen()).Draw(t, "bits")).Masked()
-		parts, err := partsOf(door, source)
+		parts, err := splitPrefix(door, source)
 		if tooWide := bits-source.Bits() > 8; tooWide || err != nil {
 			if !tooWide || err == nil {
 				t.Fatalf("%v in parts of /%d: %v", source, bits, err)
@@ -49,69 +49,61 @@ func TestPartsOf(t *testing.T) {
 	})
 }
 
-func TestDeskAndAKernelThatRefuses(t *testing.T) {
+func TestOpenAndAKernelThatRefuses(t *testing.T) {
 	rehearse(t, func(r *rehearsal) {
-		d := &desk{gate: r.gate}
 		source := netip.PrefixFrom(someone, 32)
 		r.table.refuse = 1
-		if _, err := d.Open("ssh", source, 0); !errors.Is(err, unix.ENOBUFS) {
+		if _, err := r.Open("ssh", source, 0); !errors.Is(err, unix.ENOBUFS) {
 			t.Errorf("open: %v", err)
 		}
 		// Who asked is told; nobody is let in later behind their back.
 		r.pass(time.Second)
-		if r.table.isIn(someone) || !r.healthy() {
-			t.Error("let in although the administrator was told that it failed")
+		if r.table.isIn(someone) || !r.Healthy() {
+			t.Error("granted although the administrator was told that it failed")
 		}
-
-		// A knock that could not be acted upon yet is undone by closing.
+		// A knock that could not be granted yet is undone by closing.
 		r.table.refuse = 2
 		r.knock(7214, 8391, 6127)
 		synctest.Wait()
-		r.inspect = func(string) (*nft.Snapshot, error) { return &nft.Snapshot{}, nil }
-		if result, err := d.Close("ssh", source); err != nil || len(result.Sources) > 0 {
-			t.Errorf("close: %v, %v", result, err)
+		if revoked, err := r.Revoke("ssh", source, Admin); err != nil || len(revoked) > 0 {
+			t.Errorf("close: %v, %v", revoked, err)
 		}
 		r.table.refuse = 0
 		r.pass(time.Second)
-		if r.table.isIn(someone) || !r.healthy() {
-			t.Error("let in although the administrator has closed the door")
+		if r.table.isIn(someone) || !r.Healthy() {
+			t.Error("granted although the administrator has closed the door")
 		}
 	})
 }
 
-func TestDeskKnowsTheDoors(t *testing.T) {
+func TestUnknownDoor(t *testing.T) {
 	rehearse(t, func(r *rehearsal) {
-		d := &desk{gate: r.gate}
-		_, openErr := d.Open("mail", netip.PrefixFrom(someone, 32), 0)
-		_, closeErr := d.Close("mail", netip.Prefix{})
+		_, openErr := r.Open("mail", netip.PrefixFrom(someone, 32), 0)
+		_, closeErr := r.Revoke("mail", netip.Prefix{}, Admin)
 		for _, err := range []error{openErr, closeErr} {
-			e, ok := errors.AsType[*control.Error](err)
-			if !ok || e.Code != http.StatusNotFound || e.Text != `no door is named "mail": there is ssh` {
+			if _, ok := errors.AsType[*NoDoorError](err); !ok || err.Error() != `no door is named "mail": there is ssh` {
 				t.Errorf("%#v", err)
 			}
 		}
 	})
 }
 
-// Since when somebody is in whose time has no end only the daemon knows.
+// When a grant without an end began only the daemon knows.
 func TestSinceForever(t *testing.T) {
 	rehearse(t, func(r *rehearsal) {
-		d := &desk{gate: r.gate}
-		r.inspect = func(string) (*nft.Snapshot, error) {
-			return &nft.Snapshot{People: []nft.Person{{Door: "ssh", Source: netip.PrefixFrom(someone, 32), Left: knock.Forever}}}, nil
-		}
+		r.snapshot.People = []nft.Person{{Door: "ssh", Source: netip.PrefixFrom(someone, 32), Left: knock.Forever}}
 		since := func() time.Time {
-			s, err := d.Status()
-			if err != nil || len(s.People) != 1 {
+			s, err := r.Status()
+			if err != nil || len(s.Grants) != 1 {
 				t.Fatalf("%+v, %v", s, err)
 			}
-			return s.People[0].Since
+			return s.Grants[0].Since
 		}
 		if !since().IsZero() {
-			t.Error("it knows when somebody came whom it has not seen")
+			t.Error("it knows when a grant began that it has not seen")
 		}
 		now := time.Now()
-		if _, err := d.Open("ssh", netip.PrefixFrom(someone, 32), knock.Forever); err != nil {
+		if _, err := r.Open("ssh", netip.PrefixFrom(someone, 32), knock.Forever); err != nil {
 			t.Fatal(err)
 		}
 		r.pass(time.Hour)
@@ -119,18 +111,17 @@ func TestSinceForever(t *testing.T) {
 			t.Errorf("since %v, want %v", since(), now)
 		}
 		r.next = func() (*config.Config, error) { return parse(t, ""), nil }
-		if err := d.Reload(context.Background()); err != nil {
+		if err := r.Reload(context.Background()); err != nil {
 			t.Error(err)
 		}
-		if len(r.forever) > 0 {
-			t.Error("it remembers who was in through doors that are no more")
+		if len(r.state.since) > 0 {
+			t.Error("it remembers grants of doors that are gone")
 		}
 	})
 }
 
-func TestReloadOverTheSocket(t *testing.T) {
+func TestReloadIsRefused(t *testing.T) {
 	rehearse(t, func(r *rehearsal) {
-		d := &desk{gate: r.gate}
 		for text, want := range map[string]string{
 			"colour = 1\nform = 2\n":                               "unknown key",
 			rehearsed + "[metrics]\nlisten = \"127.0.0.1:9722\"\n": "`[metrics]` cannot change while the daemon runs: restart it",
@@ -138,10 +129,59 @@ func TestReloadOverTheSocket(t *testing.T) {
 			"table = \"other\"\n" + rehearsed:                      "`table` cannot change while the daemon runs: stop it",
 		} {
 			r.next = func() (*config.Config, error) { return config.Parse("bad.toml", []byte(text)) }
-			e, ok := errors.AsType[*control.Error](d.Reload(context.Background()))
-			if !ok || e.Code != http.StatusUnprocessableEntity || !strings.Contains(e.Text, want) {
-				t.Errorf("%s: %+v", text, e)
+			err := r.Reload(context.Background())
+			if _, ok := errors.AsType[*ReloadError](err); !ok || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %+v", text, err)
 			}
 		}
+	})
+}
+
+// Events come in the order in which the kernel took the changes, whoever made them: who
+// replays them knows who is in.
+func TestEventsAreInOrder(t *testing.T) {
+	rehearse(t, func(r *rehearsal) {
+		events, err := r.bus.Subscribe("", []event.Kind{event.Granted, event.Revoked}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer events.Close()
+		const each = 200
+		grant := Grant{Door: "ssh", Prefix: netip.PrefixFrom(someone, 32), Origin: Admin}
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				for range each {
+					r.Apply(grant)
+					r.revoke(nft.Person{Door: "ssh", Source: grant.Prefix}, Admin)
+				}
+			})
+		}
+		all.Wait()
+		last := event.Event{}
+		for range 4 * each * 2 {
+			if last, err = events.Next(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if in := r.table.isIn(someone); in != (last.Kind == event.Granted) {
+			t.Errorf("in: %v, but the last event is %s", in, last.Kind)
+		}
+	})
+}
+
+// A log that cannot be written keeps no packet waiting.
+func TestPacketsDoNotWaitForTheLog(t *testing.T) {
+	rehearse(t, func(r *rehearsal) {
+		r.logged.stuck = make(chan struct{})
+		for range 100 {
+			r.knock(7214, 8391, 6127)
+			r.knock(6127, 8391, 7214)
+		}
+		r.knock(7214, 8391, 6127)
+		if !r.table.isIn(someone) {
+			t.Error("not granted")
+		}
+		close(r.logged.stuck)
 	})
 }

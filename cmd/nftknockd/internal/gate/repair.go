@@ -6,143 +6,128 @@ import (
 	"slices"
 	"time"
 
-	"nftknock/cmd/nftknockd/internal/control"
+	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/knock"
 )
 
-// damage is what the daemon has decided and the kernel does not hold.
-type damage struct {
-	deaf    error // why the log is not being read
-	table   error // why the table is not as it should be
-	pending []knock.Event
-	refused error // why the pending events could not be acted on
+// repair is what has to be repaired: what was decided, and the kernel does not hold.
+type repair struct {
+	listener error // why the packet log is not being read
+	table    error // why the table is not as it should be
+	pending  []decision
+	refused  error // why the pending decisions could not be carried out
 }
 
-// maxPending bounds what waits for a kernel that refuses everything. The oldest
-// goes first: its door would be open for the shortest time.
+// maxPending bounds what waits for a kernel that refuses everything. The oldest decision
+// goes first: its grant would end first.
 const maxPending = 1024
 
-func (d *damage) add(e knock.Event, err error) {
-	d.supersede(e)
-	if len(d.pending) == maxPending {
-		d.pending = d.pending[1:]
+func (r *repair) add(d decision, err error) {
+	r.supersede(d.key())
+	if len(r.pending) == maxPending {
+		r.pending = r.pending[1:]
 	}
-	d.pending = append(d.pending, e)
-	d.refused = err
+	r.pending = append(r.pending, d)
+	r.refused = err
 }
 
-// supersede drops what was decided before about the same source and door.
-func (d *damage) supersede(e knock.Event) {
-	d.pending = slices.DeleteFunc(d.pending, func(old knock.Event) bool {
-		return old.Door.Name == e.Door.Name && old.Source == e.Source
+// supersede drops an older decision about the same source and door.
+func (r *repair) supersede(key grantKey) {
+	r.drop(func(d decision) bool { return d.key() == key })
+}
+
+// withdraw drops the grants of a door within a prefix, or all of them if it is not valid.
+func (r *repair) withdraw(door string, sources netip.Prefix) {
+	r.drop(func(d decision) bool {
+		return d.Door == door && !d.revoke && (!sources.IsValid() || sources.Overlaps(d.Prefix))
 	})
-	d.settle()
 }
 
-// withdraw drops the letting in of sources within a prefix; of all if it is not valid.
-func (d *damage) withdraw(door string, sources netip.Prefix) {
-	d.pending = slices.DeleteFunc(d.pending, func(e knock.Event) bool {
-		return e.Door.Name == door && e.Action == knock.LetIn && (!sources.IsValid() || sources.Contains(e.Source))
+// keepDoors drops what concerns other doors than these.
+func (r *repair) keepDoors(doors []knock.Door) {
+	r.drop(func(d decision) bool {
+		return !slices.ContainsFunc(doors, func(door knock.Door) bool { return door.Name == d.Door })
 	})
-	d.settle()
 }
 
-// settle forgets the error when nothing is pending.
-func (d *damage) settle() {
-	if len(d.pending) == 0 {
-		d.refused = nil
+func (r *repair) drop(outdated func(decision) bool) {
+	r.pending = slices.DeleteFunc(r.pending, outdated)
+	if len(r.pending) == 0 {
+		r.refused = nil
 	}
 }
 
-// forgetAllBut drops what concerns doors that are no more.
-func (d *damage) forgetAllBut(doors []knock.Door) {
-	d.pending = slices.DeleteFunc(d.pending, func(e knock.Event) bool {
-		return !slices.ContainsFunc(doors, func(door knock.Door) bool { return door.Name == e.Door.Name })
-	})
-	d.settle()
-}
+// err returns nil if there is nothing to repair.
+func (r *repair) err() error { return errors.Join(r.listener, r.table, r.refused) }
 
-// err returns nil if there is no damage.
-func (d *damage) err() error { return errors.Join(d.deaf, d.table, d.refused) }
-
-// retryAfter is how long after a failed attempt to mend the next one is made.
+// retryAfter is how long after a failed repair the next one is tried.
 const retryAfter = 100 * time.Millisecond
 
-// report notes damage that was found outside of observe.
-func (g *gate) report(found damage) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if found.deaf != nil {
-		g.damage.deaf = found.deaf
+// markDegraded notes what was found out of order.
+func (g *Gate) markDegraded(found repair) {
+	g.state.Lock()
+	defer g.unlock()
+	if found.listener != nil {
+		g.state.repair.listener = found.listener
 	}
 	if found.table != nil {
-		g.damage.table = found.table
+		g.state.repair.table = found.table
 	}
 }
 
-// poke has run come to a channel, once for several pokes.
-func poke(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
+// reconcile tries to make the kernel hold what was decided, and comes back to what it could
+// not. It reports when the gate becomes degraded and when it has recovered.
+func (g *Gate) reconcile() {
+	if status, changed := g.tryRepair(); changed {
+		g.deps.Notify(status)
 	}
 }
 
-// mend tries to put right what is amiss, and comes back to what it could not. It
-// tells the service manager when it begins and when all is well again.
-func (g *gate) mend() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	before := g.damage.err()
+// tryRepair returns the status to tell the service manager, if there was anything to repair.
+func (g *Gate) tryRepair() (status string, changed bool) {
+	s := &g.state
+	s.Lock()
+	defer g.unlock()
+	before := s.repair.err()
 	if before == nil {
-		return
+		return "", false
 	}
-	g.mendLog()
-	g.mendTable()
-	g.mendPending()
-
-	after := g.damage.err()
-	switch {
-	case after == nil:
-		g.log.Warn("put right", "was", before)
-		g.publish(control.Event{Kind: control.Mended, Text: before.Error()})
-	case !g.damaged:
-		g.log.Error("amiss", "error", after)
-		g.publish(control.Event{Kind: control.Amiss, Text: after.Error()})
+	if s.repair.listener != nil {
+		s.repair.listener = g.listenAgain()
 	}
-	g.damaged = after != nil
-	if g.damaged {
-		time.AfterFunc(retryAfter, func() { poke(g.amiss) })
+	if s.repair.table != nil {
+		s.repair.table = s.table.Restore()
 	}
-	g.tell(g.status())
-}
-
-func (g *gate) mendLog() {
-	if g.damage.deaf == nil {
-		return
-	}
-	listener, err := g.listen(g.cfg.NFLogGroup)
-	if err != nil {
-		g.damage.deaf = err
-		return
-	}
-	g.listener.Close()
-	g.listener = listener
-	g.damage.deaf = nil
-}
-
-func (g *gate) mendTable() {
-	if g.damage.table != nil {
-		g.damage.table = g.table.Restore()
-	}
-}
-
-func (g *gate) mendPending() {
-	pending := g.damage.pending
-	g.damage.pending, g.damage.refused = nil, nil
-	for _, e := range pending {
-		if err := g.act(e); err != nil {
-			g.damage.add(e, err)
+	pending := s.repair.pending
+	s.repair.pending, s.repair.refused = nil, nil
+	for _, d := range pending {
+		if err := s.carryOut(d, time.Time{}); err != nil {
+			s.repair.add(d, err)
 		}
 	}
+
+	after := s.repair.err()
+	switch {
+	case after == nil:
+		s.happened(event.Event{Kind: event.Recovered, Text: before.Error()})
+	case !s.degraded:
+		s.happened(event.Event{Kind: event.Degraded, Text: after.Error()})
+	}
+	s.degraded = after != nil
+	if s.degraded {
+		time.AfterFunc(retryAfter, func() { signal(g.repairs) })
+	}
+	return s.serviceStatus(), true
+}
+
+// listenAgain reads the packet log with a new listener. The lock is held.
+func (g *Gate) listenAgain() error {
+	listener, err := g.listen(g.state.cfg)
+	if err != nil {
+		return err
+	}
+	old := g.state.listener
+	g.state.listener = listener
+	old.Close() // it has failed: nothing of it waits for the lock
+	return nil
 }

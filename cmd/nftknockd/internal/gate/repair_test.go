@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
 	"nftknock/knock"
 	"nftknock/nft"
@@ -30,11 +31,8 @@ type fakeTable struct {
 }
 
 var (
-	_ table = (*fakeTable)(nil)
-	_ table = (*nft.Table)(nil)
-
-	_ listener = (*fakeListener)(nil)
-	_ listener = (*nft.Listener)(nil)
+	_ Table    = (*fakeTable)(nil)
+	_ Listener = (*fakeListener)(nil)
 )
 
 func (f *fakeTable) try(do func()) error {
@@ -66,6 +64,7 @@ func (f *fakeTable) Replace(r *nft.Ruleset) error { return f.try(func() { f.rule
 func (f *fakeTable) Restore() error               { return f.try(func() { f.changed = false }) }
 func (f *fakeTable) Remove() error                { return f.try(func() {}) }
 func (f *fakeTable) Owned() bool                  { return true }
+func (f *fakeTable) Watch() (*nft.Watcher, error) { return nil, nil }
 func (f *fakeTable) Close() error                 { return nil }
 
 type fakeListener struct {
@@ -77,16 +76,30 @@ func (f *fakeListener) Failed() <-chan error { return f.failed }
 func (f *fakeListener) Lost() uint64         { return 7 }
 func (f *fakeListener) Close() error         { f.closed = true; return nil }
 
+// A logBuffer keeps what is logged, or is stuck.
+type logBuffer struct {
+	bytes.Buffer
+	stuck chan struct{} // writes wait until it is closed, unless it is nil
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	if b.stuck != nil {
+		<-b.stuck
+	}
+	return b.Buffer.Write(p)
+}
+
 // A rehearsal is a gate without a kernel.
 type rehearsal struct {
-	*gate
+	*Gate
 	table     *fakeTable
+	bus       *event.Bus
 	listeners []*fakeListener
 	knocks    uint32
 	refused   int // how many more times the log cannot be listened to
-	logged    bytes.Buffer
+	logged    logBuffer
 	told      []string // to the service manager
-	hangups   chan os.Signal
+	snapshot  *nft.Snapshot
 	next      func() (*config.Config, error)
 }
 
@@ -109,24 +122,34 @@ func parse(t *testing.T, text string) *config.Config {
 // rehearse runs a gate in a bubble of its own, whose time passes when all wait.
 func rehearse(t *testing.T, test func(*rehearsal)) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &rehearsal{table: &fakeTable{in: make(map[netip.Addr]bool)}, hangups: make(chan os.Signal)}
-		r.gate = newGate(slog.New(slog.NewTextHandler(&r.logged, nil)), stateDir(t.TempDir()), func(state string) { r.told = append(r.told, state) })
-		r.gate.listen = func(uint16) (listener, error) {
-			if r.refused > 0 {
-				r.refused--
-				return nil, unix.EBUSY
-			}
-			l := &fakeListener{failed: make(chan error, 1)}
-			r.listeners = append(r.listeners, l)
-			return l, nil
+		r := &rehearsal{table: &fakeTable{in: make(map[netip.Addr]bool)}, bus: event.NewBus(), snapshot: new(nft.Snapshot)}
+		g, err := New(parse(t, rehearsed), Deps{
+			Log:    slog.New(slog.NewTextHandler(&r.logged, nil)),
+			Bus:    r.bus,
+			State:  statedir.Dir(t.TempDir()),
+			Load:   func() (*config.Config, error) { return r.next() },
+			Notify: func(state string) { r.told = append(r.told, state) },
+			Listen: func(uint16, func(knock.Packet), func()) (Listener, error) {
+				if r.refused > 0 {
+					r.refused--
+					return nil, unix.EBUSY
+				}
+				l := &fakeListener{failed: make(chan error, 1)}
+				r.listeners = append(r.listeners, l)
+				return l, nil
+			},
+			Install: func(*nft.Ruleset, bool) (Table, error) { return r.table, nil },
+			Inspect: func(string) (*nft.Snapshot, error) { return r.snapshot, nil },
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		r.gate.table = r.table
-		r.cfg = parse(t, rehearsed)
-		r.tracker = knock.NewTracker(r.cfg.Doors, knock.Scan{}, 100)
-		r.listener, _ = r.gate.listen(r.cfg.NFLogGroup)
+		r.Gate = g
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error)
-		go func() { ended <- r.run(ctx, r.hangups, func() (*config.Config, error) { return r.next() }) }()
+		go func() { ended <- g.Run(ctx) }()
+		synctest.Wait()
+		r.told, r.logged = nil, logBuffer{}
 		test(r)
 		cancel()
 		if err := <-ended; err != nil {
@@ -150,21 +173,21 @@ func (r *rehearsal) pass(d time.Duration) {
 	synctest.Wait()
 }
 
-const amissENOBUFS = "STATUS=amiss: cannot let in: no buffer space available"
+const degradedENOBUFS = "STATUS=degraded: cannot grant: no buffer space available"
 
-func TestRefusedLetInIsTriedAgain(t *testing.T) {
+func TestRefusedGrantIsRepeated(t *testing.T) {
 	rehearse(t, func(r *rehearsal) {
 		r.table.refuse = 5
 		r.knock(7214, 8391, 6127)
 		synctest.Wait()
-		if r.table.isIn(someone) || r.healthy() {
+		if r.table.isIn(someone) || r.Healthy() {
 			t.Error("in, or healthy, although the kernel refuses")
 		}
 		r.pass(time.Second)
-		if !r.table.isIn(someone) || !r.healthy() {
+		if !r.table.isIn(someone) || !r.Healthy() {
 			t.Error("not in, or not healthy, although the kernel refuses no more")
 		}
-		if got := r.told[len(r.told)-1]; r.told[0] != amissENOBUFS || got != "STATUS=guarding, 1 door" {
+		if got := r.told[len(r.told)-1]; r.told[0] != degradedENOBUFS || got != "STATUS=guarding, 1 door" {
 			t.Errorf("the service manager was told %q", r.told)
 		}
 		if n := strings.Count(r.logged.String(), "level=ERROR"); n != 1 {
@@ -179,21 +202,21 @@ func TestRefusedDecisionsKeepTheirOrder(t *testing.T) {
 		r.knock(7214, 8391, 6127)
 		r.knock(6127, 8391, 7214)
 		r.pass(time.Minute)
-		if r.table.isIn(someone) || !r.healthy() {
+		if r.table.isIn(someone) || !r.Healthy() {
 			t.Error("the closing came last, but the source is in")
 		}
 	})
 }
 
 func TestPendingIsBounded(t *testing.T) {
-	var d damage
+	var r repair
 	source := someone
 	for range 3 * maxPending {
-		d.add(knock.Event{Door: new(knock.Door), Source: source}, unix.ENOBUFS)
+		r.add(decision{Grant: Grant{Prefix: netip.PrefixFrom(source, 32)}}, unix.ENOBUFS)
 		source = source.Next()
 	}
-	if len(d.pending) != maxPending {
-		t.Errorf("%d events are pending, the bound is %d", len(d.pending), maxPending)
+	if len(r.pending) != maxPending {
+		t.Errorf("%d decisions are pending, the bound is %d", len(r.pending), maxPending)
 	}
 }
 
@@ -202,11 +225,11 @@ func TestLogIsReadAgain(t *testing.T) {
 		r.refused = 3
 		r.listeners[0].failed <- errors.New("gone")
 		synctest.Wait()
-		if r.healthy() {
+		if r.Healthy() {
 			t.Error("healthy, but deaf")
 		}
 		r.pass(time.Second)
-		if !r.healthy() || len(r.listeners) != 2 || !r.listeners[0].closed || r.listeners[1].closed {
+		if !r.Healthy() || len(r.listeners) != 2 || !r.listeners[0].closed || r.listeners[1].closed {
 			t.Errorf("not listening again: %d listeners", len(r.listeners))
 		}
 	})
@@ -216,14 +239,14 @@ func TestFailedReloadPutsTheOldTableBack(t *testing.T) {
 	rehearse(t, func(r *rehearsal) {
 		r.next = func() (*config.Config, error) { return parse(t, rehearsed+"shut = \"reject\"\n"), nil }
 		r.table.refuse, r.table.changed = 3, true
-		r.hangups <- unix.SIGHUP
+		r.Reload(context.Background())
 		r.pass(time.Second)
-		if r.table.changed || !r.healthy() || r.cfg.Doors[0].Shut != knock.Drop {
+		if r.table.changed || !r.Healthy() || r.state.cfg.Doors[0].Shut != knock.Drop {
 			t.Errorf("the old table is not in force: %+v", r.table)
 		}
-		r.hangups <- unix.SIGHUP
+		r.Reload(context.Background())
 		synctest.Wait()
-		if r.cfg.Doors[0].Shut != knock.Reject {
+		if r.state.cfg.Doors[0].Shut != knock.Reject {
 			t.Error("the second reload had no effect")
 		}
 	})
@@ -232,7 +255,7 @@ func TestFailedReloadPutsTheOldTableBack(t *testing.T) {
 func TestReloadTellsTheServiceManager(t *testing.T) {
 	rehearse(t, func(r *rehearsal) {
 		r.next = func() (*config.Config, error) { return config.Parse("bad.toml", []byte("colour = 1\nform = 2\n")) }
-		r.hangups <- unix.SIGHUP
+		r.Reload(context.Background())
 		synctest.Wait()
 		if len(r.told) != 2 || !strings.HasPrefix(r.told[0], "RELOADING=1\nMONOTONIC_USEC=") ||
 			!strings.HasPrefix(r.told[1], "READY=1\nSTATUS=reload refused, the old configuration stays in force: bad.toml:1: unknown key") {
@@ -253,10 +276,10 @@ func TestReloadForgetsDoorsThatAreNoMore(t *testing.T) {
 		synctest.Wait()
 		r.table.refuse = 0
 		r.next = func() (*config.Config, error) { return parse(t, ""), nil }
-		r.hangups <- unix.SIGHUP
+		r.Reload(context.Background())
 		r.pass(time.Second)
-		if r.table.isIn(someone) || !r.healthy() {
-			t.Error("let in through a door that is no more")
+		if r.table.isIn(someone) || !r.Healthy() {
+			t.Error("granted through a door that is gone")
 		}
 		if got := r.told[len(r.told)-1]; !strings.HasSuffix(got, "STATUS=no door is configured: nothing is guarded") {
 			t.Errorf("the service manager was told %q", got)

@@ -4,92 +4,89 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
+	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/config"
-	"nftknock/knock"
 	"nftknock/nft"
 )
 
-// A trial is a gate whose table goes with the process, until somebody is let in.
-type trial struct {
-	cfg   *config.Config
-	state stateDir
-	show  *countdown
-	table *nft.Table
-	in    chan knock.Event // who was let in
+// A Countdown shows how long a trial goes on.
+type Countdown interface {
+	Begin(*config.Config, time.Duration)
+	Left(time.Duration)
+	End()
 }
 
-// run returns who was let in first; the table stays then. With an error there is no
-// table any more.
-func (t *trial) run(ctx context.Context, length time.Duration) (knock.Event, error) {
-	if err := nft.Free(t.cfg.Table); err != nil {
-		return knock.Event{}, err
+// Trial guards as a configuration says for a time, with a table that goes with the process.
+// As soon as a knock is granted the table is kept, and its event returned. With an error
+// there is no table any more.
+func Trial(ctx context.Context, cfg *config.Config, deps Deps, length time.Duration, show Countdown) (event.Event, error) {
+	if err := nft.Free(cfg.Table); err != nil {
+		return event.Event{}, err
 	}
-	g := t.gate()
-	cfg := *t.cfg
-	cfg.OnStop = config.Keep // by a gate that gives the table up, as this one will
-	if err := g.start(&cfg); err != nil {
-		return knock.Event{}, err
+	var table *nft.Table
+	deps.Install = func(r *nft.Ruleset, _ bool) (Table, error) {
+		var err error
+		if table, err = nft.Try(r); err != nil {
+			return nil, err
+		}
+		return table, nil
+	}
+	grants, err := deps.Bus.Subscribe("", []event.Kind{event.Granted}, nil)
+	if err != nil {
+		return event.Event{}, err
+	}
+	defer grants.Close()
+	kept := *cfg
+	kept.OnStop = config.Keep // by a gate that gives the table up, as this one will
+	g, err := New(&kept, deps)
+	if err != nil {
+		return event.Event{}, err
 	}
 	gateCtx, stop := context.WithCancel(context.Background())
+	defer stop()
 	ended := make(chan error, 1)
-	go func() { ended <- g.run(gateCtx, nil, nil) }()
+	go func() { ended <- g.Run(gateCtx) }()
 
-	t.show.begin(t.cfg, length)
-	who, err := t.wait(ctx, g, time.Now().Add(length))
+	show.Begin(cfg, length)
+	who, err := g.awaitGrant(ctx, grants, length, show)
+	if err == nil {
+		err = g.keep(table, cfg.OwnTable == config.Auto)
+	}
 	stop()
-	t.show.end()
+	show.End()
 	return who, errors.Join(err, <-ended)
 }
 
-func (t *trial) gate() *gate {
-	log := slog.New(slog.NewTextHandler(t.show, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	g := newGate(log, t.state, func(string) {})
-	g.install = func(r *nft.Ruleset, _ bool) (*nft.Table, error) {
-		var err error
-		t.table, err = nft.Try(r)
-		return t.table, err
-	}
-	t.in = make(chan knock.Event, 1)
-	g.letIn = func(e knock.Event) {
-		select {
-		case t.in <- e:
-		default: // one is enough
-		}
-	}
-	return g
-}
-
-// wait waits for somebody to be let in, and keeps the table then.
-func (t *trial) wait(ctx context.Context, g *gate, end time.Time) (knock.Event, error) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case e := <-t.in:
-			if err := t.keep(g); err != nil {
-				return e, fmt.Errorf("the table could not be kept, and is gone: %w", err)
-			}
-			return e, nil
-		case <-ctx.Done():
-			return knock.Event{}, errors.New("interrupted: the table is gone, and everything as it was")
-		case <-tick.C:
-		}
+// awaitGrant waits for the first grant.
+func (g *Gate) awaitGrant(ctx context.Context, grants *event.Subscription, length time.Duration, show Countdown) (event.Event, error) {
+	const gone = "the table is gone, and everything as it was"
+	for end := time.Now().Add(length); ; {
+		second, cancel := context.WithTimeout(ctx, time.Second)
+		e, err := grants.Next(second)
+		cancel()
 		switch left := time.Until(end); {
+		case err == nil:
+			return e, nil
+		case ctx.Err() != nil:
+			return e, errors.New("interrupted: " + gone)
 		case left <= 0:
-			return knock.Event{}, errors.New("nobody has knocked a whole sequence: the table is gone, and everything as it was")
-		case !g.healthy():
-			return knock.Event{}, errors.New("the gate does not work: the table is gone, and everything as it was")
+			return e, errors.New("nobody has knocked a whole sequence: " + gone)
+		case !g.Healthy():
+			return e, errors.New("the gate does not work: " + gone)
 		default:
-			t.show.left(left)
+			show.Left(left)
 		}
 	}
 }
 
-func (t *trial) keep(g *gate) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return t.table.Keep(t.cfg.OwnTable == config.Auto)
+// keep has the table outlast the process.
+func (g *Gate) keep(table *nft.Table, own bool) error {
+	g.state.Lock()
+	defer g.unlock()
+	if err := table.Keep(own); err != nil {
+		return fmt.Errorf("the table could not be kept, and is gone: %w", err)
+	}
+	return nil
 }

@@ -1,32 +1,34 @@
 package hooks
 
 import (
+	"bytes"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"nftknock/cmd/nftknockd/internal/control"
+	"nftknock/cmd/nftknockd/internal/event"
 )
 
-// hook returns hooks that run a shell script, and what they print.
-func hook(t *testing.T, h *hooks, script string, args ...string) *logBuffer {
+// hook has a runner run a shell script, and returns what that prints.
+func hook(t *testing.T, h *Runner, script string, args ...string) *buffer {
 	t.Helper()
-	out := new(logBuffer)
-	h.stdout, h.stderr = out, out
-	if err := h.prepare(append([]string{"sh", "-c", script}, args...)); err != nil {
+	out := new(buffer)
+	h.Stdout, h.Stderr = out, out
+	if err := h.Prepare(append([]string{"sh", "-c", script}, args...)); err != nil {
 		t.Fatal(err)
 	}
 	return out
 }
 
 func TestHooksAreBounded(t *testing.T) {
-	h := hooks{atOnce: 2, timeout: time.Minute}
+	h := Runner{AtOnce: 2, Timeout: time.Minute}
 	out := hook(t, &h, `mkdir "$0/$$" && ls "$0" | wc -l && sleep 0.05 && rmdir "$0/$$"`, t.TempDir())
 	for range 8 {
-		h.run(t.Context(), control.Event{Kind: control.LetIn})
+		h.Run(t.Context(), event.Event{Kind: event.Granted})
 	}
-	h.wait()
-	counts := strings.Fields(string(out.text()))
+	h.Wait()
+	counts := strings.Fields(out.String())
 	if len(counts) != 8 || strings.Trim(strings.Join(counts, ""), "12") != "" {
 		t.Errorf("as many ran at once: %q, want 8 times 1 or 2", counts)
 	}
@@ -34,11 +36,11 @@ func TestHooksAreBounded(t *testing.T) {
 
 // A program that takes too long is killed with what it has started.
 func TestHooksTimeOut(t *testing.T) {
-	h := hooks{atOnce: 1, timeout: 100 * time.Millisecond}
+	h := Runner{AtOnce: 1, Timeout: 100 * time.Millisecond}
 	out := hook(t, &h, "sleep 1000 & wait")
-	h.run(t.Context(), control.Event{Kind: control.LetIn, Door: "ssh"})
-	h.wait()
-	if text := string(out.text()); !strings.Contains(text, "killed: it took longer than 100ms") || !strings.Contains(text, "door ssh") {
+	h.Run(t.Context(), event.Event{Kind: event.Granted, Door: "ssh"})
+	h.Wait()
+	if text := out.String(); !strings.Contains(text, "killed: it took longer than 100ms") || !strings.Contains(text, "door ssh") {
 		t.Errorf("%q", text)
 	}
 }
@@ -46,22 +48,71 @@ func TestHooksTimeOut(t *testing.T) {
 // What a hook is told comes from the event, and from nowhere else.
 func TestHooksEnvironment(t *testing.T) {
 	t.Setenv("NFTKNOCK_SOURCE", "inherited")
-	h := hooks{atOnce: 1, timeout: time.Minute}
+	h := Runner{AtOnce: 1, Timeout: time.Minute}
 	out := hook(t, &h, `env | grep ^NFTKNOCK_ | sort; cat`)
 	when := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	h.run(t.Context(), control.Event{Kind: control.Lost, Time: when, Count: 7, Text: "$(reboot)\nx"})
-	h.wait()
+	h.Run(t.Context(), event.Event{Kind: event.Lost, Time: when, Count: 7, Text: "$(reboot)\nx"})
+	h.Wait()
 	const want = `NFTKNOCK_BY=
 NFTKNOCK_COUNT=7
 NFTKNOCK_DOOR=
 NFTKNOCK_KIND=lost
 NFTKNOCK_SOURCE=
-NFTKNOCK_TEXT=$(reboot)
+NFTKNOCK_TEXT=?(reboot) x
 NFTKNOCK_TIME=2026-01-02T03:04:05Z
 NFTKNOCK_UNTIL=
-{"time":"2026-01-02T03:04:05Z","kind":"lost","count":7,"text":"$(reboot)\nx"}
+{"time":"2026-01-02T03:04:05Z","kind":"lost","count":7,"text":"?(reboot) x"}
 `
-	if text := string(out.text()); text != want {
+	if text := out.String(); text != want {
 		t.Errorf("%s\nwant\n%s", text, want)
 	}
+}
+
+// An event with a field that is not what it should be starts nothing.
+func TestHooksAreGivenCheckedFields(t *testing.T) {
+	h := Runner{AtOnce: 1, Timeout: time.Minute}
+	out := hook(t, &h, "echo started")
+	for _, e := range []event.Event{
+		{Kind: "granted; reboot"},
+		{Kind: event.Granted, Door: "$(reboot)"},
+		{Kind: event.Granted, Door: "ssh", Source: "203.0.113.7; reboot"},
+		{Kind: event.Granted, Door: "ssh", Source: "fe80::1%`reboot`"},
+		{Kind: event.Granted, Door: "ssh", Source: "203.0.113.7", By: "\x1b[2J"},
+		{Kind: event.Reloaded, Doors: []string{"ssh", "a b"}},
+	} {
+		h.Run(t.Context(), e)
+		h.Wait()
+		if text := out.String(); strings.Contains(text, "started") || !strings.Contains(text, "no program is run: ") {
+			t.Errorf("%+v: %q", e, text)
+		}
+		out.reset()
+	}
+	h.Run(t.Context(), event.Event{Kind: event.Granted, Door: "ssh", Source: "2001:db8::/64", By: event.ByKnock})
+	h.Wait()
+	if text := out.String(); text != "started\n" {
+		t.Errorf("%q", text)
+	}
+}
+
+type buffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func (b *buffer) reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.buf.Reset()
 }

@@ -1,3 +1,5 @@
+// Package journal makes the daemon's log: a line an event, limited for each kind of
+// line, with priorities where the journal reads it.
 package journal
 
 import (
@@ -11,10 +13,9 @@ import (
 	"nftknock/config"
 )
 
-// newLog returns the daemon's log: a line an event, limited for each kind of event.
-// Where stderr is the journal, which knows the time itself, a line begins with its
-// priority instead (sd-daemon(3)).
-func newLog(stderr io.Writer, format config.LogFormat) *slog.Logger {
+// New returns a logger that writes to stderr. If the journal reads stderr, a line begins
+// with its priority (sd-daemon(3)) and has no time, which the journal adds itself.
+func New(stderr io.Writer, format config.LogFormat) *slog.Logger {
 	options := &slog.HandlerOptions{}
 	newHandler := func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, options) }
 	if format == config.JSON {
@@ -32,7 +33,7 @@ func newLog(stderr io.Writer, format config.LogFormat) *slog.Logger {
 	return slog.New(newLimited(newPrioritized(stderr, newHandler)))
 }
 
-// isJournal says whether the journal reads what is written (systemd.exec(5), JOURNAL_STREAM).
+// isJournal reports whether the journal reads w (systemd.exec(5), JOURNAL_STREAM).
 func isJournal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// How many lines of one kind are logged: as many at once, then as many a second.
-// A line is some hundred bytes.
+// Lines of one kind are logged at once up to logBurst, then logRate a second. A line is
+// some hundred bytes.
 const (
 	logBurst = 1000
 	logRate  = 10
-	logPause = 10 * time.Second // until it is told how many were left out
+	logPause = 10 * time.Second // before the number of dropped lines is logged
 )
 
-// limited bounds what a handler is given of each kind of line, that is: of each
-// message. Nobody outside can make a kind, but some can make many lines of one.
+// limited is a handler that limits each kind of line, which is its message. Strangers
+// cannot make new kinds, but can cause many lines of one kind.
 type limited struct {
 	slog.Handler
 	*limits
@@ -29,9 +29,9 @@ type limits struct {
 }
 
 type allowance struct {
-	lines   float64 // that may still be logged
+	lines   float64 // that may be logged now
 	at      time.Time
-	leftOut int
+	dropped int
 }
 
 func newLimited(h slog.Handler) slog.Handler {
@@ -59,21 +59,21 @@ func (l limited) allow(r slog.Record) bool {
 		a.lines--
 		return true
 	}
-	if a.leftOut == 0 {
-		time.AfterFunc(logPause, func() { l.tellLeftOut(r.Message) })
+	if a.dropped == 0 {
+		time.AfterFunc(logPause, func() { l.logDropped(r.Message) })
 	}
-	a.leftOut++
+	a.dropped++
 	return false
 }
 
-// tellLeftOut makes up for the lines that were left out.
-func (l limited) tellLeftOut(kind string) {
+// logDropped logs how many lines of a kind were dropped.
+func (l limited) logDropped(kind string) {
 	l.mu.Lock()
 	a := l.kinds[kind]
-	n := a.leftOut
-	a.leftOut = 0
+	n := a.dropped
+	a.dropped = 0
 	l.mu.Unlock()
-	r := slog.NewRecord(time.Now(), slog.LevelWarn, "lines left out, there were too many", 0)
+	r := slog.NewRecord(time.Now(), slog.LevelWarn, "log lines dropped: too many of one kind", 0)
 	r.Add("kind", kind, "count", n)
 	l.Handler.Handle(context.Background(), r)
 }

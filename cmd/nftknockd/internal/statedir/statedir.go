@@ -1,3 +1,4 @@
+// Package statedir is the directory that keeps what has to outlast the daemon.
 package statedir
 
 import (
@@ -8,46 +9,37 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/spf13/cobra"
 )
 
-// A stateDir is where the daemon keeps what has to outlast it. Nobody else may
-// look into it.
-type stateDir string
+// A Dir is the daemon's state directory. It is for the daemon's user alone.
+type Dir string
 
-// defaultStateDir is StateDirectory= of the unit.
-const defaultStateDir stateDir = "/var/lib/nftknock"
+// Default is StateDirectory= of the unit.
+const Default Dir = "/var/lib/nftknock"
 
-// stateDirOf returns the directory that was named, or else the one that the service
-// manager gives (systemd.exec(5), StateDirectory=), or else the unit's.
-func stateDirOf(named string) stateDir {
+// Find returns the directory named on the command line, or else the one that the service
+// manager gives (systemd.exec(5), StateDirectory=), or else Default.
+func Find(named string) Dir {
 	given, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
 	switch {
 	case named != "":
-		return stateDir(named)
+		return Dir(named)
 	case given != "":
-		return stateDir(given)
+		return Dir(given)
 	}
-	return defaultStateDir
+	return Default
 }
 
-// addStateFlag lets a command be told of another state directory.
-func addStateFlag(cmd *cobra.Command, dir *string) {
-	cmd.Flags().StringVar(dir, "state", "", "state `DIR`ectory (default $STATE_DIRECTORY, or "+string(defaultStateDir)+")")
-}
+const secretSize = 32 // bytes
 
-// secretSize is that of the secret, in bytes.
-const secretSize = 32
-
-// secret returns what the decoys are chosen by: 32 random bytes, the same for ever. If
-// there are none yet it makes them, or without create returns an error that is
+// Secret returns the secret that the decoys are derived from: 32 random bytes that never
+// change. If there is none it makes it, or without create returns an error that is
 // [fs.ErrNotExist].
-func (s stateDir) secret(create bool) ([]byte, error) {
-	path := filepath.Join(string(s), "secret")
+func (d Dir) Secret(create bool) ([]byte, error) {
+	path := filepath.Join(string(d), "secret")
 	data, err := os.ReadFile(path)
 	if create && errors.Is(err, fs.ErrNotExist) {
-		if err := s.makeSecret(path); err != nil {
+		if err := d.makeSecret(path); err != nil {
 			return nil, fmt.Errorf("cannot make the secret of the decoys: %w", err)
 		}
 		data, err = os.ReadFile(path)
@@ -56,17 +48,17 @@ func (s stateDir) secret(create bool) ([]byte, error) {
 		return nil, fmt.Errorf("cannot read the secret of the decoys: %w", err)
 	}
 	if len(data) != secretSize {
-		return nil, fmt.Errorf("%s has %d bytes and not %d: remove it, and the decoys will be chosen anew", path, len(data), secretSize)
+		return nil, fmt.Errorf("%s has %d bytes and not %d: remove it, and other decoys will be chosen", path, len(data), secretSize)
 	}
 	return data, nil
 }
 
-// makeSecret makes the secret whole, or not at all. One that somebody else makes at the
-// same time stays.
-func (s stateDir) makeSecret(path string) error {
+// makeSecret makes the whole secret or none. A secret that another process makes at the
+// same time wins.
+func (d Dir) makeSecret(path string) error {
 	data := make([]byte, secretSize)
 	rand.Read(data) // never fails
-	temp, err := s.writeTemp(path, data)
+	temp, err := d.writeTemp(path, data)
 	if err != nil {
 		return err
 	}
@@ -74,13 +66,13 @@ func (s stateDir) makeSecret(path string) error {
 	if err := os.Link(temp, path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return SyncDir(filepath.Dir(path))
 }
 
-// replace puts data into a file such that after a crash, too, the file holds either
-// what it held before or all of the data; and the data, once replace has returned nil.
-func (s stateDir) replace(path string, data []byte) error {
-	temp, err := s.writeTemp(path, data)
+// Replace writes a file so that after a crash it holds either its old contents or all of
+// the data. Once Replace has returned nil it is the data.
+func (d Dir) Replace(path string, data []byte) error {
+	temp, err := d.writeTemp(path, data)
 	if err != nil {
 		return err
 	}
@@ -88,18 +80,18 @@ func (s stateDir) replace(path string, data []byte) error {
 		os.Remove(temp)
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return SyncDir(filepath.Dir(path))
 }
 
-// writeTemp writes data to a new file beside path, and returns its name. The
-// directories that lead there are made if need be.
-func (s stateDir) writeTemp(path string, data []byte) (string, error) {
+// writeTemp writes data to a new file beside path and returns its name. It makes missing
+// directories.
+func (d Dir) writeTemp(path string, data []byte) (string, error) {
 	dir := filepath.Dir(path)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return "", err
 		}
-		if err := syncDir(filepath.Dir(dir)); err != nil {
+		if err := SyncDir(filepath.Dir(dir)); err != nil {
 			return "", err
 		}
 	}
@@ -118,8 +110,8 @@ func (s stateDir) writeTemp(path string, data []byte) (string, error) {
 	return f.Name(), nil
 }
 
-// syncDir has the names in a directory outlast a crash.
-func syncDir(dir string) error {
+// SyncDir makes the names in a directory survive a crash.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

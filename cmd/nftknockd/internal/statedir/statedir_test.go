@@ -10,27 +10,27 @@ import (
 	"testing"
 )
 
-func TestStateDirOf(t *testing.T) {
+func TestFind(t *testing.T) {
 	for _, tt := range []struct {
 		named, given string
-		want         stateDir
+		want         Dir
 	}{
-		{"", "", defaultStateDir},
+		{"", "", Default},
 		{"", "/var/lib/private/nftknock", "/var/lib/private/nftknock"},
 		{"", "/var/lib/a:/var/lib/b", "/var/lib/a"},
 		{"/srv/state", "/var/lib/a", "/srv/state"},
 	} {
 		t.Setenv("STATE_DIRECTORY", tt.given)
-		if got := stateDirOf(tt.named); got != tt.want {
-			t.Errorf("stateDirOf(%q) with %q: %s", tt.named, tt.given, got)
+		if got := Find(tt.named); got != tt.want {
+			t.Errorf("Find(%q) with %q: %s", tt.named, tt.given, got)
 		}
 	}
 }
 
 // Whoever asks, and however many at once, gets the same secret.
-func TestStateSecret(t *testing.T) {
-	dir := stateDir(filepath.Join(t.TempDir(), "not", "there"))
-	if _, err := dir.secret(false); !errors.Is(err, fs.ErrNotExist) {
+func TestSecret(t *testing.T) {
+	dir := Dir(filepath.Join(t.TempDir(), "not", "there"))
+	if _, err := dir.Secret(false); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("without making it: %v", err)
 	}
 	got := make([][]byte, 8)
@@ -38,7 +38,7 @@ func TestStateSecret(t *testing.T) {
 	for i := range got {
 		wg.Go(func() {
 			var err error
-			if got[i], err = dir.secret(true); err != nil {
+			if got[i], err = dir.Secret(true); err != nil {
 				t.Error(err)
 			}
 		})
@@ -49,7 +49,7 @@ func TestStateSecret(t *testing.T) {
 			t.Errorf("%x, and %x", got[0], secret)
 		}
 	}
-	if again, err := dir.secret(false); err != nil || !bytes.Equal(again, got[0]) {
+	if again, err := dir.Secret(false); err != nil || !bytes.Equal(again, got[0]) {
 		t.Errorf("%x, %v", again, err)
 	}
 	files, err := os.ReadDir(string(dir))
@@ -63,12 +63,12 @@ func TestStateSecret(t *testing.T) {
 	}
 }
 
-func TestStateSecretDamaged(t *testing.T) {
+func TestSecretDamaged(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("short"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := stateDir(dir).secret(true); err == nil {
+	if _, err := Dir(dir).Secret(true); err == nil {
 		t.Error("a damaged secret was taken")
 	}
 }

@@ -1,3 +1,4 @@
+// Package term tells whether output is for a person at a terminal.
 package term
 
 import (
@@ -7,11 +8,12 @@ import (
 	"golang.org/x/term"
 )
 
-func isTerminal(w io.Writer) bool {
+// IsTerminal reports whether w writes to a terminal.
+func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// inColour says whether to write in colour: on a terminal whose user has nothing against
-// it (https://no-color.org: NO_COLOR is set, and not empty).
-func inColour(w io.Writer) bool { return isTerminal(w) && os.Getenv("NO_COLOR") == "" }
+// InColour reports whether to write in colour: to a terminal, unless its user objects
+// (https://no-color.org: NO_COLOR is set, and not empty).
+func InColour(w io.Writer) bool { return IsTerminal(w) && os.Getenv("NO_COLOR") == "" }
