@@ -14,18 +14,18 @@ import (
 	"github.com/pquerna/otp/totp"
 )
 
-// An app is an authenticator app that shows the codes of one door.
-type app struct {
-	secret string
-	file   string // which the server has the secret in
+// An Authenticator is an authenticator app that shows the codes of one door.
+type Authenticator struct {
+	Secret string
+	File   string // which the server has the secret in
 }
 
-func newApp(t testing.TB) *app {
+func NewAuthenticator(t testing.TB) *Authenticator {
 	t.Helper()
 	key := make([]byte, 20)
 	rand.Read(key)
-	a := &app{base32.StdEncoding.EncodeToString(key), filepath.Join(t.TempDir(), "app.otp")}
-	if err := os.WriteFile(a.file, []byte(a.secret+"\n"), 0o600); err != nil {
+	a := &Authenticator{base32.StdEncoding.EncodeToString(key), filepath.Join(t.TempDir(), "app.otp")}
+	if err := os.WriteFile(a.File, []byte(a.Secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return a
@@ -33,18 +33,18 @@ func newApp(t testing.TB) *app {
 
 const stepTime = 30 * time.Second
 
-// code returns what the app shows so many steps from now.
-func (a *app) code(t testing.TB, steps int) string {
+// Code returns what the app shows so many steps from now.
+func (a *Authenticator) Code(t testing.TB, steps int) string {
 	t.Helper()
-	code, err := totp.GenerateCode(a.secret, time.Now().Add(time.Duration(steps)*stepTime))
+	code, err := totp.GenerateCode(a.Secret, time.Now().Add(time.Duration(steps)*stepTime))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return code
 }
 
-// spell returns the knocks for a code, as the README explains them.
-func spell(t testing.TB, base int, code string) []string {
+// Spell returns the knocks for a code, as the README explains them.
+func Spell(t testing.TB, base int, code string) []string {
 	t.Helper()
 	number, err := strconv.Atoi(code)
 	if err != nil {
@@ -53,19 +53,19 @@ func spell(t testing.TB, base int, code string) []string {
 	return []string{fmt.Sprint(base + number/1000), fmt.Sprint(base + 1000 + number%1000)}
 }
 
-// waitForStep waits until the codes don't change for a while.
-func waitForStep(t testing.TB, while time.Duration) {
+// WaitForStep waits until the codes don't change for a while.
+func WaitForStep(t testing.TB, while time.Duration) {
 	t.Helper()
-	eventually(t, "a step of the codes is not about to end", func() bool {
+	Eventually(t, "a step of the codes is not about to end", func() bool {
 		return time.Now().Add(while).Unix()/30 == time.Now().Unix()/30
 	})
 }
 
-// nc knocks TCP ports, each with a plain nc.
-func (s *site) nc(t testing.TB, from netip.Addr, ports ...string) {
+// NC knocks TCP ports, each with a plain nc.
+func (s *Topology) NC(t testing.TB, from netip.Addr, ports ...string) {
 	t.Helper()
 	for _, port := range ports {
 		// It fails, for the port is not open.
-		s.client.try(t, "nc", "-z", "-w1", "-s", from.String(), s.addr.String(), port)
+		s.Client.Try(t, "nc", "-z", "-w1", "-s", from.String(), s.Addr.String(), port)
 	}
 }

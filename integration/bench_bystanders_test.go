@@ -17,7 +17,7 @@ const (
 // A bystander is a host that gets packets which are none of the gate's business.
 type bystander struct {
 	name    string
-	guard   func(t testing.TB, h *host)
+	guard   func(t testing.TB, h *Host)
 	wire    *wire
 	streams map[string]func() []byte
 	rates   map[string][]rate // one a round
@@ -33,9 +33,9 @@ func reportBystanders(t *testing.T, r *benchReport) {
 		{name: "nftknockd, 1 door", guard: addDoors(1), target: true},
 		{name: "nftknockd, 1,000 doors", guard: addDoors(1000), target: true},
 		{name: "both, 1,000 doors", guard: both(addTrackingRule, addDoors(1000))},
-		{name: "no rule at all", guard: func(testing.TB, *host) {}},
+		{name: "no rule at all", guard: func(testing.TB, *Host) {}},
 	}
-	client := newHost(t, "client")
+	client := NewHost(t, "client")
 	for i, b := range hosts {
 		b.join(t, client, byte(1+i))
 	}
@@ -72,33 +72,33 @@ what each round was beside that of the host without nftknockd.`, bystanderRounds
 }
 
 // join makes the host, and what is sent to it.
-func (b *bystander) join(t testing.TB, client *host, number byte) {
+func (b *bystander) join(t testing.TB, client *Host, number byte) {
 	t.Helper()
 	const udpPort, tcpPort, clients = 4000, 4001, 4096
-	h := newHost(t, b.name)
-	connect(t, number, h, client)
-	here, there := ipv4.addr(number, 0, 2), ipv4.addr(number, 0, 1)
-	h.bindUDP(t, udpPort)
+	h := NewHost(t, b.name)
+	Connect(t, number, h, client)
+	here, there := IPv4.Addr(number, 0, 2), IPv4.Addr(number, 0, 1)
+	bindUDP(t, h, udpPort)
 	b.guard(t, h)
-	client.dial(here, netip.AddrPortFrom(there, tcpPort), time.Second) // they know each other's link addresses
+	client.Dial(here, netip.AddrPortFrom(there, tcpPort), time.Second) // they know each other's link addresses
 
 	b.wire = openWire(t, client, h, number)
 	var syns [][]byte
 	for i := range clients {
 		from := netip.AddrPortFrom(here, uint16(20000+i))
-		syns = append(syns, b.wire.frame(tcp(from, netip.AddrPortFrom(there, tcpPort), uint32(i), flagSYN)))
+		syns = append(syns, b.wire.frame(TCP(from, netip.AddrPortFrom(there, tcpPort), uint32(i), FlagSYN)))
 	}
 	b.streams = map[string]func() []byte{
-		"UDP": repeat(b.wire.frame(udp(netip.AddrPortFrom(here, 20000), netip.AddrPortFrom(there, udpPort)))),
+		"UDP": repeat(b.wire.frame(UDP(netip.AddrPortFrom(here, 20000), netip.AddrPortFrom(there, udpPort)))),
 		"SYN": repeat(syns...),
 	}
 	b.rates = make(map[string][]rate)
 }
 
 // bindUDP takes a UDP port, and reads nothing from it.
-func (h *host) bindUDP(t testing.TB, port uint16) {
+func bindUDP(t testing.TB, h *Host, port uint16) {
 	t.Helper()
-	err := h.in(func() error {
+	err := h.In(func() error {
 		c, err := net.ListenUDP("udp4", &net.UDPAddr{Port: int(port)})
 		if err == nil {
 			t.Cleanup(func() { c.Close() })
@@ -110,8 +110,8 @@ func (h *host) bindUDP(t testing.TB, port uint16) {
 	}
 }
 
-func addTrackingRule(t testing.TB, h *host) {
-	h.runWith(t, `
+func addTrackingRule(t testing.TB, h *Host) {
+	h.RunWith(t, `
 table inet filter {
 	chain input {
 		type filter hook input priority filter
@@ -122,14 +122,14 @@ table inet filter {
 }
 
 // addDoors guards n TCP ports and a UDP port, with knocks of both kinds.
-func addDoors(n int) func(testing.TB, *host) {
-	return func(t testing.TB, h *host) {
+func addDoors(n int) func(testing.TB, *Host) {
+	return func(t testing.TB, h *Host) {
 		var config strings.Builder
 		for i := range n {
 			fmt.Fprintf(&config, "[door.d%d]\nports = [%d, \"51820:udp\"]\nsequence = [%d, \"%d:udp\", %d]\n",
 				i, 10000+i, 20000+2*i, 20000+2*i, 20001+2*i)
 		}
-		startDaemon(t, h, config.String())
+		StartDaemon(t, h, config.String())
 	}
 }
 
@@ -142,8 +142,8 @@ func medianRatio(rates, counterparts []rate) float64 {
 	return medianOf(ratios)
 }
 
-func both(guards ...func(testing.TB, *host)) func(testing.TB, *host) {
-	return func(t testing.TB, h *host) {
+func both(guards ...func(testing.TB, *Host)) func(testing.TB, *Host) {
+	return func(t testing.TB, h *Host) {
 		for _, guard := range guards {
 			guard(t, h)
 		}

@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// letIn puts people into the set of the door ssh, for an hour.
-func (h *host) letIn(t testing.TB, n int) {
+// grantElements puts people into the set of the door ssh, for an hour.
+func grantElements(t testing.TB, h *Host, n int) {
 	t.Helper()
 	const batch, transaction = 256, 64 * 256 // elements; a message holds no more than a few hundred
 	set := &nftables.Set{
-		Table: &nftables.Table{Name: gateTable, Family: nftables.TableFamilyINet},
+		Table: &nftables.Table{Name: GateTable, Family: nftables.TableFamilyINet},
 		Name:  "ssh_open4", KeyType: nftables.TypeIPAddr, HasTimeout: true,
 	}
-	c, err := nftables.New(nftables.WithNetNSFd(int(h.ns.Fd())), nftables.WithSockOptions(func(c *netlink.Conn) error {
+	c, err := nftables.New(nftables.WithNetNSFd(int(h.NS.Fd())), nftables.WithSockOptions(func(c *netlink.Conn) error {
 		return c.SetWriteBuffer(16 << 20) // for a transaction
 	}))
 	if err != nil {
@@ -46,17 +46,17 @@ func (h *host) letIn(t testing.TB, n int) {
 
 // countElements returns how many elements a set of the gate's has. The kernel
 // knows, and newer ones tell: to list a million of them takes minutes.
-func (h *host) countElements(t testing.TB, set string) int {
+func countElements(t testing.TB, h *Host, set string) int {
 	t.Helper()
 	const countAttribute = 20 // NFTA_SET_COUNT
 	attributes, err := netlink.MarshalAttributes([]netlink.Attribute{
-		{Type: unix.NFTA_SET_TABLE, Data: []byte(gateTable + "\x00")},
+		{Type: unix.NFTA_SET_TABLE, Data: []byte(GateTable + "\x00")},
 		{Type: unix.NFTA_SET_NAME, Data: []byte(set + "\x00")},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: int(h.ns.Fd())})
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: int(h.NS.Fd())})
 	if err != nil {
 		t.Fatal(err)
 	}

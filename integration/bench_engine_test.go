@@ -46,7 +46,7 @@ func reportEngine(t *testing.T, r *benchReport) {
 // runGoBenchmarks returns the results in the order they came.
 func runGoBenchmarks(t testing.TB, args []string) []*goBenchmark {
 	t.Helper()
-	out, err := command(context.Background(), t, args[0], args[1:]...).Output()
+	out, err := Command(context.Background(), t, args[0], args[1:]...).Output()
 	if err != nil {
 		t.Fatalf("%v: %v\n%s", args, err, out)
 	}

@@ -32,7 +32,7 @@ func startFlood(t testing.TB, w *wire, frame func() []byte, rate, most int) *flo
 	f := &flood{wire: w, frame: frame, rate: rate, most: most, done: make(chan struct{})}
 	go func() {
 		defer close(f.done)
-		f.err = onOwnThread(f.run)
+		f.err = OnOwnThread(f.run)
 	}()
 	t.Cleanup(func() { // before the wire is closed
 		f.stopped.Store(true)

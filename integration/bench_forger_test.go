@@ -29,7 +29,7 @@ func forgeSYNsFrom(w *wire, from netip.Addr, to netip.AddrPort) func() []byte {
 func newForger(w *wire, to netip.AddrPort, source func(uint32) uint32) *forger {
 	nobody := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 	f := &forger{
-		frame:  w.frame(tcp(nobody, to, 0, flagSYN)),
+		frame:  w.frame(TCP(nobody, to, 0, FlagSYN)),
 		source: source,
 		random: rand.NewPCG(rand.Uint64(), rand.Uint64()),
 	}
@@ -45,9 +45,9 @@ func (f *forger) next() []byte {
 	binary.BigEndian.PutUint32(ip[12:], f.source(uint32(r)))
 	binary.BigEndian.PutUint16(tcp[0:], uint16(r>>32)|1024)
 	binary.BigEndian.PutUint32(tcp[4:], uint32(r>>16))
-	source := wordSum(ip[12:16])
-	binary.BigEndian.PutUint16(ip[10:], complement(f.ipRest+source))
-	binary.BigEndian.PutUint16(tcp[16:], complement(f.tcpRest+source+wordSum(tcp[0:2])+wordSum(tcp[4:8])))
+	source := WordSum(ip[12:16])
+	binary.BigEndian.PutUint16(ip[10:], Complement(f.ipRest+source))
+	binary.BigEndian.PutUint16(tcp[16:], Complement(f.tcpRest+source+WordSum(tcp[0:2])+WordSum(tcp[4:8])))
 	return f.frame
 }
 

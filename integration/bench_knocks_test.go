@@ -12,22 +12,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A prober knocks, and then tries port 22 until it answers. Each time it is
+// A knockTimer knocks, and then tries port 22 until it answers. Each time it is
 // somebody else, in a net behind the client.
-type prober struct {
+type knockTimer struct {
 	wire    *wire
 	answers int // a socket that sees what comes back
 	to      netip.Addr
 	people  int // so far
 }
 
-func newProber(t testing.TB, s *site) *prober {
+func newKnockTimer(t testing.TB, s *Topology) *knockTimer {
 	t.Helper()
-	index := s.client.interfaceByName(t, "net1").Index
-	return &prober{
-		wire:    openWire(t, s.client, s.server, 1),
-		answers: s.client.packetSocket(t, index, unix.ETH_P_IP),
-		to:      s.addr,
+	index := s.Client.InterfaceByName(t, "net1").Index
+	return &knockTimer{
+		wire:    openWire(t, s.Client, s.Server, 1),
+		answers: s.Client.PacketSocket(t, index, unix.ETH_P_IP),
+		to:      s.Addr,
 	}
 }
 
@@ -38,7 +38,7 @@ type probe struct {
 }
 
 const (
-	// pauseOfProbe is how long a prober sleeps between two tries. It grows with
+	// pauseOfProbe is how long a knockTimer sleeps between two tries. It grows with
 	// the time waited, so that it never adds more than a twentieth to that. A
 	// longer one would be what is measured of systems that are fast.
 	pauseOfProbe = 25 * time.Microsecond
@@ -55,10 +55,10 @@ const (
 )
 
 // knock has n people knock, one after the other.
-func (p *prober) knock(t testing.TB, n int) probe {
+func (p *knockTimer) knock(t testing.TB, n int) probe {
 	t.Helper()
 	var result probe
-	err := onOwnThread(func() error {
+	err := OnOwnThread(func() error {
 		if err := pin(-1); err != nil {
 			return err
 		}
@@ -87,17 +87,17 @@ func (p *prober) knock(t testing.TB, n int) probe {
 }
 
 // somebody is a person who has not been here yet.
-func (p *prober) somebody() netip.Addr {
+func (p *knockTimer) somebody() netip.Addr {
 	p.people++
-	return ipv4.addr(2, byte(p.people>>8), byte(p.people))
+	return IPv4.Addr(2, byte(p.people>>8), byte(p.people))
 }
 
 // knockOnce knocks back to back, and says how long after the last knock was
 // about to be sent the port has answered.
-func (p *prober) knockOnce(from netip.Addr) (took time.Duration, in bool, err error) {
+func (p *knockTimer) knockOnce(from netip.Addr) (took time.Duration, in bool, err error) {
 	var knocks [][]byte
-	for _, k := range sshSequence {
-		syn, err := parseKnock(from, p.to, k)
+	for _, k := range SSHSequence {
+		syn, err := ParseKnock(from, p.to, k)
 		if err != nil {
 			return 0, false, err
 		}
@@ -108,7 +108,7 @@ func (p *prober) knockOnce(from netip.Addr) (took time.Duration, in bool, err er
 		to:   netip.AddrPortFrom(p.to, 22),
 		seq:  rand.Uint32(),
 	}
-	syn := p.wire.frame(tcp(a.from, a.to, a.seq, flagSYN))
+	syn := p.wire.frame(TCP(a.from, a.to, a.seq, FlagSYN))
 
 	var start time.Time
 	for _, k := range knocks {
@@ -128,7 +128,7 @@ func (p *prober) knockOnce(from netip.Addr) (took time.Duration, in bool, err er
 		}
 		if in {
 			// Whoever knocks next finds no half-open connections.
-			rst := p.wire.frame(tcp(a.from, a.to, a.seq+1, flagRST))
+			rst := p.wire.frame(TCP(a.from, a.to, a.seq+1, FlagRST))
 			return took, true, p.wire.send(rst)
 		}
 	}
@@ -142,7 +142,7 @@ type attempt struct {
 }
 
 // answered waits for the answer to an attempt.
-func (p *prober) answered(a attempt, patience time.Duration) (bool, error) {
+func (p *knockTimer) answered(a attempt, patience time.Duration) (bool, error) {
 	timeout := unix.NsecToTimespec(int64(patience))
 	_, err := unix.Ppoll([]unix.PollFd{{Fd: int32(p.answers), Events: unix.POLLIN}}, &timeout, nil)
 	if err != nil && err != unix.EINTR {
@@ -171,7 +171,7 @@ func (a attempt) isAnswer(frame []byte) bool {
 	return [4]byte(ip[16:20]) == a.from.Addr().As4() &&
 		binary.BigEndian.Uint16(tcp[0:]) == a.to.Port() &&
 		binary.BigEndian.Uint16(tcp[2:]) == a.from.Port() &&
-		tcp[13]&(flagSYN|flagACK) == flagSYN|flagACK
+		tcp[13]&(FlagSYN|FlagACK) == FlagSYN|FlagACK
 }
 
 func (p probe) opened() string { return fmt.Sprintf("%d of %d", len(p.took), p.tried) }

@@ -18,20 +18,20 @@ const (
 // reportLoud measures what a single source can do that floods a knock port.
 func reportLoud(t *testing.T, r *benchReport) {
 	s := newBenchSite(t)
-	p := newProber(t, s)
-	d := startDaemon(t, s.server, sshDoor)
-	to := netip.AddrPortFrom(s.addr, 7214)
+	p := newKnockTimer(t, s)
+	d := StartDaemon(t, s.Server, SSHDoor)
+	to := netip.AddrPortFrom(s.Addr, 7214)
 
-	cpu := cpuTime(t, d.cmd.Process.Pid)
-	f := sendFor(t, p.wire, forgeSYNsFrom(p.wire, ipv4.addr(3, 0, 1), to), loudFor)
-	cpu = cpuTime(t, d.cmd.Process.Pid) - cpu
+	cpu := cpuTime(t, d.Cmd.Process.Pid)
+	f := sendFor(t, p.wire, forgeSYNsFrom(p.wire, IPv4.Addr(3, 0, 1), to), loudFor)
+	cpu = cpuTime(t, d.Cmd.Process.Pid) - cpu
 
-	beside := startFlood(t, p.wire, forgeSYNsFrom(p.wire, ipv4.addr(3, 0, 2), to), 0, mostOfFlood)
+	beside := startFlood(t, p.wire, forgeSYNsFrom(p.wire, IPv4.Addr(3, 0, 2), to), 0, mostOfFlood)
 	others := p.knock(t, peopleBesideLoud)
 	beside.stop(t)
 
 	sendCount(t, p.wire, forgeSYNs(p.wire, to), sourcesToFill)
-	full := s.server.countElements(t, "loud4")
+	full := countElements(t, s.Server, "loud4")
 	late := p.knock(t, peopleBesideLoud)
 
 	r.heading("One loud source")

@@ -16,7 +16,7 @@ func reportMachine(t *testing.T, r *benchReport) {
 	if err := unix.Uname(&kernel); err != nil {
 		t.Fatal(err)
 	}
-	h := newHost(t, "any")
+	h := NewHost(t, "any")
 	fmt.Fprintln(r.out, "# Benchmarks")
 	r.say(`
 ` + "`make bench`" + ` has measured this in one run, nftknockd and its peers in the same network namespaces and with the same
@@ -29,9 +29,9 @@ prober. Where a target is missed it says so, and why.`)
 		fmt.Sprintf("- %d × %s, %s of memory", runtime.NumCPU(),
 			valueIn(t, "/proc/cpuinfo", "model name"), valueIn(t, "/proc/meminfo", "MemTotal")),
 		"- Linux " + unix.ByteSliceToString(kernel.Release[:]),
-		"- " + strings.TrimSpace(h.run(t, "nft", "--version")),
+		"- " + strings.TrimSpace(h.Run(t, "nft", "--version")),
 		"- " + runtime.Version(),
-		"- peer: " + strings.Split(h.run(t, "knockd", "-V"), "\n")[0] + ", which runs nft",
+		"- peer: " + strings.Split(h.Run(t, "knockd", "-V"), "\n")[0] + ", which runs nft",
 		"- peer: port knocking with sets in the kernel, after the example of the nftables wiki",
 	}, "\n"))
 }

@@ -26,9 +26,9 @@ const peopleInFlood = 100
 
 func reportOpening(t *testing.T, r *benchReport) {
 	s := newBenchSite(t)
-	p := newProber(t, s)
+	p := newKnockTimer(t, s)
 	for _, system := range systems {
-		running := system.start(t, s, sshSequence)
+		running := system.start(t, s, SSHSequence)
 		time.Sleep(time.Second) // it has come to rest
 		people := p.knock(t, system.knocks)
 		if len(people.took) == 0 {
@@ -45,30 +45,30 @@ func reportOpening(t *testing.T, r *benchReport) {
 }
 
 // flooded measures a system while random sources knock the first knock.
-func (sys system) flooded(t testing.TB, s *site, p *prober, rate int) opening {
+func (sys system) flooded(t testing.TB, s *Topology, p *knockTimer, rate int) opening {
 	t.Helper()
 	o := opening{system: sys.name, asked: rate}
-	arrived := s.dropped(t, sshSequence[0])
-	running := sys.start(t, s, sshSequence)
+	arrived := s.Dropped(t, SSHSequence[0])
+	running := sys.start(t, s, SSHSequence)
 	var cpu time.Duration
 	if running.pid != 0 {
 		cpu = cpuTime(t, running.pid)
 	}
-	lost := s.server.logsLost(t)
+	lost := logsLost(t, s.Server)
 
-	f := startFlood(t, p.wire, forgeSYNs(p.wire, netip.AddrPortFrom(s.addr, 7214)), rate, mostOfFlood)
+	f := startFlood(t, p.wire, forgeSYNs(p.wire, netip.AddrPortFrom(s.Addr, 7214)), rate, mostOfFlood)
 	time.Sleep(500 * time.Millisecond)
 	o.people = p.knock(t, peopleInFlood)
 	f.stop(t)
 	time.Sleep(100 * time.Millisecond) // the last of it is read
 
 	o.flood = f.perSecond()
-	o.lost = s.server.logsLost(t) - lost
+	o.lost = logsLost(t, s.Server) - lost
 	if running.pid != 0 {
 		cpu = cpuTime(t, running.pid) - cpu
 	}
 	running.stop()
-	o.cpu = cpu / time.Duration(s.dropped(t, sshSequence[0])-arrived)
+	o.cpu = cpu / time.Duration(s.Dropped(t, SSHSequence[0])-arrived)
 	return o
 }
 

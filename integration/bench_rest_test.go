@@ -22,9 +22,9 @@ const (
 // remembers of a flood.
 func reportRest(t *testing.T, r *benchReport) {
 	s := newBenchSite(t)
-	p := newProber(t, s)
-	d := startDaemon(t, s.server, sshDoor)
-	pid := d.cmd.Process.Pid
+	p := newKnockTimer(t, s)
+	d := StartDaemon(t, s.Server, SSHDoor)
+	pid := d.Cmd.Process.Pid
 	time.Sleep(2 * time.Second) // it has come to rest
 
 	cpu := cpuTime(t, pid)
@@ -33,23 +33,23 @@ func reportRest(t *testing.T, r *benchReport) {
 	small := memory(t, pid, "VmRSS")
 
 	// Some have knocked all but the last when the flood begins.
-	last := len(sshSequence) - 1
+	last := len(SSHSequence) - 1
 	var halfway []netip.Addr
 	for range peopleFurtherOn {
 		who := p.somebody()
 		halfway = append(halfway, who)
-		s.knock(t, who, sshSequence[:last]...)
+		s.Knock(t, who, SSHSequence[:last]...)
 	}
-	lost := s.server.logsLost(t)
-	f := sendCount(t, p.wire, forgeSYNs(p.wire, netip.AddrPortFrom(s.addr, 7214)), floodOfSources)
+	lost := logsLost(t, s.Server)
+	f := sendCount(t, p.wire, forgeSYNs(p.wire, netip.AddrPortFrom(s.Addr, 7214)), floodOfSources)
 	time.Sleep(500 * time.Millisecond) // the last of it is read
-	lost = s.server.logsLost(t) - lost
+	lost = logsLost(t, s.Server) - lost
 	large, most := memory(t, pid, "VmRSS"), memory(t, pid, "VmHWM")
 	for _, who := range halfway {
-		s.knock(t, who, sshSequence[last])
+		s.Knock(t, who, SSHSequence[last])
 	}
-	s.settle(t, "ssh", sshSequence...)
-	in := len(s.entries(t, "ssh")) - 1 // without the witness of settle
+	s.Settle(t, "ssh", SSHSequence...)
+	in := len(s.Entries(t, "ssh")) - 1 // without the witness of settle
 
 	r.heading("At rest, and full")
 	r.say(fmt.Sprintf(`

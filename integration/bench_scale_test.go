@@ -53,19 +53,19 @@ reports to be ready. Those who are in are counted in the kernel, after the start
 func measureCrowd(t testing.TB, size int) crowd {
 	t.Helper()
 	s := newBenchSite(t)
-	p := newProber(t, s)
-	startDaemon(t, s.server, sshDoor).stop(os.Kill)
-	s.server.letIn(t, size)
+	p := newKnockTimer(t, s)
+	StartDaemon(t, s.Server, SSHDoor).Stop(os.Kill)
+	grantElements(t, s.Server, size)
 
 	c := crowd{size: size}
 	start := time.Now()
-	startDaemon(t, s.server, sshDoor)
+	StartDaemon(t, s.Server, SSHDoor)
 	c.restart = time.Since(start)
-	c.kept = s.server.countPeople(t)
+	c.kept = countGrants(t, s.Server)
 	c.people = p.knock(t, peopleAtScale)
-	c.kernel = s.server.countPeople(t)
+	c.kernel = countGrants(t, s.Server)
 	return c
 }
 
-// countPeople returns how many the door ssh lets in.
-func (h *host) countPeople(t testing.TB) int { return h.countElements(t, "ssh_open4") }
+// countGrants returns how many the door ssh lets in.
+func countGrants(t testing.TB, h *Host) int { return countElements(t, h, "ssh_open4") }

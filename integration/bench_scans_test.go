@@ -12,22 +12,22 @@ import (
 const knocksWhileScanned = 50
 
 // sequenceFor returns the worst sequence to have against a scan.
-func (sc scan) sequenceFor() []string {
-	switch sc.opens {
+func sequenceFor(sc Scan) []string {
+	switch sc.Opens {
 	case "up":
 		return []string{"6127", "7214", "8391"}
 	case "down":
 		return []string{"8391", "7214", "6127"}
 	}
-	return sshSequence
+	return SSHSequence
 }
 
-// times returns how often a scan is let at a system: at ours a hundred times, all in all.
-func (sc scan) times(system string) int {
+// scanTimes returns how often a scan is let at a system: at ours a hundred times, all in all.
+func scanTimes(sc Scan, system string) int {
 	switch {
 	case system != nameOfOurs:
 		return 4
-	case sc.slow:
+	case sc.Slow:
 		return 5
 	}
 	return 19
@@ -35,43 +35,43 @@ func (sc scan) times(system string) int {
 
 // reportScans counts the scans that open a door, each from another address.
 func reportScans(t *testing.T, r *benchReport) {
-	s := newSite(t, ipv4)
-	s.server.run(t, "ip", "route", "add", "default", "via", s.person.String())
-	s.server.listenTCP(t, 22)
+	s := NewTopology(t, IPv4)
+	s.Server.Run(t, "ip", "route", "add", "default", "via", s.Person.String())
+	s.Server.ListenTCP(t, 22)
 
 	head := []string{""}
-	rows := make([][]string, len(scans))
+	rows := make([][]string, len(AllScans))
 	opened, of, addresses := 0, 0, 0
 	for _, system := range systems {
 		head = append(head, system.name)
-		for i, scan := range scans {
+		for i, scan := range AllScans {
 			if len(rows[i]) == 0 {
-				rows[i] = []string{scan.name}
+				rows[i] = []string{scan.Name}
 			}
-			tried := s.countPort(t, 54321) // which nobody knows of
-			running := system.start(t, s, scan.sequenceFor())
-			times := scan.times(system.name)
+			tried := countPort(t, s, 54321) // which nobody knows of
+			running := system.start(t, s, sequenceFor(scan))
+			times := scanTimes(scan, system.name)
 			var sources []netip.Addr
-			t.Run(system.name+"/"+scan.name, func(t *testing.T) {
+			t.Run(system.name+"/"+scan.Name, func(t *testing.T) {
 				for range times {
-					from := s.addScanner(t, addresses)
+					from := s.AddScanner(t, addresses)
 					addresses++
 					sources = append(sources, from)
 					t.Run(from.String(), func(t *testing.T) {
 						if system.name == nameOfOurs { // knockd misses packets if several scan
 							t.Parallel()
 						}
-						scan.run(t, s, from, allPorts)
+						scan.Run(t, s, from, AllPorts)
 					})
 				}
 			})
 			if n := tried(); n < times {
-				t.Fatalf("%s: %d of %d scans have tried all ports", scan.name, n, times)
+				t.Fatalf("%s: %d of %d scans have tried all ports", scan.Name, n, times)
 			}
 			time.Sleep(200 * time.Millisecond) // knockd runs nft
 			in := 0
 			for _, from := range sources {
-				if s.isIn(t, system, from) {
+				if isIn(t, s, system, from) {
 					in++
 				}
 			}
@@ -82,7 +82,7 @@ func reportScans(t *testing.T, r *benchReport) {
 			}
 		}
 	}
-	people := s.knockWhileScanned(t)
+	people := knockWhileScanned(t, s)
 
 	r.heading("Port scans")
 	r.say(fmt.Sprintf(`
@@ -90,7 +90,7 @@ How many scans of all TCP ports have opened a door with three knocks. What tries
 order; what tries them at random, a sequence that is not ordered. Each scan comes from another address, since one that has
 touched a decoy is muted; nftknockd meets several at once, the peers one after the other. nftknockd has its 32 decoys: at random, the knocks come in order and before any of them once in
 39,270 scans, so that none is what to expect here, and no proof that there never is one. Without decoys it is one in six.
-Then %d hosts scan at once, again and again, while %d people knock.`, scanners, knocksWhileScanned))
+Then %d hosts scan at once, again and again, while %d people knock.`, ScannerCount, knocksWhileScanned))
 	r.table(append([][]string{head}, rows...))
 	r.targets(
 		exactly("scans/opened", "scans that opened", fmt.Sprintf("%d of %d", opened, of), fmt.Sprintf("0 of %d", of)),
@@ -99,16 +99,16 @@ Then %d hosts scan at once, again and again, while %d people knock.`, scanners, 
 }
 
 // countPort counts the packets to a TCP port of the server from now on.
-func (s *site) countPort(t testing.TB, port uint16) func() int {
+func countPort(t testing.TB, s *Topology, port uint16) func() int {
 	t.Helper()
 	const table = "table inet count; delete table inet count; table inet count { chain input { type filter hook input priority filter; tcp dport %d counter; }; }"
-	s.server.runWith(t, fmt.Sprintf(table, port), "nft", "-f", "-")
+	s.Server.RunWith(t, fmt.Sprintf(table, port), "nft", "-f", "-")
 	return func() int {
 		t.Helper()
 		n := 0
-		for _, r := range s.server.rules(t) {
-			if r.table == "count" {
-				n += r.packets()
+		for _, r := range s.Server.Rules(t) {
+			if r.Table == "count" {
+				n += r.Packets()
 			}
 		}
 		return n
@@ -116,20 +116,20 @@ func (s *site) countPort(t testing.TB, port uint16) func() int {
 }
 
 // isIn says whether a system lets an address in.
-func (s *site) isIn(t testing.TB, sys system, who netip.Addr) bool {
+func isIn(t testing.TB, s *Topology, sys system, who netip.Addr) bool {
 	t.Helper()
-	listed := s.server.run(t, "nft", append([]string{"list", "set"}, sys.open...)...)
+	listed := s.Server.Run(t, "nft", append([]string{"list", "set"}, sys.open...)...)
 	return strings.Contains(listed, who.String()+" ")
 }
 
 // knockWhileScanned has hosts scan until the test ends, and people knock.
-func (s *site) knockWhileScanned(t *testing.T) probe {
+func knockWhileScanned(t *testing.T, s *Topology) probe {
 	t.Helper()
-	d := startDaemon(t, s.server, sshDoor)
-	for i := range scanners {
-		from := s.addScanner(t, 200+i)
-		s.scanOnAndOn(t, from)
-		expectLine(t, d, "msg=scan", from.String())
+	d := StartDaemon(t, s.Server, SSHDoor)
+	for i := range ScannerCount {
+		from := s.AddScanner(t, 200+i)
+		s.ScanOnAndOn(t, from)
+		ExpectLine(t, d, "msg=scan", from.String())
 	}
-	return newProber(t, s).knock(t, knocksWhileScanned)
+	return newKnockTimer(t, s).knock(t, knocksWhileScanned)
 }

@@ -13,7 +13,7 @@ import (
 type system struct {
 	name   string
 	knocks int // to measure with, while the machine is idle
-	start  func(t testing.TB, s *site, sequence []string) running
+	start  func(t testing.TB, s *Topology, sequence []string) running
 	open   []string // the set of those who are in: family, table, name
 }
 
@@ -30,12 +30,12 @@ const (
 
 // systems are nftknockd and its peers.
 var systems = []system{
-	{nameOfOurs, 300, startOurs, []string{"inet", gateTable, "ssh_open4"}},
+	{nameOfOurs, 300, startOurs, []string{"inet", GateTable, "ssh_open4"}},
 	{nameOfKnockd, 60, startKnockd, []string{"inet", "knockd", "open"}},
 	{nameOfKernels, 300, startKernelSets, []string{"inet", "portknock", "clients_ipv4"}},
 }
 
-func startOurs(t testing.TB, s *site, sequence []string) running {
+func startOurs(t testing.TB, s *Topology, sequence []string) running {
 	const config = `
 on_stop = "remove"
 
@@ -43,13 +43,13 @@ on_stop = "remove"
 ports    = [22]
 sequence = [%s]
 `
-	d := startDaemon(t, s.server, fmt.Sprintf(config, strings.Join(sequence, ", ")))
-	return running{d.cmd.Process.Pid, func() { d.stop(syscall.SIGTERM) }}
+	d := StartDaemon(t, s.Server, fmt.Sprintf(config, strings.Join(sequence, ", ")))
+	return running{d.Cmd.Process.Pid, func() { d.Stop(syscall.SIGTERM) }}
 }
 
 // startKnockd runs Debian's knockd. Its command is nft in place of the iptables of
 // its manual.
-func startKnockd(t testing.TB, s *site, sequence []string) running {
+func startKnockd(t testing.TB, s *Topology, sequence []string) running {
 	const table = `
 table inet knockd {
 	set open {
@@ -76,24 +76,24 @@ table inet knockd {
 `
 	dir := t.TempDir()
 	file := filepath.Join(dir, "knockd.conf")
-	nft := command(t.Context(), t, "nft").Path
+	nft := Command(t.Context(), t, "nft").Path
 	if err := os.WriteFile(file, fmt.Appendf(nil, config, filepath.Join(dir, "log"), strings.Join(sequence, ","), nft), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.server.runWith(t, table, "nft", "-f", "-")
-	p := s.server.start(t, "knockd", "-i", "net1", "-c", file)
-	eventually(t, "knockd sees what arrives", func() bool {
-		return s.server.hasPacketSocket(t)
+	s.Server.RunWith(t, table, "nft", "-f", "-")
+	p := s.Server.Start(t, "knockd", "-i", "net1", "-c", file)
+	Eventually(t, "knockd sees what arrives", func() bool {
+		return hasPacketSocket(t, s.Server)
 	})
-	return running{p.cmd.Process.Pid, func() {
-		p.stop(os.Kill)
-		s.server.run(t, "nft", "delete", "table", "inet", "knockd")
+	return running{p.Cmd.Process.Pid, func() {
+		p.Stop(os.Kill)
+		s.Server.Run(t, "nft", "delete", "table", "inet", "knockd")
 	}}
 }
 
 // startKernelSets does without a program, as the port knocking example of the
 // nftables wiki does.
-func startKernelSets(t testing.TB, s *site, sequence []string) running {
+func startKernelSets(t testing.TB, s *Topology, sequence []string) running {
 	const table = `
 table inet portknock {
 	set clients_ipv4 {
@@ -116,18 +116,18 @@ table inet portknock {
 	}
 }
 `
-	s.server.runWith(t, fmt.Sprintf(table, sequence[0], sequence[1], sequence[2]), "nft", "-f", "-")
-	return running{0, func() { s.server.run(t, "nft", "delete", "table", "inet", "portknock") }}
+	s.Server.RunWith(t, fmt.Sprintf(table, sequence[0], sequence[1], sequence[2]), "nft", "-f", "-")
+	return running{0, func() { s.Server.Run(t, "nft", "delete", "table", "inet", "portknock") }}
 }
 
 // newBenchSite is a server that drops knocks once they are logged, as hosts with
 // a firewall do, and has a listener behind its door. All addresses but its own
 // are behind the client.
-func newBenchSite(t testing.TB) *site {
+func newBenchSite(t testing.TB) *Topology {
 	t.Helper()
-	s := newSite(t, ipv4)
-	s.server.run(t, "ip", "route", "add", "default", "via", s.person.String())
-	s.firewall(t, sshSequence...)
-	s.server.listenTCP(t, 22)
+	s := NewTopology(t, IPv4)
+	s.Server.Run(t, "ip", "route", "add", "default", "via", s.Person.String())
+	s.Firewall(t, SSHSequence...)
+	s.Server.ListenTCP(t, 22)
 	return s
 }

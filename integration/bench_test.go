@@ -15,23 +15,23 @@ import (
 // through: until the first answer to a SYN on the guarded port, where one is
 // sent every pauseOfProber. It says something on an idle machine only.
 func BenchmarkKnockToOpen(b *testing.B) {
-	s := newSite(b, ipv4)
+	s := NewTopology(b, IPv4)
 	// The client is everybody in another net, so that each time it is
 	// somebody new who knocks.
-	s.client.run(b, "ip", "route", "add", "local", "10.2.0.0/16", "dev", "lo")
-	s.server.route(b, ipv4.addr(2, 0, 0), ipv4.addr(1, 0, 2))
-	l := s.server.listenTCP(b, 22)
+	s.Client.Run(b, "ip", "route", "add", "local", "10.2.0.0/16", "dev", "lo")
+	s.Server.Route(b, IPv4.Addr(2, 0, 0), IPv4.Addr(1, 0, 2))
+	l := s.Server.ListenTCP(b, 22)
 	go acceptAndClose(l)
-	startDaemon(b, s.server, sshDoor)
+	StartDaemon(b, s.Server, SSHDoor)
 
 	var took []time.Duration
-	err := s.client.in(func() error {
-		if err := stayOnProcessor(); err != nil {
+	err := s.Client.In(func() error {
+		if err := StayOnProcessor(); err != nil {
 			return err
 		}
 		for b.Loop() {
 			n := len(took)
-			d, err := knockToOpen(ipv4.addr(2, byte(n/250), byte(1+n%250)), s.addr)
+			d, err := knockToOpen(IPv4.Addr(2, byte(n/250), byte(1+n%250)), s.Addr)
 			if err != nil {
 				return err
 			}
@@ -56,19 +56,19 @@ func BenchmarkKnockToOpen(b *testing.B) {
 // are a flood, and the gate takes them in batches.
 const pauseOfKnockers = 20 * time.Millisecond
 
-// pauseOfProber is how long a prober waits for the answer to each SYN.
+// pauseOfProber is how long a knockTimer waits for the answer to each SYN.
 const pauseOfProber = 50 * time.Microsecond
 
 // knockToOpen knocks, and tries the guarded port until it answers.
 func knockToOpen(from, to netip.Addr) (time.Duration, error) {
 	var start time.Time
-	for _, k := range sshSequence {
-		p, err := parseKnock(from, to, k)
+	for _, k := range SSHSequence {
+		p, err := ParseKnock(from, to, k)
 		if err != nil {
 			return 0, err
 		}
 		start = time.Now() // of the last knock, in the end
-		if err := p.send(); err != nil {
+		if err := p.Send(); err != nil {
 			return 0, err
 		}
 	}
@@ -79,7 +79,7 @@ func knockToOpen(from, to netip.Addr) (time.Duration, error) {
 			unix.Close(int(try.Fd))
 		}
 	}()
-	for time.Since(start) < aWhile {
+	for time.Since(start) < Timeout {
 		fd, err := startConnecting(from, to, 22)
 		if err != nil {
 			return 0, err
@@ -106,10 +106,10 @@ func startConnecting(from, to netip.Addr, port int) (int, error) {
 	}
 	err = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	if err == nil {
-		err = unix.Bind(fd, sockaddr(from, 0))
+		err = unix.Bind(fd, Sockaddr(from, 0))
 	}
 	if err == nil {
-		err = unix.Connect(fd, sockaddr(to, port))
+		err = unix.Connect(fd, Sockaddr(to, port))
 	}
 	if err != nil && err != unix.EINPROGRESS {
 		unix.Close(fd)

@@ -59,11 +59,11 @@ func memory(t testing.TB, pid int, which string) megabytes {
 
 // logsLost returns how many messages did not fit into the buffers of the host's
 // netfilter sockets.
-func (h *host) logsLost(t testing.TB) int {
+func logsLost(t testing.TB, h *Host) int {
 	t.Helper()
 	const protocol, drops = 1, 8 // columns
 	sum := 0
-	for _, socket := range h.sockets(t, "netlink") {
+	for _, socket := range sockets(t, h, "netlink") {
 		if socket[protocol] != strconv.Itoa(unix.NETLINK_NETFILTER) {
 			continue
 		}
@@ -77,16 +77,16 @@ func (h *host) logsLost(t testing.TB) int {
 }
 
 // hasPacketSocket says whether a program on the host listens to its frames.
-func (h *host) hasPacketSocket(t testing.TB) bool {
+func hasPacketSocket(t testing.TB, h *Host) bool {
 	t.Helper()
-	return len(h.sockets(t, "packet")) > 0
+	return len(sockets(t, h, "packet")) > 0
 }
 
 // sockets returns the columns of a file in /proc/net, without the heading.
-func (h *host) sockets(t testing.TB, kind string) [][]string {
+func sockets(t testing.TB, h *Host, kind string) [][]string {
 	t.Helper()
 	var b []byte
-	err := h.in(func() (err error) {
+	err := h.In(func() (err error) {
 		b, err = os.ReadFile("/proc/thread-self/net/" + kind)
 		return err
 	})

@@ -3,7 +3,6 @@ package integration
 import (
 	"encoding/binary"
 	"fmt"
-	"net"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -17,47 +16,14 @@ type wire struct {
 }
 
 // openWire returns one host's end of its wire to another.
-func openWire(t testing.TB, from, to *host, number byte) *wire {
+func openWire(t testing.TB, from, to *Host, number byte) *wire {
 	t.Helper()
 	name := fmt.Sprintf("net%d", number)
-	here, there := from.interfaceByName(t, name), to.interfaceByName(t, name)
+	here, there := from.InterfaceByName(t, name), to.InterfaceByName(t, name)
 	w := &wire{header: append(append([]byte{}, there.HardwareAddr...), here.HardwareAddr...)}
 	w.header = binary.BigEndian.AppendUint16(w.header, unix.ETH_P_IP)
-	w.fd = from.packetSocket(t, here.Index, 0)
+	w.fd = from.PacketSocket(t, here.Index, 0)
 	return w
-}
-
-func (h *host) interfaceByName(t testing.TB, name string) *net.Interface {
-	t.Helper()
-	var i *net.Interface
-	err := h.in(func() (err error) {
-		i, err = net.InterfaceByName(name)
-		return err
-	})
-	if err != nil {
-		t.Fatalf("%s: %s: %v", h.name, name, err)
-	}
-	return i
-}
-
-// packetSocket returns a socket for an interface's frames. It receives those of
-// one protocol, or none.
-func (h *host) packetSocket(t testing.TB, index int, protocol uint16) int {
-	t.Helper()
-	fd := -1
-	err := h.in(func() (err error) {
-		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		// The kernel wants the protocol in network byte order.
-		return unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: index, Protocol: protocol<<8 | protocol>>8})
-	})
-	if err != nil {
-		t.Fatalf("%s: packet socket: %v", h.name, err)
-	}
-	t.Cleanup(func() { unix.Close(fd) })
-	return fd
 }
 
 // Where the headers of a frame without options begin, in bytes.
@@ -67,14 +33,14 @@ const (
 )
 
 // frame puts a packet of IPv4 into a frame.
-func (w *wire) frame(p packet) []byte {
+func (w *wire) frame(p Packet) []byte {
 	f := append([]byte{}, w.header...)
 	f = append(f, 0x45, 0)
-	f = binary.BigEndian.AppendUint16(f, uint16(20+len(p.payload)))
-	f = append(f, 0, 0, 0x40, 0, 64, p.proto, 0, 0)
-	f = append(append(f, p.from.AsSlice()...), p.to.AsSlice()...)
-	binary.BigEndian.PutUint16(f[ipHeader+10:], complement(wordSum(f[ipHeader:])))
-	return append(f, p.payload...)
+	f = binary.BigEndian.AppendUint16(f, uint16(20+len(p.Payload)))
+	f = append(f, 0, 0, 0x40, 0, 64, p.Proto, 0, 0)
+	f = append(append(f, p.From.AsSlice()...), p.To.AsSlice()...)
+	binary.BigEndian.PutUint16(f[ipHeader+10:], Complement(WordSum(f[ipHeader:])))
+	return append(f, p.Payload...)
 }
 
 // send sends a frame. A wire between namespaces has been crossed, and what
@@ -82,21 +48,4 @@ func (w *wire) frame(p packet) []byte {
 func (w *wire) send(frame []byte) error {
 	_, err := unix.Write(w.fd, frame)
 	return err
-}
-
-// wordSum is the sum that the Internet's checksums are complements of (RFC
-// 1071), over an even number of bytes.
-func wordSum(b []byte) uint32 {
-	var sum uint32
-	for ; len(b) > 0; b = b[2:] {
-		sum += uint32(binary.BigEndian.Uint16(b))
-	}
-	return sum
-}
-
-func complement(sum uint32) uint16 {
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
 }

@@ -2,7 +2,6 @@ package integration
 
 import (
 	"net/netip"
-	"strings"
 	"testing"
 )
 
@@ -11,28 +10,28 @@ import (
 // whose connection is up, and must not take this for one.
 func TestSegmentsThatAreNoSYN(t *testing.T) {
 	lures := [][]byte{
-		{flagACK},
-		{flagACK, flagACK, flagACK},
-		{flagFIN | flagACK, flagACK},
-		{flagSYN | flagACK},
-		{flagSYN | flagACK, flagACK},
-		{flagRST, flagACK},
-		{flagFIN},
+		{FlagACK},
+		{FlagACK, FlagACK, FlagACK},
+		{FlagFIN | FlagACK, FlagACK},
+		{FlagSYN | FlagACK},
+		{FlagSYN | FlagACK, FlagACK},
+		{FlagRST, FlagACK},
+		{FlagFIN},
 		{0},
 	}
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		s.server.listenTCP(t, 22)
-		startDaemon(t, s.server, sshDoor)
-		to := netip.AddrPortFrom(s.addr, 22)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		s.Server.ListenTCP(t, 22)
+		StartDaemon(t, s.Server, SSHDoor)
+		to := netip.AddrPortFrom(s.Addr, 22)
 		for i, flags := range lures {
-			from := netip.AddrPortFrom(s.person, uint16(41000+i))
-			var segments []packet
+			from := netip.AddrPortFrom(s.Person, uint16(41000+i))
+			var segments []Packet
 			for n, f := range flags {
-				segments = append(segments, tcp(from, to, uint32(1000+n), f))
+				segments = append(segments, TCP(from, to, uint32(1000+n), f))
 			}
-			s.client.send(t, segments...)
-			if c, a, err := s.client.dialFrom(from, to, notLong); a != silent {
+			s.Client.Send(t, segments...)
+			if c, a, err := s.Client.DialFrom(from, to, BriefTimeout); a != Silent {
 				t.Errorf("after segments with the flags %#x the port is %s: %v", flags, a, err)
 				if c != nil {
 					c.Close()
@@ -46,29 +45,12 @@ func TestSegmentsThatAreNoSYN(t *testing.T) {
 // interface by itself.
 func TestLinkLocal(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, ipv6)
-	s.server.listenTCP(t, 22)
-	s.addr, s.person = s.server.linkLocal(t), s.client.linkLocal(t)
-	startDaemon(t, s.server, sshDoor)
-	s.expectShut(t, s.person, "22", silent)
+	s := NewTopology(t, IPv6)
+	s.Server.ListenTCP(t, 22)
+	s.Addr, s.Person = s.Server.LinkLocal(t), s.Client.LinkLocal(t)
+	StartDaemon(t, s.Server, SSHDoor)
+	s.ExpectShut(t, s.Person, "22", Silent)
 
-	s.client.run(t, "knock", append([]string{"-d", "50", s.addr.String()}, sshSequence...)...)
-	s.expectOpen(t, s.person, "22")
-}
-
-// linkLocal returns the host's link-local address on net1, which is its zone.
-func (h *host) linkLocal(t *testing.T) netip.Addr {
-	t.Helper()
-	var found netip.Addr
-	eventually(t, h.name+" has a link-local address", func() bool {
-		out := h.run(t, "ip", "-o", "-6", "addr", "show", "dev", "net1", "scope", "link", "-tentative")
-		for _, word := range strings.Fields(out) {
-			if p, err := netip.ParsePrefix(word); err == nil {
-				found = p.Addr().WithZone("net1")
-				return true
-			}
-		}
-		return false
-	})
-	return found
+	s.Client.Run(t, "knock", append([]string{"-d", "50", s.Addr.String()}, SSHSequence...)...)
+	s.ExpectOpen(t, s.Person, "22")
 }

@@ -11,21 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A capture sees what arrives at a host on one wire.
-type capture struct {
+// A Capture sees what arrives at a host on one wire.
+type Capture struct {
 	fd   int
 	seen []string
 }
 
-func (h *host) capture(t testing.TB, net byte) *capture {
+func (h *Host) Capture(t testing.TB, net byte) *Capture {
 	t.Helper()
-	i := h.interfaceByName(t, fmt.Sprintf("net%d", net))
-	return &capture{fd: h.packetSocket(t, i.Index, unix.ETH_P_ALL)}
+	i := h.InterfaceByName(t, fmt.Sprintf("net%d", net))
+	return &Capture{fd: h.PacketSocket(t, i.Index, unix.ETH_P_ALL)}
 }
 
-// knocks returns the SYNs and datagrams to an address that have arrived so far, in their
+// Knocks returns the SYNs and datagrams to an address that have arrived so far, in their
 // order, as "tcp 10.1.0.1:7214, 0 bytes".
-func (c *capture) knocks(t testing.TB, to netip.Addr) []string {
+func (c *Capture) Knocks(t testing.TB, to netip.Addr) []string {
 	t.Helper()
 	frame := make([]byte, 2048)
 	for {
@@ -45,11 +45,11 @@ func (c *capture) knocks(t testing.TB, to netip.Addr) []string {
 	return slices.Clone(c.seen)
 }
 
-// expect waits until as many knocks as these have arrived, and compares them.
-func (c *capture) expect(t testing.TB, to netip.Addr, want []string) {
+// Expect waits until as many knocks as these have arrived, and compares them.
+func (c *Capture) Expect(t testing.TB, to netip.Addr, want []string) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%d knocks have arrived", len(want)), func() bool { return len(c.knocks(t, to)) >= len(want) })
-	if diff := cmp.Diff(want, c.knocks(t, to)); diff != "" {
+	Eventually(t, fmt.Sprintf("%d knocks have arrived", len(want)), func() bool { return len(c.Knocks(t, to)) >= len(want) })
+	if diff := cmp.Diff(want, c.Knocks(t, to)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -71,15 +71,15 @@ func parseFrame(f []byte, to netip.Addr) (knock string, ok bool) {
 		return "", false
 	}
 	switch {
-	case proto == unix.IPPROTO_TCP && segment[13]&(flagSYN|flagACK|flagRST|flagFIN) == flagSYN:
-		return arrival("tcp", dst, binary.BigEndian.Uint16(segment[2:]), len(segment)-int(segment[12]>>4)*4), true
+	case proto == unix.IPPROTO_TCP && segment[13]&(FlagSYN|FlagACK|FlagRST|FlagFIN) == FlagSYN:
+		return Arrival("tcp", dst, binary.BigEndian.Uint16(segment[2:]), len(segment)-int(segment[12]>>4)*4), true
 	case proto == unix.IPPROTO_UDP:
-		return arrival("udp", dst, binary.BigEndian.Uint16(segment[2:]), len(segment)-8), true
+		return Arrival("udp", dst, binary.BigEndian.Uint16(segment[2:]), len(segment)-8), true
 	}
 	return "", false
 }
 
-// arrival is how a capture writes a knock.
-func arrival(proto string, to netip.Addr, port uint16, payload int) string {
+// Arrival is how a capture writes a knock.
+func Arrival(proto string, to netip.Addr, port uint16, payload int) string {
 	return fmt.Sprintf("%s %v, %d bytes", proto, netip.AddrPortFrom(to, port), payload)
 }

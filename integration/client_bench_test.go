@@ -15,13 +15,13 @@ import (
 // the speed through the proxy, in parts of the direct one. It says something on an idle
 // machine only, and takes a processor for the proxy beside those of the two ends.
 func BenchmarkClientStream(b *testing.B) {
-	h := newHost(b, "host")
+	h := NewHost(b, "host")
 	const size = 512 << 20
 	loopback := netip.MustParseAddr("127.0.0.1")
 
-	proxy := func(port uint16) string { return fmt.Sprintf("%s proxy -d 0 %v %d 9", nftknock, loopback, port) }
-	d := startSSHD(b, h, 22)
-	direct := strings.Join(d.ssh(loopback, netip.AddrPortFrom(loopback, 22)), " ")
+	proxy := func(port uint16) string { return fmt.Sprintf("%s proxy -d 0 %v %d 9", Nftknock, loopback, port) }
+	d := StartSSHD(b, h, 22)
+	direct := strings.Join(d.SSH(loopback, netip.AddrPortFrom(loopback, 22)), " ")
 	for name, way := range map[string]string{
 		"ssh":    fmt.Sprintf("-o 'ProxyCommand=%s'", proxy(22)),
 		"fdpass": fmt.Sprintf("-o 'ProxyCommand=%s --fdpass' -o ProxyUseFdpass=yes", proxy(22)),
@@ -34,9 +34,9 @@ func BenchmarkClientStream(b *testing.B) {
 	}
 
 	const write, read = "dd status=none if=/dev/zero bs=256k count=2048", "dd status=none of=/dev/null bs=256k"
-	sink := h.serve(b, func(c net.Conn) { io.CopyBuffer(struct{ io.Writer }{io.Discard}, c, make([]byte, 256<<10)) })
+	sink := serve(b, h, func(c net.Conn) { io.CopyBuffer(struct{ io.Writer }{io.Discard}, c, make([]byte, 256<<10)) })
 	compare(b, h, "raw/up", size, fmt.Sprintf("%s > /dev/tcp/%v/%d", write, loopback, sink), write+" | "+proxy(sink))
-	source := h.serve(b, func(c net.Conn) {
+	source := serve(b, h, func(c net.Conn) {
 		for chunk, n := make([]byte, 256<<10), 0; n < size; n += len(chunk) {
 			c.Write(chunk)
 		}
@@ -45,13 +45,13 @@ func BenchmarkClientStream(b *testing.B) {
 }
 
 // compare runs two commands of bash that bring as many bytes.
-func compare(b *testing.B, h *host, name string, size int, direct, through string) {
+func compare(b *testing.B, h *Host, name string, size int, direct, through string) {
 	b.Run(name, func(b *testing.B) {
 		var took [2]time.Duration
 		for b.Loop() {
 			for i, line := range []string{direct, through} {
 				start := time.Now()
-				h.run(b, "bash", "-o", "pipefail", "-c", line)
+				h.Run(b, "bash", "-o", "pipefail", "-c", line)
 				took[i] += time.Since(start)
 			}
 		}
@@ -64,10 +64,10 @@ func compare(b *testing.B, h *host, name string, size int, direct, through strin
 }
 
 // serve answers each connection, one after the other, and returns the port.
-func (h *host) serve(b *testing.B, answer func(net.Conn)) uint16 {
+func serve(b *testing.B, h *Host, answer func(net.Conn)) uint16 {
 	b.Helper()
 	var l net.Listener
-	err := h.in(func() (err error) {
+	err := h.In(func() (err error) {
 		l, err = net.Listen("tcp", "127.0.0.1:0")
 		return err
 	})

@@ -17,9 +17,9 @@ import (
 func TestClientCode(t *testing.T) {
 	const secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 	t.Parallel()
-	s := newSite(t, ipv4)
-	c := s.server.capture(t, 1)
-	u := newUser(t, s.client, fmt.Sprintf(`
+	s := NewTopology(t, IPv4)
+	c := s.Server.Capture(t, 1)
+	u := newUser(t, s.Client, fmt.Sprintf(`
 [host.home]
 host = "gate.test"
 sequence = [7214, "8391:udp"]
@@ -27,17 +27,17 @@ close_sequence = [6127]
 otp_secret = "%s"
 otp_base = 40000
 `, secret))
-	here := s.resolving(t, "gate.test")
+	here := resolving(t, s, "gate.test")
 	begin := time.Now()
-	u.run(t, here[0], append(here[1:], nftknock, "home")...)
+	u.run(t, here[0], append(here[1:], Nftknock, "home")...)
 	end := time.Now()
-	got := func() []string { return c.knocks(t, s.addr) }
-	eventually(t, "four knocks arrive", func() bool { return len(got()) >= 4 })
+	got := func() []string { return c.Knocks(t, s.Addr) }
+	Eventually(t, "four knocks arrive", func() bool { return len(got()) >= 4 })
 
 	// The code is of a moment in between.
 	diff := ""
 	for _, at := range []time.Time{begin, end} {
-		if diff = cmp.Diff(append([]string{arrival("tcp", s.addr, 7214, 0), arrival("udp", s.addr, 8391, 1)},
+		if diff = cmp.Diff(append([]string{Arrival("tcp", s.Addr, 7214, 0), Arrival("udp", s.Addr, 8391, 1)},
 			codeArrivals(t, s, secret, at)...), got()); diff == "" {
 			break
 		}
@@ -45,17 +45,17 @@ otp_base = 40000
 	if diff != "" {
 		t.Error(diff)
 	}
-	if other := c.knocks(t, ipv6.addr(1, 0, 1)); len(other) != 4 {
+	if other := c.Knocks(t, IPv6.Addr(1, 0, 1)); len(other) != 4 {
 		t.Errorf("what has arrived at both addresses: %q", other)
 	}
 
-	u.run(t, here[0], append(here[1:], nftknock, "-4", "--close", "home")...)
-	eventually(t, "the closing sequence arrives, without a code", func() bool {
-		return len(got()) == 5 && got()[4] == arrival("tcp", s.addr, 6127, 0)
+	u.run(t, here[0], append(here[1:], Nftknock, "-4", "--close", "home")...)
+	Eventually(t, "the closing sequence arrives, without a code", func() bool {
+		return len(got()) == 5 && got()[4] == Arrival("tcp", s.Addr, 6127, 0)
 	})
 }
 
-func codeArrivals(t *testing.T, s *site, secret string, at time.Time) (knocks []string) {
+func codeArrivals(t *testing.T, s *Topology, secret string, at time.Time) (knocks []string) {
 	t.Helper()
 	text, err := totp.GenerateCode(secret, at)
 	if err != nil {
@@ -66,7 +66,7 @@ func codeArrivals(t *testing.T, s *site, secret string, at time.Time) (knocks []
 		t.Fatal(err)
 	}
 	for _, p := range knock.SpellCode(40000, code) {
-		knocks = append(knocks, arrival("tcp", s.addr, p.Number, 0))
+		knocks = append(knocks, Arrival("tcp", s.Addr, p.Number, 0))
 	}
 	return knocks
 }

@@ -11,41 +11,41 @@ import (
 // TestClientFamilies knocks at a name that has an address of each family.
 func TestClientFamilies(t *testing.T) {
 	t.Parallel()
-	const both, only4, only6 = 0, ipv4, ipv6
+	const both, only4, only6 = 0, IPv4, IPv6
 	tests := []struct {
 		name  string
 		flags []string
-		want  family // whose addresses are let in
+		want  Family // whose addresses are let in
 	}{
 		{"both", nil, both},
 		{"-4", []string{"-4"}, only4},
 		{"-6", []string{"-6"}, only6},
-		{"from an address", []string{"--source", ipv6.addr(1, 0, 2).String()}, only6},
+		{"from an address", []string{"--source", IPv6.Addr(1, 0, 2).String()}, only6},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, ipv4)
-			startDaemon(t, s.server, sshDoor)
-			run := slices.Concat(s.resolving(t, "gate.test"), []string{nftknock, "-v"}, tt.flags, []string{"gate.test"}, sshSequence)
-			out := s.client.run(t, run[0], run[1:]...)
+			s := NewTopology(t, IPv4)
+			StartDaemon(t, s.Server, SSHDoor)
+			run := slices.Concat(resolving(t, s, "gate.test"), []string{Nftknock, "-v"}, tt.flags, []string{"gate.test"}, SSHSequence)
+			out := s.Client.Run(t, run[0], run[1:]...)
 			var want strings.Builder
-			for _, k := range sshSequence {
-				for _, f := range []family{ipv4, ipv6} { // RFC 6724: local addresses of IPv6 come last
+			for _, k := range SSHSequence {
+				for _, f := range []Family{IPv4, IPv6} { // RFC 6724: local addresses of IPv6 come last
 					if tt.want == both || tt.want == f {
-						want.WriteString("hitting tcp " + f.addr(1, 0, 1).String() + ":" + k + "\n")
+						want.WriteString("hitting tcp " + f.Addr(1, 0, 1).String() + ":" + k + "\n")
 					}
 				}
 			}
 			if diff := cmp.Diff(want.String(), out); diff != "" {
 				t.Error(diff)
 			}
-			for _, f := range []family{ipv4, ipv6} {
-				s.family = f
+			for _, f := range []Family{IPv4, IPv6} {
+				s.Family = f
 				if tt.want == both || tt.want == f {
-					s.waitIn(t, "ssh", f.addr(1, 0, 2))
+					s.WaitIn(t, "ssh", f.Addr(1, 0, 2))
 				} else {
-					s.expectOut(t, "ssh", f.addr(1, 0, 2))
+					s.ExpectOut(t, "ssh", f.Addr(1, 0, 2))
 				}
 			}
 		})
@@ -56,16 +56,16 @@ func TestClientFamilies(t *testing.T) {
 // the addresses, which is no mistake unless that is the one asked for.
 func TestClientWithoutIPv6(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, ipv4)
-	startDaemon(t, s.server, sshDoor)
-	s.client.run(t, "ip", "-6", "addr", "flush", "dev", "net1")
-	here := s.resolving(t, "gate.test")
-	knock := append([]string{nftknock, "gate.test"}, sshSequence...)
-	s.client.run(t, here[0], slices.Concat(here[1:], knock)...)
-	s.waitIn(t, "ssh", s.person)
+	s := NewTopology(t, IPv4)
+	StartDaemon(t, s.Server, SSHDoor)
+	s.Client.Run(t, "ip", "-6", "addr", "flush", "dev", "net1")
+	here := resolving(t, s, "gate.test")
+	knock := append([]string{Nftknock, "gate.test"}, SSHSequence...)
+	s.Client.Run(t, here[0], slices.Concat(here[1:], knock)...)
+	s.WaitIn(t, "ssh", s.Person)
 
-	r := s.client.try(t, here[0], slices.Concat(here[1:], knock, []string{"-6"})...)
-	if want := "fd00:1::1 cannot be reached: connect: network is unreachable"; r.exit() != 1 || !strings.Contains(r.stderr, want) {
-		t.Errorf("-6 without IPv6: exit %d\n%s", r.exit(), r.stderr)
+	r := s.Client.Try(t, here[0], slices.Concat(here[1:], knock, []string{"-6"})...)
+	if want := "fd00:1::1 cannot be reached: connect: network is unreachable"; r.Exit() != 1 || !strings.Contains(r.Stderr, want) {
+		t.Errorf("-6 without IPv6: exit %d\n%s", r.Exit(), r.Stderr)
 	}
 }

@@ -36,38 +36,38 @@ func TestClientLikeKnock(t *testing.T) {
 		"-d",
 		"-d -1 @ 7214",
 	}
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		s.firewall(t, sshSequence...) // nobody answers: what is sent again would be seen
-		c := s.server.capture(t, 1)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		s.Firewall(t, SSHSequence...) // nobody answers: what is sent again would be seen
+		c := s.Server.Capture(t, 1)
 		var want []string
 		for _, line := range lines {
-			args := strings.Fields(strings.ReplaceAll(line, "@", s.addr.String()))
+			args := strings.Fields(strings.ReplaceAll(line, "@", s.Addr.String()))
 			before := len(want)
-			theirs := s.client.try(t, "knock", args...)
-			eventually(t, "knock's packets arrive", func() bool { return len(c.knocks(t, s.addr)) >= before+hits(theirs, args) })
-			want = c.knocks(t, s.addr)
+			theirs := s.Client.Try(t, "knock", args...)
+			Eventually(t, "knock's packets arrive", func() bool { return len(c.Knocks(t, s.Addr)) >= before+hits(theirs, args) })
+			want = c.Knocks(t, s.Addr)
 			want = append(want, want[before:]...) // the same once more
 
-			ours := s.client.try(t, nftknock, args...)
-			c.expect(t, s.addr, want)
-			if ours.exit() != theirs.exit() {
-				t.Errorf("nftknock %s: exit %d, and knock's is %d\n%s", line, ours.exit(), theirs.exit(), ours.stderr)
+			ours := s.Client.Try(t, Nftknock, args...)
+			c.Expect(t, s.Addr, want)
+			if ours.Exit() != theirs.Exit() {
+				t.Errorf("nftknock %s: exit %d, and knock's is %d\n%s", line, ours.Exit(), theirs.Exit(), ours.Stderr)
 			}
 			if len(want) > before {
-				if diff := cmp.Diff(theirs.stdout, ours.stdout); diff != "" {
+				if diff := cmp.Diff(theirs.Stdout, ours.Stdout); diff != "" {
 					t.Errorf("nftknock %s: %s", line, diff)
 				}
 			}
 		}
 		time.Sleep(retransmission)
-		c.expect(t, s.addr, want)
+		c.Expect(t, s.Addr, want)
 	})
 }
 
 // hits is how many packets a knock(1) that has ended like this has sent.
-func hits(r result, args []string) int {
-	if r.exit() != 0 {
+func hits(r Result, args []string) int {
+	if r.Exit() != 0 {
 		return 0
 	}
 	n := 0
@@ -82,11 +82,11 @@ func hits(r result, args []string) int {
 // TestClientBetter is where nftknock refuses what knock(1) misunderstands. Nothing
 // is sent then.
 func TestClientBetter(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		c := s.server.capture(t, 1)
-		nowhere := map[family]string{ipv4: "192.0.2.1", ipv6: "2001:db8::1"}[f]
-		server := s.addr.String()
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		c := s.Server.Capture(t, 1)
+		nowhere := map[Family]string{IPv4: "192.0.2.1", IPv6: "2001:db8::1"}[f]
+		server := s.Addr.String()
 		for _, tt := range []struct{ line, want string }{
 			{server + " 7214 8391:tpc", `unknown protocol "tpc"`},
 			{server + " 7214 8391:", `unknown protocol ""`},
@@ -99,34 +99,34 @@ func TestClientBetter(t *testing.T) {
 			{"--retry 1 " + server + " 7214", "--retry needs a port"},
 			{"--wait 22:udp " + server + " 7214", "invalid argument"},
 		} {
-			r := s.client.try(t, nftknock, strings.Fields(tt.line)...)
-			if r.exit() != 1 || r.stdout != "" || !strings.Contains(r.stderr, tt.want) {
-				t.Errorf("nftknock %s: exit %d, want %q:\n%s%s", tt.line, r.exit(), tt.want, r.stdout, r.stderr)
+			r := s.Client.Try(t, Nftknock, strings.Fields(tt.line)...)
+			if r.Exit() != 1 || r.Stdout != "" || !strings.Contains(r.Stderr, tt.want) {
+				t.Errorf("nftknock %s: exit %d, want %q:\n%s%s", tt.line, r.Exit(), tt.want, r.Stdout, r.Stderr)
 			}
 		}
 
-		s.client.runWith(t, `table inet local { chain out { type filter hook output priority 0; udp dport 8391 drop; }; }`, "nft", "-f", "-")
-		r := s.client.try(t, nftknock, server, "7214", "8391:udp", "6127")
-		if want := "knock 2 of 3 could not be sent to " + server; r.exit() != 1 || !strings.Contains(r.stderr, want) {
-			t.Errorf("a knock that the own firewall drops: exit %d\n%s", r.exit(), r.stderr)
+		s.Client.RunWith(t, `table inet local { chain out { type filter hook output priority 0; udp dport 8391 drop; }; }`, "nft", "-f", "-")
+		r := s.Client.Try(t, Nftknock, server, "7214", "8391:udp", "6127")
+		if want := "knock 2 of 3 could not be sent to " + server; r.Exit() != 1 || !strings.Contains(r.Stderr, want) {
+			t.Errorf("a knock that the own firewall drops: exit %d\n%s", r.Exit(), r.Stderr)
 		}
-		c.expect(t, s.addr, []string{arrival("tcp", s.addr, 7214, 0)})
+		c.Expect(t, s.Addr, []string{Arrival("tcp", s.Addr, 7214, 0)})
 	})
 }
 
 // TestClientAnswers knocks on a port that is dropped, one that refuses and one that
 // accepts, from an address that is not the one the system would choose.
 func TestClientAnswers(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		s.firewall(t, "7214")
-		s.server.listenTCP(t, 6127)
-		c := s.server.capture(t, 1)
-		s.client.run(t, nftknock, "--source", s.neighbour.String(), s.addr.String(), "7214", "8391", "6127", "8391:udp")
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		s.Firewall(t, "7214")
+		s.Server.ListenTCP(t, 6127)
+		c := s.Server.Capture(t, 1)
+		s.Client.Run(t, Nftknock, "--source", s.Neighbour.String(), s.Addr.String(), "7214", "8391", "6127", "8391:udp")
 		time.Sleep(retransmission)
-		c.expect(t, s.addr, []string{
-			arrival("tcp", s.addr, 7214, 0), arrival("tcp", s.addr, 8391, 0), arrival("tcp", s.addr, 6127, 0),
-			arrival("udp", s.addr, 8391, 1),
+		c.Expect(t, s.Addr, []string{
+			Arrival("tcp", s.Addr, 7214, 0), Arrival("tcp", s.Addr, 8391, 0), Arrival("tcp", s.Addr, 6127, 0),
+			Arrival("udp", s.Addr, 8391, 1),
 		})
 	})
 }

@@ -14,35 +14,35 @@ import (
 // what is in ssh_config.
 func TestClientSSH(t *testing.T) {
 	configs := map[string]string{
-		"ProxyCommand": "Host home\n ProxyCommand " + nftknock + " proxy home\n",
-		"fdpass":       "Host home\n ProxyCommand " + nftknock + " proxy --fdpass home\n ProxyUseFdpass yes\n",
-		"Match exec":   "Match host home exec \"" + nftknock + " home\"\n HostName @\n",
-		"without a profile": "Host home\n ProxyCommand " + nftknock + " proxy @ 22 " +
-			strings.Join(sshSequence, " ") + "\n",
+		"ProxyCommand": "Host home\n ProxyCommand " + Nftknock + " proxy home\n",
+		"fdpass":       "Host home\n ProxyCommand " + Nftknock + " proxy --fdpass home\n ProxyUseFdpass yes\n",
+		"Match exec":   "Match host home exec \"" + Nftknock + " home\"\n HostName @\n",
+		"without a profile": "Host home\n ProxyCommand " + Nftknock + " proxy @ 22 " +
+			strings.Join(SSHSequence, " ") + "\n",
 	}
-	eachFamily(t, func(t *testing.T, f family) {
+	EachFamily(t, func(t *testing.T, f Family) {
 		for name, config := range configs {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				s := newSite(t, f)
-				sshd := startSSHD(t, s.server, 22)
-				startDaemon(t, s.server, sshDoorThatCloses)
-				u := newUser(t, s.client, fmt.Sprintf(`
+				s := NewTopology(t, f)
+				sshd := StartSSHD(t, s.Server, 22)
+				StartDaemon(t, s.Server, SSHDoorThatCloses)
+				u := newUser(t, s.Client, fmt.Sprintf(`
 [host.home]
 host = "%v"
 wait = 22
 sequence = [7214, 8391, 6127]
 close_sequence = [6127, 8391, 7214]
-`, s.addr))
-				ssh := sshd.sshConfig(t, strings.ReplaceAll(config, "@", s.addr.String()))
-				s.expectShut(t, s.person, "22", silent)
+`, s.Addr))
+				ssh := sshConfig(t, sshd, strings.ReplaceAll(config, "@", s.Addr.String()))
+				s.ExpectShut(t, s.Person, "22", Silent)
 				// through runs something that has to knock for itself, and shuts the door again.
 				through := func(name string, args ...string) string {
 					t.Helper()
 					out := u.run(t, name, args...)
-					s.waitIn(t, "ssh", s.person)
-					u.run(t, nftknock, "--close", "home")
-					s.waitOut(t, "ssh", s.person)
+					s.WaitIn(t, "ssh", s.Person)
+					u.run(t, Nftknock, "--close", "home")
+					s.WaitOut(t, "ssh", s.Person)
 					return out
 				}
 				here, there := filepath.Join(t.TempDir(), "here"), filepath.Join(t.TempDir(), "there")
@@ -62,7 +62,7 @@ close_sequence = [6127, 8391, 7214]
 				if got := through("ssh", "-F", ssh, "home", "cat", here); got != string(data) {
 					t.Errorf("ssh has brought %d bytes, or others", len(got))
 				}
-				if f == ipv6 || name == "without a profile" {
+				if f == IPv6 || name == "without a profile" {
 					return // the rest would be the same again
 				}
 				through("scp", "-q", "-F", ssh, here, "home:"+there)
@@ -79,13 +79,13 @@ close_sequence = [6127, 8391, 7214]
 }
 
 // sshConfig writes an ssh_config that begins with how to get to the host.
-func (d *sshd) sshConfig(t testing.TB, way string) string {
+func sshConfig(t testing.TB, d *SSHD, way string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ssh_config")
 	config := way + `
 Host *
   User root
-  IdentityFile ` + d.key + `
+  IdentityFile ` + d.Key + `
   BatchMode yes
   IdentitiesOnly yes
   IdentityAgent none

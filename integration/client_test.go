@@ -9,12 +9,12 @@ import (
 
 // A user is somebody with a hosts.toml, who runs nftknock.
 type user struct {
-	host *host
+	host *Host
 	env  []string // a command that runs another one as this user
 }
 
 // newUser writes the user's profiles for nobody else to read.
-func newUser(t testing.TB, h *host, profiles string) *user {
+func newUser(t testing.TB, h *Host, profiles string) *user {
 	t.Helper()
 	home := t.TempDir()
 	dir := filepath.Join(home, "config", "nftknock")
@@ -32,14 +32,14 @@ func newUser(t testing.TB, h *host, profiles string) *user {
 // run runs a program that has to succeed, and returns what it prints.
 func (u *user) run(t testing.TB, name string, args ...string) string {
 	t.Helper()
-	return u.host.run(t, u.env[0], append(append(u.env[1:len(u.env):len(u.env)], name), args...)...)
+	return u.host.Run(t, u.env[0], append(append(u.env[1:len(u.env):len(u.env)], name), args...)...)
 }
 
 // resolving is a command that runs another one where a name has these addresses.
-func (s *site) resolving(t testing.TB, name string) []string {
+func resolving(t testing.TB, s *Topology, name string) []string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "hosts")
-	hosts := fmt.Sprintf("%v %s\n%v %s\n", ipv6.addr(1, 0, 1), name, ipv4.addr(1, 0, 1), name)
+	hosts := fmt.Sprintf("%v %s\n%v %s\n", IPv6.Addr(1, 0, 1), name, IPv4.Addr(1, 0, 1), name)
 	if err := os.WriteFile(file, []byte(hosts), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -29,37 +29,37 @@ var otherSequence = []string{"5303", "4871", "7519"}
 
 // codeKnocks returns all that opens the codeDoor.
 func codeKnocks(t testing.TB, code string) []string {
-	return append([]string{"7214"}, spell(t, 20000, code)...)
+	return append([]string{"7214"}, Spell(t, 20000, code)...)
 }
 
 // TestCodeOpensOnce knocks a code with nc, and then again: from elsewhere, from the same
 // address, and after the daemon was killed.
 func TestCodeOpensOnce(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		s.server.listenTCP(t, 22)
-		app := newApp(t)
-		file := writeConfig(t, fmt.Sprintf(codeDoor, app.file))
-		d := startDaemonFile(t, s.server, file)
-		knocks := codeKnocks(t, app.code(t, 0))
-		s.nc(t, s.person, knocks...)
-		s.expectOpen(t, s.person, "22")
-		s.nc(t, s.person, "6127", "8391") // to close takes no code
-		s.waitOut(t, "ssh", s.person)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		s.Server.ListenTCP(t, 22)
+		app := NewAuthenticator(t)
+		file := WriteConfig(t, fmt.Sprintf(codeDoor, app.File))
+		d := StartDaemonFile(t, s.Server, file)
+		knocks := codeKnocks(t, app.Code(t, 0))
+		s.NC(t, s.Person, knocks...)
+		s.ExpectOpen(t, s.Person, "22")
+		s.NC(t, s.Person, "6127", "8391") // to close takes no code
+		s.WaitOut(t, "ssh", s.Person)
 
 		again := func(from netip.Addr) {
-			s.nc(t, from, knocks...)
-			expectLine(t, d, "msg=refused", from.String(), "has opened already")
-			s.expectOut(t, "ssh", from)
-			s.expectShut(t, from, "22", silent)
+			s.NC(t, from, knocks...)
+			ExpectLine(t, d, "msg=refused", from.String(), "has opened already")
+			s.ExpectOut(t, "ssh", from)
+			s.ExpectShut(t, from, "22", Silent)
 		}
-		again(s.stranger)
-		again(s.person)
-		d.stop(os.Kill)
-		d = startDaemonFile(t, s.server, file)
-		again(s.stranger)
-		again(s.person)
-		expectSecret(t, d, knocks)
+		again(s.Stranger)
+		again(s.Person)
+		d.Stop(os.Kill)
+		d = StartDaemonFile(t, s.Server, file)
+		again(s.Stranger)
+		again(s.Person)
+		ExpectSecret(t, d, knocks)
 	})
 }
 
@@ -67,27 +67,27 @@ func TestCodeOpensOnce(t *testing.T) {
 // further off.
 func TestCodeSteps(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, ipv4)
-	early, late := newApp(t), newApp(t)
-	d := startDaemon(t, s.server, fmt.Sprintf(codeDoor, early.file)+fmt.Sprintf(`
+	s := NewTopology(t, IPv4)
+	early, late := NewAuthenticator(t), NewAuthenticator(t)
+	d := StartDaemon(t, s.Server, fmt.Sprintf(codeDoor, early.File)+fmt.Sprintf(`
 [door.late]
 ports           = [22]
 sequence        = [7215]
 otp_secret_file = %q
 otp_base        = 20000
-`, late.file))
+`, late.File))
 
-	waitForStep(t, 10*time.Second)
-	s.nc(t, s.neighbour, codeKnocks(t, early.code(t, -3))...)
-	s.nc(t, s.stranger, codeKnocks(t, early.code(t, +3))...)
-	for _, from := range []netip.Addr{s.neighbour, s.stranger} {
-		expectLine(t, d, "msg=refused", from.String(), "wrong code")
+	WaitForStep(t, 10*time.Second)
+	s.NC(t, s.Neighbour, codeKnocks(t, early.Code(t, -3))...)
+	s.NC(t, s.Stranger, codeKnocks(t, early.Code(t, +3))...)
+	for _, from := range []netip.Addr{s.Neighbour, s.Stranger} {
+		ExpectLine(t, d, "msg=refused", from.String(), "wrong code")
 	}
-	s.nc(t, s.person, append([]string{"7215"}, spell(t, 20000, late.code(t, -1))...)...)
-	s.waitIn(t, "late", s.person)
-	s.nc(t, s.person, codeKnocks(t, early.code(t, +1))...)
-	s.waitIn(t, "ssh", s.person)
-	if n := len(s.entries(t, "ssh")); n != 1 {
+	s.NC(t, s.Person, append([]string{"7215"}, Spell(t, 20000, late.Code(t, -1))...)...)
+	s.WaitIn(t, "late", s.Person)
+	s.NC(t, s.Person, codeKnocks(t, early.Code(t, +1))...)
+	s.WaitIn(t, "ssh", s.Person)
+	if n := len(s.Entries(t, "ssh")); n != 1 {
 		t.Errorf("%d are in, and it should be one", n)
 	}
 }
@@ -98,20 +98,20 @@ func TestWrongCode(t *testing.T) {
 	t.Parallel()
 	t.Run("muted", func(t *testing.T) {
 		t.Parallel()
-		s := newSite(t, ipv4)
-		app := newApp(t)
-		d := startDaemon(t, s.server, fmt.Sprintf(codeDoor, app.file))
-		s.knock(t, s.person, codeKnocks(t, app.code(t, 3))...)
-		expectLine(t, d, "msg=refused", s.person.String(), "wrong code")
-		right := codeKnocks(t, app.code(t, 0))
-		s.knock(t, s.person, right...)
-		s.settle(t, "other", otherSequence...)
-		s.expectOut(t, "ssh", s.person)
-		s.expectShut(t, s.person, "22", silent)
+		s := NewTopology(t, IPv4)
+		app := NewAuthenticator(t)
+		d := StartDaemon(t, s.Server, fmt.Sprintf(codeDoor, app.File))
+		s.Knock(t, s.Person, codeKnocks(t, app.Code(t, 3))...)
+		ExpectLine(t, d, "msg=refused", s.Person.String(), "wrong code")
+		right := codeKnocks(t, app.Code(t, 0))
+		s.Knock(t, s.Person, right...)
+		s.Settle(t, "other", otherSequence...)
+		s.ExpectOut(t, "ssh", s.Person)
+		s.ExpectShut(t, s.Person, "22", Silent)
 
 		// Nobody has used it.
-		s.knock(t, s.neighbour, right...)
-		s.waitIn(t, "ssh", s.neighbour)
+		s.Knock(t, s.Neighbour, right...)
+		s.WaitIn(t, "ssh", s.Neighbour)
 	})
 	t.Run("over", func(t *testing.T) {
 		t.Parallel()
@@ -122,15 +122,15 @@ per_source = 1000
 [scan]
 mute = "1s"
 `
-		s := newSite(t, ipv4)
-		app := newApp(t)
-		d := startDaemon(t, s.server, config+fmt.Sprintf(codeDoor, app.file))
+		s := NewTopology(t, IPv4)
+		app := NewAuthenticator(t)
+		d := StartDaemon(t, s.Server, config+fmt.Sprintf(codeDoor, app.File))
 		before := time.Now()
-		s.knock(t, s.person, codeKnocks(t, app.code(t, 3))...)
-		expectLine(t, d, "msg=refused", "wrong code")
-		eventually(t, "who was muted gets in", func() bool {
-			s.knock(t, s.person, codeKnocks(t, app.code(t, 0))...)
-			_, in := s.entry(t, "ssh", s.person)
+		s.Knock(t, s.Person, codeKnocks(t, app.Code(t, 3))...)
+		ExpectLine(t, d, "msg=refused", "wrong code")
+		Eventually(t, "who was muted gets in", func() bool {
+			s.Knock(t, s.Person, codeKnocks(t, app.Code(t, 0))...)
+			_, in := s.Entry(t, "ssh", s.Person)
 			return in
 		})
 		if muted := time.Since(before); muted < time.Second {
@@ -143,29 +143,29 @@ mute = "1s"
 func TestGuessingCodes(t *testing.T) {
 	t.Parallel()
 	const guesses = 10_000
-	s := newSite(t, ipv4)
-	app := newApp(t)
-	d := startDaemon(t, s.server, "[limits]\nper_source = 10000\n"+fmt.Sprintf(codeDoor, app.file))
+	s := NewTopology(t, IPv4)
+	app := NewAuthenticator(t)
+	d := StartDaemon(t, s.Server, "[limits]\nper_source = 10000\n"+fmt.Sprintf(codeDoor, app.File))
 
-	var packets []packet
+	var packets []Packet
 	guess := func(code string) {
 		for _, knock := range codeKnocks(t, code) {
-			p, err := parseKnock(s.person, s.addr, knock)
+			p, err := ParseKnock(s.Person, s.Addr, knock)
 			if err != nil {
 				t.Fatal(err)
 			}
 			packets = append(packets, p)
 		}
 	}
-	guess(app.code(t, 3)) // the first one is wrong
+	guess(app.Code(t, 3)) // the first one is wrong
 	for range guesses {
 		guess(fmt.Sprintf("%06d", rand.IntN(1_000_000)))
 	}
-	guess(app.code(t, 0))
-	s.client.send(t, packets...)
-	s.settle(t, "other", otherSequence...)
-	s.expectOut(t, "ssh", s.person)
-	if n := strings.Count(d.log(), "msg=refused"); n != 1 {
+	guess(app.Code(t, 0))
+	s.Client.Send(t, packets...)
+	s.Settle(t, "other", otherSequence...)
+	s.ExpectOut(t, "ssh", s.Person)
+	if n := strings.Count(d.Log(), "msg=refused"); n != 1 {
 		t.Errorf("%d codes were judged, and it should be one", n)
 	}
 }

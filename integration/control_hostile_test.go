@@ -1,10 +1,8 @@
 package integration
 
 import (
-	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,10 +11,10 @@ import (
 // TestHostileClients crowds the control socket, while people knock.
 func TestHostileClients(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, ipv4)
-	s.server.listenTCP(t, 22)
-	d := startDaemon(t, s.server, sshDoor)
-	before := d.memory(t)
+	s := NewTopology(t, IPv4)
+	s.Server.ListenTCP(t, 22)
+	d := StartDaemon(t, s.Server, SSHDoor)
+	before := d.Memory(t)
 
 	const clients = 3000
 	ways := []string{
@@ -32,46 +30,32 @@ func TestHostileClients(t *testing.T) {
 	go func() {
 		defer close(crowd)
 		for i := range clients {
-			c, err := net.DialTimeout("unix", d.socket, aWhile)
+			c, err := net.DialTimeout("unix", d.Socket, Timeout)
 			if err != nil {
 				t.Error(err)
 				return
 			}
 			crowd <- c
-			c.SetWriteDeadline(time.Now().Add(aWhile))
+			c.SetWriteDeadline(time.Now().Add(Timeout))
 			io.WriteString(c, ways[i%len(ways)]) // it may have been closed already
 		}
 	}()
-	s.knock(t, s.person, sshSequence...)
-	s.waitIn(t, "ssh", s.person)
-	s.expectOpen(t, s.person, "22")
+	s.Knock(t, s.Person, SSHSequence...)
+	s.WaitIn(t, "ssh", s.Person)
+	s.ExpectOpen(t, s.Person, "22")
 	for c := range crowd {
 		t.Cleanup(func() { c.Close() })
 	}
-	s.knock(t, s.neighbour, sshSequence...)
-	s.waitIn(t, "ssh", s.neighbour)
-	if state := d.status(t); len(state.People) != 2 {
+	s.Knock(t, s.Neighbour, SSHSequence...)
+	s.WaitIn(t, "ssh", s.Neighbour)
+	if state := d.Status(t); len(state.People) != 2 {
 		t.Errorf("%+v", state)
 	}
 	most := 64 << 20 // bytes; 3000 and 12,000 clients make for 15 MiB alike
-	if race {
+	if Race {
 		most *= 8
 	}
-	if after := d.memory(t); after > before+most {
+	if after := d.Memory(t); after > before+most {
 		t.Errorf("the daemon has grown from %d to %d MiB", before>>20, after>>20)
 	}
-}
-
-// memory returns how much memory a process has, in bytes.
-func (p *process) memory(t testing.TB) int {
-	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all, resident int // in pages; proc(5)
-	if _, err := fmt.Sscan(string(b), &all, &resident); err != nil {
-		t.Fatal(err)
-	}
-	return resident * os.Getpagesize()
 }

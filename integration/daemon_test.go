@@ -12,60 +12,60 @@ import (
 	"time"
 )
 
-// gateTable is the table that a daemon owns if its configuration says nothing
+// GateTable is the table that a daemon owns if its configuration says nothing
 // else.
-const gateTable = "nftknock"
+const GateTable = "nftknock"
 
-// A daemon is a running nftknockd.
-type daemon struct {
-	*process
-	host   *host
-	socket string // for control
+// A Daemon is a running nftknockd.
+type Daemon struct {
+	*Process
+	Host   *Host
+	Socket string // for control
 }
 
-// startDaemon starts nftknockd and returns when it guards.
-func startDaemon(t testing.TB, h *host, config string) *daemon {
+// StartDaemon starts nftknockd and returns when it guards.
+func StartDaemon(t testing.TB, h *Host, config string) *Daemon {
 	t.Helper()
-	return startDaemonFile(t, h, writeConfig(t, config))
+	return StartDaemonFile(t, h, WriteConfig(t, config))
 }
 
-func startDaemonFile(t testing.TB, h *host, config string) *daemon {
+func StartDaemonFile(t testing.TB, h *Host, config string) *Daemon {
 	t.Helper()
-	notify := listenNotify(t)
-	socket := newSocket(t)
-	cmd := command(context.Background(), t, program, "run", "--socket", socket, "-c", config)
+	notify := ListenNotify(t)
+	socket := NewSocket(t)
+	cmd := Command(context.Background(), t, Nftknockd, "run", "--socket", socket, "-c", config)
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify.LocalAddr().String())
-	d := &daemon{h.startCmd(t, cmd), h, socket}
+	d := &Daemon{h.StartCmd(t, cmd), h, socket}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("%s: nft list ruleset:\n%s", h.name, h.try(t, "nft", "list", "ruleset").stdout)
+			t.Logf("%s: nft list ruleset:\n%s", h.Name, h.Try(t, "nft", "list", "ruleset").Stdout)
 		}
-		if !d.stop(syscall.SIGTERM) {
-			t.Errorf("nftknockd has not stopped %v after SIGTERM", aWhile)
+		if !d.Stop(syscall.SIGTERM) {
+			t.Errorf("nftknockd has not stopped %v after SIGTERM", Timeout)
 		}
-		if strings.Contains(d.log(), "DATA RACE") {
+		if strings.Contains(d.Log(), "DATA RACE") {
 			t.Error("the race detector found something")
 		}
 	})
 
-	for deadline := time.Now().Add(aWhile); ; {
-		switch state := nextNotice(notify); {
-		case hasLine(state, "READY=1"):
+	for deadline := time.Now().Add(Timeout); ; {
+		switch state := NextNotice(notify); {
+		case HasLine(state, "READY=1"):
 			return d
-		case d.ended():
-			t.Fatalf("nftknockd has ended instead of getting ready: %v", d.cmd.ProcessState)
+		case d.Ended():
+			t.Fatalf("nftknockd has ended instead of getting ready: %v", d.Cmd.ProcessState)
 		case time.Now().After(deadline):
-			t.Fatalf("nftknockd is not ready after %v", aWhile)
+			t.Fatalf("nftknockd is not ready after %v", Timeout)
 		}
 	}
 }
 
-// log returns what the daemon has logged.
-func (d *daemon) log() string { return d.out.String() }
+// Log returns what the daemon has logged.
+func (d *Daemon) Log() string { return d.Out.String() }
 
-// writeConfig writes a configuration as an administrator would keep it: for
+// WriteConfig writes a configuration as an administrator would keep it: for
 // nobody else to read.
-func writeConfig(t testing.TB, config string) string {
+func WriteConfig(t testing.TB, config string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "nftknockd.toml")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
@@ -74,9 +74,9 @@ func writeConfig(t testing.TB, config string) string {
 	return path
 }
 
-// newSocket returns where a daemon's control socket can be. The directories of
+// NewSocket returns where a daemon's control socket can be. The directories of
 // tests can be too deep for one.
-func newSocket(t testing.TB) string {
+func NewSocket(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "nftknockd")
 	if err != nil {
@@ -86,8 +86,8 @@ func newSocket(t testing.TB) string {
 	return filepath.Join(dir, "control.sock")
 }
 
-// listenNotify is systemd's end of sd_notify(3).
-func listenNotify(t testing.TB) *net.UnixConn {
+// ListenNotify is systemd's end of sd_notify(3).
+func ListenNotify(t testing.TB) *net.UnixConn {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -98,9 +98,9 @@ func listenNotify(t testing.TB) *net.UnixConn {
 	return c
 }
 
-// nextNotice returns the next message of the daemon, or nothing if none comes
+// NextNotice returns the next message of the daemon, or nothing if none comes
 // soon.
-func nextNotice(c *net.UnixConn) string {
+func NextNotice(c *net.UnixConn) string {
 	b := make([]byte, 4096)
 	c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 	n, err := c.Read(b)
@@ -110,7 +110,7 @@ func nextNotice(c *net.UnixConn) string {
 	return string(b[:n])
 }
 
-func hasLine(text, line string) bool {
+func HasLine(text, line string) bool {
 	for l := range strings.Lines(text) {
 		if strings.TrimRight(l, "\n") == line {
 			return true

@@ -14,53 +14,53 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An answer is what comes back to somebody who tries a port.
-type answer string
+// An Answer is what comes back to somebody who tries a port.
+type Answer string
 
 const (
-	open    answer = "open"
-	refused answer = "refused"
-	silent  answer = "silent"
-	broken  answer = "broken" // none of these
+	Open    Answer = "open"
+	Refused Answer = "refused"
+	Silent  Answer = "silent"
+	broken  Answer = "broken" // none of these
 )
 
-// notLong is how long a port that nobody answers on is tried. The counter of
+// BriefTimeout is how long a port that nobody answers on is tried. The counter of
 // what was shut out tells that the packet was there; waiting longer would
 // prove nothing more.
-const notLong = 700 * time.Millisecond
+const BriefTimeout = 700 * time.Millisecond
 
-// dial tries a TCP port. The connection is nil unless the port is open.
-func (h *host) dial(from netip.Addr, to netip.AddrPort, patience time.Duration) (net.Conn, answer, error) {
-	return h.dialFrom(netip.AddrPortFrom(from, 0), to, patience)
+// Dial tries a TCP port. The connection is nil unless the port is open.
+func (h *Host) Dial(from netip.Addr, to netip.AddrPort, patience time.Duration) (net.Conn, Answer, error) {
+	return h.DialFrom(netip.AddrPortFrom(from, 0), to, patience)
 }
 
-// dialFrom is dial from a port of the caller's choice.
-func (h *host) dialFrom(from, to netip.AddrPort, patience time.Duration) (net.Conn, answer, error) {
+// DialFrom is dial from a port of the caller's choice.
+func (h *Host) DialFrom(from, to netip.AddrPort, patience time.Duration) (net.Conn, Answer, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var c net.Conn
-	err := h.in(func() (err error) {
+	err := h.In(func() (err error) {
 		d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(from), KeepAlive: -1}
 		c, err = d.DialContext(ctx, "tcp", to.String())
 		return err
 	})
 	switch {
 	case err == nil:
-		return c, open, nil
+		return c, Open, nil
 	case errors.Is(err, unix.ECONNREFUSED):
-		return nil, refused, err
+		return nil, Refused, err
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, silent, err
+		return nil, Silent, err
 	}
 	return nil, broken, err
 }
 
-// ask sends a datagram to a UDP port, and says what came back: open if that
+// Ask sends a datagram to a UDP port, and says what came back: open if that
 // was the same datagram.
-func (h *host) ask(from, to netip.AddrPort, patience time.Duration) (answer, error) {
+func (h *Host) Ask(from, to netip.AddrPort, patience time.Duration) (Answer, error) {
 	const question = "is anybody there?"
 	var c net.Conn
-	err := h.in(func() (err error) {
+	err := h.In(func() (err error) {
 		d := net.Dialer{LocalAddr: net.UDPAddrFromAddrPort(from)}
 		c, err = d.Dial("udp", to.String())
 		return err
@@ -77,40 +77,40 @@ func (h *host) ask(from, to netip.AddrPort, patience time.Duration) (answer, err
 	n, err := c.Read(reply)
 	switch {
 	case err == nil && string(reply[:n]) == question:
-		return open, nil
+		return Open, nil
 	case errors.Is(err, unix.ECONNREFUSED):
-		return refused, err
+		return Refused, err
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return silent, err
+		return Silent, err
 	}
 	return broken, err
 }
 
-// try tries a port of the server, in knock(1)'s notation: "22", "51820:udp".
-func (s *site) try(t testing.TB, from netip.Addr, port string, patience time.Duration) (answer, error) {
+// Try tries a port of the server, in knock(1)'s notation: "22", "51820:udp".
+func (s *Topology) Try(t testing.TB, from netip.Addr, port string, patience time.Duration) (Answer, error) {
 	t.Helper()
 	number, proto, _ := strings.Cut(port, ":")
 	n, err := strconv.ParseUint(number, 10, 16)
 	if err != nil {
 		t.Fatal(err)
 	}
-	to := netip.AddrPortFrom(s.addr, uint16(n))
+	to := netip.AddrPortFrom(s.Addr, uint16(n))
 	if proto == "udp" {
-		return s.client.ask(netip.AddrPortFrom(from, 0), to, patience)
+		return s.Client.Ask(netip.AddrPortFrom(from, 0), to, patience)
 	}
-	c, a, err := s.client.dial(from, to, patience)
+	c, a, err := s.Client.Dial(from, to, patience)
 	if c != nil {
 		c.Close()
 	}
 	return a, err
 }
 
-// expectOpen waits until the server answers on a port.
-func (s *site) expectOpen(t testing.TB, from netip.Addr, port string) {
+// ExpectOpen waits until the server answers on a port.
+func (s *Topology) ExpectOpen(t testing.TB, from netip.Addr, port string) {
 	t.Helper()
-	for deadline := time.Now().Add(aWhile); ; time.Sleep(pollPause) {
-		a, err := s.try(t, from, port, notLong)
-		if a == open {
+	for deadline := time.Now().Add(Timeout); ; time.Sleep(PollInterval) {
+		a, err := s.Try(t, from, port, BriefTimeout)
+		if a == Open {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -119,17 +119,17 @@ func (s *site) expectOpen(t testing.TB, from netip.Addr, port string) {
 	}
 }
 
-// expectShut makes sure that a port answers as a shut door does, and that it
+// ExpectShut makes sure that a port answers as a shut door does, and that it
 // was the gate that kept it shut: silence alone could have many reasons.
-func (s *site) expectShut(t testing.TB, from netip.Addr, port string, as answer) {
+func (s *Topology) ExpectShut(t testing.TB, from netip.Addr, port string, as Answer) {
 	t.Helper()
-	patience := notLong
-	if as != silent {
-		patience = aWhile
+	patience := BriefTimeout
+	if as != Silent {
+		patience = Timeout
 	}
-	before := s.server.shutOut(t)
-	if a, err := s.try(t, from, port, patience); a != as {
+	before := s.Server.ShutOut(t)
+	if a, err := s.Try(t, from, port, patience); a != as {
 		t.Fatalf("port %s is %s to %v, and should be shut and %s: %v", port, a, from, as, err)
 	}
-	eventually(t, "the gate has counted whom it shut out", func() bool { return s.server.shutOut(t) > before })
+	Eventually(t, "the gate has counted whom it shut out", func() bool { return s.Server.ShutOut(t) > before })
 }

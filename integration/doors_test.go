@@ -9,28 +9,28 @@ ports    = [22, "51820:udp"]
 sequence = ["7214:udp", "8391:udp", "6127:udp"]
 `
 	ways := []knocker{
-		{"knock", func(t *testing.T, s *site, ports []string) {
-			s.client.run(t, "knock", append([]string{"-u", "-d", "50", s.addr.String()}, ports...)...)
+		{"knock", func(t *testing.T, s *Topology, ports []string) {
+			s.Client.Run(t, "knock", append([]string{"-u", "-d", "50", s.Addr.String()}, ports...)...)
 		}},
-		{"nc", func(t *testing.T, s *site, ports []string) {
+		{"nc", func(t *testing.T, s *Topology, ports []string) {
 			for _, p := range ports {
-				s.client.tryWith(t, "knock", "nc", "-u", "-w1", "-q0", s.addr.String(), p)
+				s.Client.TryWith(t, "knock", "nc", "-u", "-w1", "-q0", s.Addr.String(), p)
 			}
 		}},
 	}
-	eachFamily(t, func(t *testing.T, f family) {
+	EachFamily(t, func(t *testing.T, f Family) {
 		for _, k := range ways {
 			t.Run(k.name, func(t *testing.T) {
 				t.Parallel()
-				s := newSite(t, f)
-				sshd := startSSHD(t, s.server, 22)
-				s.server.echoUDP(t, 51820)
-				startDaemon(t, s.server, config)
-				s.expectShut(t, s.person, "51820:udp", silent)
+				s := NewTopology(t, f)
+				sshd := StartSSHD(t, s.Server, 22)
+				s.Server.EchoUDP(t, 51820)
+				StartDaemon(t, s.Server, config)
+				s.ExpectShut(t, s.Person, "51820:udp", Silent)
 
 				k.knock(t, s, []string{"7214", "8391", "6127"})
-				s.expectOpen(t, s.person, "51820:udp")
-				s.expectLogin(t, sshd, s.person, 22)
+				s.ExpectOpen(t, s.Person, "51820:udp")
+				s.ExpectLogin(t, sshd, s.Person, 22)
 			})
 		}
 	})
@@ -42,17 +42,17 @@ func TestMixedSequence(t *testing.T) {
 ports    = [22]
 sequence = [7214, "8391:udp", 6127]
 `
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		sshd := startSSHD(t, s.server, 22)
-		startDaemon(t, s.server, config)
-		s.client.run(t, "knock", "-d", "50", s.addr.String(), "7214", "8391", "6127")
-		s.settle(t, "ssh", "7214", "8391:udp", "6127")
-		s.expectOut(t, "ssh", s.person)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		sshd := StartSSHD(t, s.Server, 22)
+		StartDaemon(t, s.Server, config)
+		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "7214", "8391", "6127")
+		s.Settle(t, "ssh", "7214", "8391:udp", "6127")
+		s.ExpectOut(t, "ssh", s.Person)
 
-		s.client.run(t, "knock", "-d", "50", s.addr.String(), "7214:tcp", "8391:udp", "6127:tcp")
-		s.waitIn(t, "ssh", s.person)
-		s.expectLogin(t, sshd, s.person, 22)
+		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "7214:tcp", "8391:udp", "6127:tcp")
+		s.WaitIn(t, "ssh", s.Person)
+		s.ExpectLogin(t, sshd, s.Person, 22)
 	})
 }
 
@@ -62,21 +62,21 @@ func TestSeveralPorts(t *testing.T) {
 ports    = [22, 2222, "51820:udp"]
 sequence = [7214, 8391, 6127]
 `
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		sshd := startSSHD(t, s.server, 22, 2222)
-		s.server.echoUDP(t, 51820)
-		startDaemon(t, s.server, config)
-		s.expectShut(t, s.person, "22", silent)
-		s.expectShut(t, s.person, "2222", silent)
-		s.expectShut(t, s.person, "51820:udp", silent)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		sshd := StartSSHD(t, s.Server, 22, 2222)
+		s.Server.EchoUDP(t, 51820)
+		StartDaemon(t, s.Server, config)
+		s.ExpectShut(t, s.Person, "22", Silent)
+		s.ExpectShut(t, s.Person, "2222", Silent)
+		s.ExpectShut(t, s.Person, "51820:udp", Silent)
 
-		s.knock(t, s.person, sshSequence...)
-		s.waitIn(t, "office", s.person)
-		s.expectLogin(t, sshd, s.person, 22)
-		s.expectLogin(t, sshd, s.person, 2222)
-		s.expectOpen(t, s.person, "51820:udp")
-		s.expectShut(t, s.neighbour, "2222", silent)
+		s.Knock(t, s.Person, SSHSequence...)
+		s.WaitIn(t, "office", s.Person)
+		s.ExpectLogin(t, sshd, s.Person, 22)
+		s.ExpectLogin(t, sshd, s.Person, 2222)
+		s.ExpectOpen(t, s.Person, "51820:udp")
+		s.ExpectShut(t, s.Neighbour, "2222", Silent)
 	})
 }
 
@@ -92,41 +92,41 @@ close_sequence = [6127, 7214, 8391]
 ports    = [22]
 sequence = [5303, 4871, 7519]
 `
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		sshd := startSSHD(t, s.server, 22)
-		startDaemon(t, s.server, config)
-		alice, bob, nobody := s.person, s.neighbour, s.stranger
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		sshd := StartSSHD(t, s.Server, 22)
+		StartDaemon(t, s.Server, config)
+		alice, bob, nobody := s.Person, s.Neighbour, s.Stranger
 
-		s.knock(t, alice, "7214", "8391", "6127")
-		s.waitIn(t, "alice", alice)
-		s.expectOut(t, "bob", alice)
-		s.expectLogin(t, sshd, alice, 22)
-		s.expectShut(t, bob, "22", silent)
+		s.Knock(t, alice, "7214", "8391", "6127")
+		s.WaitIn(t, "alice", alice)
+		s.ExpectOut(t, "bob", alice)
+		s.ExpectLogin(t, sshd, alice, 22)
+		s.ExpectShut(t, bob, "22", Silent)
 
-		s.knock(t, bob, "5303", "4871", "7519")
-		s.waitIn(t, "bob", bob)
-		s.expectOut(t, "alice", bob)
-		s.expectLogin(t, sshd, bob, 22)
+		s.Knock(t, bob, "5303", "4871", "7519")
+		s.WaitIn(t, "bob", bob)
+		s.ExpectOut(t, "alice", bob)
+		s.ExpectLogin(t, sshd, bob, 22)
 
-		s.knock(t, alice, "6127", "7214", "8391")
-		s.waitOut(t, "alice", alice)
-		s.expectShut(t, alice, "22", silent)
-		s.expectOpen(t, bob, "22")
-		s.expectShut(t, nobody, "22", silent)
+		s.Knock(t, alice, "6127", "7214", "8391")
+		s.WaitOut(t, "alice", alice)
+		s.ExpectShut(t, alice, "22", Silent)
+		s.ExpectOpen(t, bob, "22")
+		s.ExpectShut(t, nobody, "22", Silent)
 	})
 }
 
 func TestAlwaysAllow(t *testing.T) {
 	const config = `
 always_allow = ["10.1.7.0/24", "fd00:1:0:7::/64"]
-` + sshDoor
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		sshd := startSSHD(t, s.server, 22)
-		startDaemon(t, s.server, config)
-		s.expectLogin(t, sshd, s.stranger, 22)
-		s.expectShut(t, s.person, "22", silent)
+` + SSHDoor
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		sshd := StartSSHD(t, s.Server, 22)
+		StartDaemon(t, s.Server, config)
+		s.ExpectLogin(t, sshd, s.Stranger, 22)
+		s.ExpectShut(t, s.Person, "22", Silent)
 	})
 }
 
@@ -134,48 +134,48 @@ always_allow = ["10.1.7.0/24", "fd00:1:0:7::/64"]
 func TestInterfaces(t *testing.T) {
 	const config = `
 interfaces = ["net1"]
-` + sshDoor
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		connect(t, 2, s.server, s.client)
+` + SSHDoor
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		Connect(t, 2, s.Server, s.Client)
 		inside := *s
-		inside.addr, inside.person = f.addr(2, 0, 1), f.addr(2, 0, 2)
-		sshd := startSSHD(t, s.server, 22)
-		startDaemon(t, s.server, config)
+		inside.Addr, inside.Person = f.Addr(2, 0, 1), f.Addr(2, 0, 2)
+		sshd := StartSSHD(t, s.Server, 22)
+		StartDaemon(t, s.Server, config)
 
-		s.expectShut(t, s.person, "22", silent)
-		inside.expectLogin(t, sshd, inside.person, 22)
+		s.ExpectShut(t, s.Person, "22", Silent)
+		inside.ExpectLogin(t, sshd, inside.Person, 22)
 
 		// What arrives elsewhere is no knock either.
-		inside.knock(t, inside.person, sshSequence...)
-		s.settle(t, "ssh", sshSequence...)
-		s.expectOut(t, "ssh", inside.person)
-		s.knock(t, s.person, sshSequence...)
-		s.waitIn(t, "ssh", s.person)
-		s.expectLogin(t, sshd, s.person, 22)
+		inside.Knock(t, inside.Person, SSHSequence...)
+		s.Settle(t, "ssh", SSHSequence...)
+		s.ExpectOut(t, "ssh", inside.Person)
+		s.Knock(t, s.Person, SSHSequence...)
+		s.WaitIn(t, "ssh", s.Person)
+		s.ExpectLogin(t, sshd, s.Person, 22)
 	})
 }
 
 func TestPrefix(t *testing.T) {
-	const config = sshDoorThatCloses + `
+	const config = SSHDoorThatCloses + `
 ipv4_prefix = 24
 ipv6_prefix = 64
 `
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		sshd := startSSHD(t, s.server, 22)
-		startDaemon(t, s.server, config)
-		s.expectShut(t, s.neighbour, "22", silent)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		sshd := StartSSHD(t, s.Server, 22)
+		StartDaemon(t, s.Server, config)
+		s.ExpectShut(t, s.Neighbour, "22", Silent)
 
-		s.knock(t, s.person, sshSequence...)
-		s.expectOpen(t, s.person, "22")
-		s.expectLogin(t, sshd, s.neighbour, 22)
-		s.expectShut(t, s.stranger, "22", silent)
+		s.Knock(t, s.Person, SSHSequence...)
+		s.ExpectOpen(t, s.Person, "22")
+		s.ExpectLogin(t, sshd, s.Neighbour, 22)
+		s.ExpectShut(t, s.Stranger, "22", Silent)
 
 		// Any of them closes it for all.
-		s.knock(t, s.neighbour, sshCloseSequence...)
-		s.settle(t, "ssh", sshSequence...)
-		s.expectShut(t, s.person, "22", silent)
-		s.expectShut(t, s.neighbour, "22", silent)
+		s.Knock(t, s.Neighbour, SSHCloseSequence...)
+		s.Settle(t, "ssh", SSHSequence...)
+		s.ExpectShut(t, s.Person, "22", Silent)
+		s.ExpectShut(t, s.Neighbour, "22", Silent)
 	})
 }

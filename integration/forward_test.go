@@ -27,49 +27,49 @@ table inet container_engine {
 	}
 }
 `
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		container := newHost(t, "container")
-		connect(t, 2, s.server, container)
-		s.server.sysctl(t, "net/ipv4/ip_forward", "1")
-		s.server.sysctl(t, "net/ipv6/conf/all/forwarding", "1")
-		container.route(t, f.addr(1, 0, 0), f.addr(2, 0, 1))
-		s.client.route(t, f.addr(2, 0, 0), f.addr(1, 0, 1))
-		s.server.runWith(t, publish, "nft", "-f", "-")
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		container := NewHost(t, "container")
+		Connect(t, 2, s.Server, container)
+		s.Server.Sysctl(t, "net/ipv4/ip_forward", "1")
+		s.Server.Sysctl(t, "net/ipv6/conf/all/forwarding", "1")
+		container.Route(t, f.Addr(1, 0, 0), f.Addr(2, 0, 1))
+		s.Client.Route(t, f.Addr(2, 0, 0), f.Addr(1, 0, 1))
+		s.Server.RunWith(t, publish, "nft", "-f", "-")
 
-		sshd := startSSHD(t, container, 22)
-		startSSHD(t, s.client, 22)
-		s.expectOpen(t, s.person, "2222")
+		sshd := StartSSHD(t, container, 22)
+		StartSSHD(t, s.Client, 22)
+		s.ExpectOpen(t, s.Person, "2222")
 
-		startDaemon(t, s.server, config)
-		s.expectShut(t, s.person, "2222", silent)
+		StartDaemon(t, s.Server, config)
+		s.ExpectShut(t, s.Person, "2222", Silent)
 
 		// Through the server, in and out.
-		inside, outside := f.addr(2, 0, 2), s.person
-		expectPassage(t, s.client, outside, inside)
+		inside, outside := f.Addr(2, 0, 2), s.Person
+		expectPassage(t, s.Client, outside, inside)
 		expectPassage(t, container, inside, outside)
 
-		s.knock(t, s.person, sshSequence...)
-		s.expectOpen(t, s.person, "2222")
-		out := s.client.run(t, "ssh", sshd.ssh(s.person, netip.AddrPortFrom(s.addr, 2222), "echo $SSH_CONNECTION")...)
-		if !strings.HasPrefix(out, s.person.String()+" ") {
-			t.Errorf("logged in from %v, the container says: %q", s.person, out)
+		s.Knock(t, s.Person, SSHSequence...)
+		s.ExpectOpen(t, s.Person, "2222")
+		out := s.Client.Run(t, "ssh", sshd.SSH(s.Person, netip.AddrPortFrom(s.Addr, 2222), "echo $SSH_CONNECTION")...)
+		if !strings.HasPrefix(out, s.Person.String()+" ") {
+			t.Errorf("logged in from %v, the container says: %q", s.Person, out)
 		}
-		s.expectShut(t, s.neighbour, "2222", silent)
+		s.ExpectShut(t, s.Neighbour, "2222", Silent)
 	})
 }
 
 // expectPassage makes sure that one host reaches the sshd of another.
-func expectPassage(t *testing.T, h *host, from, to netip.Addr) {
+func expectPassage(t *testing.T, h *Host, from, to netip.Addr) {
 	t.Helper()
-	c, a, err := h.dial(from, netip.AddrPortFrom(to, 22), aWhile)
-	if a != open {
-		t.Fatalf("%s: port 22 of %v, which is not the server's, is %s: %v", h.name, to, a, err)
+	c, a, err := h.Dial(from, netip.AddrPortFrom(to, 22), Timeout)
+	if a != Open {
+		t.Fatalf("%s: port 22 of %v, which is not the server's, is %s: %v", h.Name, to, a, err)
 	}
 	defer c.Close()
 	banner := make([]byte, len("SSH-2.0-"))
-	c.SetReadDeadline(time.Now().Add(aWhile))
+	c.SetReadDeadline(time.Now().Add(Timeout))
 	if _, err := c.Read(banner); err != nil || string(banner) != "SSH-2.0-" {
-		t.Fatalf("%s: %v says %q: %v", h.name, to, banner, err)
+		t.Fatalf("%s: %v says %q: %v", h.Name, to, banner, err)
 	}
 }

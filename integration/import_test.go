@@ -8,35 +8,35 @@ import (
 // TestImport takes over from knockd: the tutorial's file and Debian's, as they
 // stand, become doors that open and close as before, to the same client.
 func TestImport(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
+	EachFamily(t, func(t *testing.T, f Family) {
 		for _, name := range []string{"tutorial", "debian"} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				s := newSite(t, f)
-				sshd := startSSHD(t, s.server, 22)
-				r := s.server.try(t, program, "import", "../config/migrate/testdata/"+name+".conf")
-				if r.exit() != 0 {
-					t.Fatalf("exit %d\n%s", r.exit(), r.stderr)
+				s := NewTopology(t, f)
+				sshd := StartSSHD(t, s.Server, 22)
+				r := s.Server.Try(t, Nftknockd, "import", "../config/migrate/testdata/"+name+".conf")
+				if r.Exit() != 0 {
+					t.Fatalf("exit %d\n%s", r.Exit(), r.Stderr)
 				}
 				for _, want := range []string{":2: UseSyslog: ", "warning: door ssh: sequence: this is the sequence of the tutorial"} {
-					if !strings.Contains(r.stderr, want) {
-						t.Errorf("%q is not in\n%s", want, r.stderr)
+					if !strings.Contains(r.Stderr, want) {
+						t.Errorf("%q is not in\n%s", want, r.Stderr)
 					}
 				}
 
-				d := startDaemon(t, s.server, r.stdout)
-				s.expectShut(t, s.person, "22", silent)
-				s.client.run(t, "knock", "-d", "50", s.addr.String(), "7000", "8000", "9000")
-				if e := s.waitIn(t, "ssh", s.person); e.timeout != 0 {
-					t.Errorf("let in for %v, and knockd would until it is closed", e.timeout)
+				d := StartDaemon(t, s.Server, r.Stdout)
+				s.ExpectShut(t, s.Person, "22", Silent)
+				s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "7000", "8000", "9000")
+				if e := s.WaitIn(t, "ssh", s.Person); e.Timeout != 0 {
+					t.Errorf("let in for %v, and knockd would until it is closed", e.Timeout)
 				}
-				s.expectLogin(t, sshd, s.person, 22)
-				s.expectShut(t, s.neighbour, "22", silent)
+				s.ExpectLogin(t, sshd, s.Person, 22)
+				s.ExpectShut(t, s.Neighbour, "22", Silent)
 
-				s.client.run(t, "knock", "-d", "50", s.addr.String(), "9000", "8000", "7000")
-				s.waitOut(t, "ssh", s.person)
-				s.expectShut(t, s.person, "22", silent)
-				expectSecret(t, d, []string{"7000", "8000", "9000"})
+				s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "9000", "8000", "7000")
+				s.WaitOut(t, "ssh", s.Person)
+				s.ExpectShut(t, s.Person, "22", Silent)
+				ExpectSecret(t, d, []string{"7000", "8000", "9000"})
 			})
 		}
 	})
@@ -55,18 +55,18 @@ func TestImportTimed(t *testing.T) {
 	sequence      = 5303,4871,7519
 	command       = /usr/bin/wakeonlan 00:11:22:33:44:55
 `
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		sshd := startSSHD(t, s.server, 22)
-		r := s.server.try(t, program, "import", writeConfig(t, conf))
-		if r.exit() != 1 || !strings.Contains(r.stderr, ":9: door wake: command: ") {
-			t.Fatalf("exit %d\n%s", r.exit(), r.stderr)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		sshd := StartSSHD(t, s.Server, 22)
+		r := s.Server.Try(t, Nftknockd, "import", WriteConfig(t, conf))
+		if r.Exit() != 1 || !strings.Contains(r.Stderr, ":9: door wake: command: ") {
+			t.Fatalf("exit %d\n%s", r.Exit(), r.Stderr)
 		}
-		startDaemon(t, s.server, r.stdout)
-		s.client.run(t, "knock", "-d", "50", s.addr.String(), "7214:udp", "8391", "6127:udp")
-		session := s.logIn(t, sshd, s.person, 22)
-		s.waitOut(t, "sshforawhile", s.person)
-		s.expectShut(t, s.person, "22", silent)
-		session.expectEcho(t, "still here")
+		StartDaemon(t, s.Server, r.Stdout)
+		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "7214:udp", "8391", "6127:udp")
+		session := s.LogIn(t, sshd, s.Person, 22)
+		s.WaitOut(t, "sshforawhile", s.Person)
+		s.ExpectShut(t, s.Person, "22", Silent)
+		session.ExpectEcho(t, "still here")
 	})
 }

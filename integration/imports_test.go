@@ -23,7 +23,7 @@ func TestImports(t *testing.T) {
 		{"nftknock/cmd/nftknock", "github.com/google/nftables"},
 		{"nftknock/cmd/nftknock", "nftknock/cmd/nftknockd"},
 	} {
-		out, err := command(context.Background(), t, "go", "list", "-deps", rule.of).Output()
+		out, err := Command(context.Background(), t, "go", "list", "-deps", rule.of).Output()
 		if err != nil {
 			t.Fatalf("go list -deps %s: %v", rule.of, err)
 		}

@@ -11,32 +11,32 @@ import (
 // A knocker is a program that people knock with.
 type knocker struct {
 	name  string
-	knock func(t *testing.T, s *site, ports []string)
+	knock func(t *testing.T, s *Topology, ports []string)
 }
 
 // Each but the first of these sends one knock a run.
 var knockers = []knocker{
-	{"knock", func(t *testing.T, s *site, ports []string) {
-		s.client.run(t, "knock", append([]string{"-d", "50", s.addr.String()}, ports...)...)
+	{"knock", func(t *testing.T, s *Topology, ports []string) {
+		s.Client.Run(t, "knock", append([]string{"-d", "50", s.Addr.String()}, ports...)...)
 	}},
 	{"nmap -sS", nmap("-sS")},
 	{"nmap -sT", nmap("-sT")},
-	{"nc", func(t *testing.T, s *site, ports []string) {
+	{"nc", func(t *testing.T, s *Topology, ports []string) {
 		for _, p := range ports {
 			// It fails, for the port is not open.
-			s.client.try(t, "nc", "-w1", "-z", s.addr.String(), p)
+			s.Client.Try(t, "nc", "-w1", "-z", s.Addr.String(), p)
 		}
 	}},
 }
 
-func nmap(scan string) func(*testing.T, *site, []string) {
-	return func(t *testing.T, s *site, ports []string) {
+func nmap(scan string) func(*testing.T, *Topology, []string) {
+	return func(t *testing.T, s *Topology, ports []string) {
 		for _, p := range ports {
-			args := []string{scan, "-Pn", "-n", "--max-retries", "0", "-p", p, s.addr.String()}
-			if s.family == ipv6 {
+			args := []string{scan, "-Pn", "-n", "--max-retries", "0", "-p", p, s.Addr.String()}
+			if s.Family == IPv6 {
 				args = slices.Insert(args, 0, "-6")
 			}
-			s.client.run(t, "nmap", args...)
+			s.Client.Run(t, "nmap", args...)
 		}
 	}
 }
@@ -44,7 +44,7 @@ func nmap(scan string) func(*testing.T, *site, []string) {
 // TestKnockers knocks with each program, on ports that are closed and on
 // ports that a firewall drops.
 func TestKnockers(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
+	EachFamily(t, func(t *testing.T, f Family) {
 		for _, k := range knockers {
 			for _, firewalled := range []bool{false, true} {
 				name := k.name + " on closed ports"
@@ -53,18 +53,18 @@ func TestKnockers(t *testing.T) {
 				}
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
-					s := newSite(t, f)
-					sshd := startSSHD(t, s.server, 22)
+					s := NewTopology(t, f)
+					sshd := StartSSHD(t, s.Server, 22)
 					if firewalled {
-						s.firewall(t, sshSequence...)
+						s.Firewall(t, SSHSequence...)
 					}
-					startDaemon(t, s.server, sshDoor)
-					s.expectShut(t, s.person, "22", silent)
+					StartDaemon(t, s.Server, SSHDoor)
+					s.ExpectShut(t, s.Person, "22", Silent)
 
-					k.knock(t, s, sshSequence)
-					s.waitIn(t, "ssh", s.person)
-					s.expectLogin(t, sshd, s.person, 22)
-					s.expectShut(t, s.neighbour, "22", silent)
+					k.knock(t, s, SSHSequence)
+					s.WaitIn(t, "ssh", s.Person)
+					s.ExpectLogin(t, sshd, s.Person, 22)
+					s.ExpectShut(t, s.Neighbour, "22", Silent)
 				})
 			}
 		}
@@ -74,32 +74,32 @@ func TestKnockers(t *testing.T) {
 // TestECN knocks from a host that asks for explicit congestion notification,
 // which sets two more flags of each SYN.
 func TestECN(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		s.server.listenTCP(t, 22)
-		s.client.sysctl(t, "net/ipv4/tcp_ecn", "1") // of IPv6 too
-		startDaemon(t, s.server, sshDoor)
-		s.client.run(t, "knock", append([]string{"-d", "50", s.addr.String()}, sshSequence...)...)
-		s.expectOpen(t, s.person, "22")
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		s.Server.ListenTCP(t, 22)
+		s.Client.Sysctl(t, "net/ipv4/tcp_ecn", "1") // of IPv6 too
+		StartDaemon(t, s.Server, SSHDoor)
+		s.Client.Run(t, "knock", append([]string{"-d", "50", s.Addr.String()}, SSHSequence...)...)
+		s.ExpectOpen(t, s.Person, "22")
 	})
 }
 
 // TestTelnet knocks as the tutorials do by hand: each telnet is left hanging
 // until its SYN has been sent again, and then given up.
 func TestTelnet(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		sshd := startSSHD(t, s.server, 22)
-		s.firewall(t, sshSequence...)
-		startDaemon(t, s.server, sshDoor)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		sshd := StartSSHD(t, s.Server, 22)
+		s.Firewall(t, SSHSequence...)
+		StartDaemon(t, s.Server, SSHDoor)
 
-		for _, p := range sshSequence {
-			telnet := s.telnet(t, p)
-			eventually(t, "telnet has sent its SYN again", func() bool { return s.dropped(t, p) >= 2 })
-			telnet.stop(os.Interrupt)
+		for _, p := range SSHSequence {
+			telnet := startTelnet(t, s, p)
+			Eventually(t, "telnet has sent its SYN again", func() bool { return s.Dropped(t, p) >= 2 })
+			telnet.Stop(os.Interrupt)
 		}
-		s.waitIn(t, "ssh", s.person)
-		s.expectLogin(t, sshd, s.person, 22)
+		s.WaitIn(t, "ssh", s.Person)
+		s.ExpectLogin(t, sshd, s.Person, 22)
 	})
 }
 
@@ -109,47 +109,47 @@ func TestTelnet(t *testing.T) {
 func TestTelnetsAtOnce(t *testing.T) {
 	// The second rhythm is that of the closing sequence, second for second.
 	rhythms := []time.Duration{1200 * time.Millisecond, 800 * time.Millisecond}
-	eachFamily(t, func(t *testing.T, f family) {
+	EachFamily(t, func(t *testing.T, f Family) {
 		for _, rhythm := range rhythms {
 			t.Run(rhythm.String(), func(t *testing.T) {
 				t.Parallel()
-				s := newSite(t, f)
-				sshd := startSSHD(t, s.server, 22)
-				s.firewall(t, sshSequence...)
-				d := startDaemon(t, s.server, sshDoorThatCloses)
+				s := NewTopology(t, f)
+				sshd := StartSSHD(t, s.Server, 22)
+				s.Firewall(t, SSHSequence...)
+				d := StartDaemon(t, s.Server, SSHDoorThatCloses)
 
-				for i, p := range sshSequence {
+				for i, p := range SSHSequence {
 					if i > 0 {
 						time.Sleep(rhythm)
 					}
-					s.telnet(t, p)
+					startTelnet(t, s, p)
 				}
-				s.waitIn(t, "ssh", s.person)
+				s.WaitIn(t, "ssh", s.Person)
 				for stop := time.Now().Add(9 * time.Second); time.Now().Before(stop); time.Sleep(100 * time.Millisecond) {
-					if _, in := s.entry(t, "ssh", s.person); !in {
+					if _, in := s.Entry(t, "ssh", s.Person); !in {
 						t.Fatal("SYNs that were sent again have shut the door")
 					}
 				}
-				for _, p := range sshSequence {
-					if n := s.dropped(t, p); n < 4 {
+				for _, p := range SSHSequence {
+					if n := s.Dropped(t, p); n < 4 {
 						t.Errorf("the SYN to %s was sent %d times: the test proves nothing", p, n)
 					}
 				}
-				if n := strings.Count(d.log(), "let in"); n != 1 {
+				if n := strings.Count(d.Log(), "let in"); n != 1 {
 					t.Errorf("the door has opened %d times", n)
 				}
-				s.expectLogin(t, sshd, s.person, 22)
+				s.ExpectLogin(t, sshd, s.Person, 22)
 			})
 		}
 	})
 }
 
-// telnet starts a telnet to a port that is dropped, and leaves it hanging.
-func (s *site) telnet(t *testing.T, port string) *process {
+// startTelnet starts a telnet to a port that is dropped, and leaves it hanging.
+func startTelnet(t *testing.T, s *Topology, port string) *Process {
 	t.Helper()
-	cmd := command(t.Context(), t, "telnet", s.addr.String(), port)
+	cmd := Command(t.Context(), t, "telnet", s.Addr.String(), port)
 	if _, err := cmd.StdinPipe(); err != nil { // it stays at its prompt
 		t.Fatal(err)
 	}
-	return s.client.startCmd(t, cmd)
+	return s.Client.StartCmd(t, cmd)
 }

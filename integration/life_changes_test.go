@@ -24,163 +24,163 @@ func TestReloadChanges(t *testing.T) {
 	tests := []struct {
 		name          string
 		before, after string
-		check         func(t *testing.T, s *site, d *unit)
+		check         func(t *testing.T, s *Topology, d *unit)
 	}{
 		{
 			name:   "other ports",
-			before: sshDoor,
-			after:  strings.Replace(sshDoor, "[22]", "[25, 2222]", 1),
-			check: func(t *testing.T, s *site, _ *unit) {
-				s.expectOpen(t, s.neighbour, "22")
-				s.expectShut(t, s.neighbour, "25", silent)
-				s.expectShut(t, s.neighbour, "2222", silent)
-				s.expectOpen(t, s.person, "2222")
+			before: SSHDoor,
+			after:  strings.Replace(SSHDoor, "[22]", "[25, 2222]", 1),
+			check: func(t *testing.T, s *Topology, _ *unit) {
+				s.ExpectOpen(t, s.Neighbour, "22")
+				s.ExpectShut(t, s.Neighbour, "25", Silent)
+				s.ExpectShut(t, s.Neighbour, "2222", Silent)
+				s.ExpectOpen(t, s.Person, "2222")
 			},
 		},
 		{
 			name:   "another sequence",
-			before: sshDoor,
-			after:  strings.Replace(sshDoor, "6127", "6128", 1),
-			check: func(t *testing.T, s *site, _ *unit) {
-				s.knock(t, s.neighbour, sshSequence...)
-				s.knock(t, s.stranger, "7214", "8391", "6128")
-				s.waitIn(t, "ssh", s.stranger)
-				s.expectOut(t, "ssh", s.neighbour)
+			before: SSHDoor,
+			after:  strings.Replace(SSHDoor, "6127", "6128", 1),
+			check: func(t *testing.T, s *Topology, _ *unit) {
+				s.Knock(t, s.Neighbour, SSHSequence...)
+				s.Knock(t, s.Stranger, "7214", "8391", "6128")
+				s.WaitIn(t, "ssh", s.Stranger)
+				s.ExpectOut(t, "ssh", s.Neighbour)
 			},
 		},
 		{
 			name:   "a closing sequence",
-			before: sshDoor,
-			after:  sshDoorThatCloses,
-			check: func(t *testing.T, s *site, _ *unit) {
-				s.knock(t, s.person, sshCloseSequence...)
-				s.waitOut(t, "ssh", s.person)
+			before: SSHDoor,
+			after:  SSHDoorThatCloses,
+			check: func(t *testing.T, s *Topology, _ *unit) {
+				s.Knock(t, s.Person, SSHCloseSequence...)
+				s.WaitOut(t, "ssh", s.Person)
 			},
 		},
 		{
 			name:   "one more door",
-			before: sshDoor,
-			after:  sshDoor + mailDoor,
-			check: func(t *testing.T, s *site, _ *unit) {
-				s.expectShut(t, s.person, "25", silent)
-				s.knock(t, s.neighbour, mailSequence...)
-				s.expectOpen(t, s.neighbour, "25")
-				s.expectShut(t, s.neighbour, "22", silent)
+			before: SSHDoor,
+			after:  SSHDoor + mailDoor,
+			check: func(t *testing.T, s *Topology, _ *unit) {
+				s.ExpectShut(t, s.Person, "25", Silent)
+				s.Knock(t, s.Neighbour, mailSequence...)
+				s.ExpectOpen(t, s.Neighbour, "25")
+				s.ExpectShut(t, s.Neighbour, "22", Silent)
 			},
 		},
 		{
 			name:   "one more door in front of the same port",
-			before: sshDoor,
-			after:  sshDoor + strings.Replace(mailDoor, "[25]", "[22]", 1),
-			check: func(t *testing.T, s *site, _ *unit) {
-				s.expectShut(t, s.neighbour, "22", silent)
-				s.knock(t, s.neighbour, mailSequence...)
-				s.expectOpen(t, s.neighbour, "22")
-				s.expectOpen(t, s.person, "22")
+			before: SSHDoor,
+			after:  SSHDoor + strings.Replace(mailDoor, "[25]", "[22]", 1),
+			check: func(t *testing.T, s *Topology, _ *unit) {
+				s.ExpectShut(t, s.Neighbour, "22", Silent)
+				s.Knock(t, s.Neighbour, mailSequence...)
+				s.ExpectOpen(t, s.Neighbour, "22")
+				s.ExpectOpen(t, s.Person, "22")
 			},
 		},
 		{
 			name:   "one door less",
-			before: sshDoor + mailDoor,
-			after:  sshDoor,
-			check: func(t *testing.T, s *site, d *unit) {
-				s.expectOpen(t, s.neighbour, "25")
+			before: SSHDoor + mailDoor,
+			after:  SSHDoor,
+			check: func(t *testing.T, s *Topology, d *unit) {
+				s.ExpectOpen(t, s.Neighbour, "25")
 				// Who was in through it is out when it is back.
-				d.reload(t, sshDoor+mailDoor)
-				s.expectOut(t, "mail", s.neighbour)
-				s.expectShut(t, s.neighbour, "25", silent)
+				d.reload(t, SSHDoor+mailDoor)
+				s.ExpectOut(t, "mail", s.Neighbour)
+				s.ExpectShut(t, s.Neighbour, "25", Silent)
 			},
 		},
 		{
 			name:   "wider prefixes",
-			before: sshDoor,
-			after:  sshDoor + "ipv4_prefix = 24\nipv6_prefix = 64\n",
-			check: func(t *testing.T, s *site, _ *unit) {
-				s.expectOpen(t, s.neighbour, "22")
-				s.expectShut(t, s.stranger, "22", silent)
+			before: SSHDoor,
+			after:  SSHDoor + "ipv4_prefix = 24\nipv6_prefix = 64\n",
+			check: func(t *testing.T, s *Topology, _ *unit) {
+				s.ExpectOpen(t, s.Neighbour, "22")
+				s.ExpectShut(t, s.Stranger, "22", Silent)
 			},
 		},
 		{
 			name:   "another time",
-			before: sshDoor,
-			after:  sshDoor + "open_timeout = \"1h\"\n",
-			check: func(t *testing.T, s *site, _ *unit) {
-				s.knock(t, s.person, sshSequence...)
-				eventually(t, "the person is in for an hour", func() bool {
-					e, _ := s.entry(t, "ssh", s.person)
-					return e.timeout == time.Hour
+			before: SSHDoor,
+			after:  SSHDoor + "open_timeout = \"1h\"\n",
+			check: func(t *testing.T, s *Topology, _ *unit) {
+				s.Knock(t, s.Person, SSHSequence...)
+				Eventually(t, "the person is in for an hour", func() bool {
+					e, _ := s.Entry(t, "ssh", s.Person)
+					return e.Timeout == time.Hour
 				})
 			},
 		},
 		{
 			name:   "no limit to the time",
-			before: sshDoor,
-			after:  sshDoor + "open_timeout = \"forever\"\n",
-			check: func(t *testing.T, s *site, _ *unit) {
-				s.knock(t, s.neighbour, sshSequence...)
-				if e := s.waitIn(t, "ssh", s.neighbour); e.timeout != 0 {
-					t.Errorf("let in for %v, and it should be until closed", e.timeout)
+			before: SSHDoor,
+			after:  SSHDoor + "open_timeout = \"forever\"\n",
+			check: func(t *testing.T, s *Topology, _ *unit) {
+				s.Knock(t, s.Neighbour, SSHSequence...)
+				if e := s.WaitIn(t, "ssh", s.Neighbour); e.Timeout != 0 {
+					t.Errorf("let in for %v, and it should be until closed", e.Timeout)
 				}
 			},
 		},
 		{
 			name:   "another answer",
-			before: sshDoor,
-			after:  sshDoor + "shut = \"reject\"\n",
-			check: func(t *testing.T, s *site, _ *unit) {
-				s.expectShut(t, s.neighbour, "22", refused)
+			before: SSHDoor,
+			after:  SSHDoor + "shut = \"reject\"\n",
+			check: func(t *testing.T, s *Topology, _ *unit) {
+				s.ExpectShut(t, s.Neighbour, "22", Refused)
 			},
 		},
 		{
 			name:   "another group of the log",
-			before: sshDoor,
-			after:  "nflog_group = 77\n" + sshDoor,
-			check: func(t *testing.T, s *site, d *unit) {
-				s.knock(t, s.neighbour, sshSequence[:2]...)
-				d.reload(t, sshDoor)
-				s.knock(t, s.neighbour, sshSequence[2:]...)
-				s.expectOpen(t, s.neighbour, "22")
+			before: SSHDoor,
+			after:  "nflog_group = 77\n" + SSHDoor,
+			check: func(t *testing.T, s *Topology, d *unit) {
+				s.Knock(t, s.Neighbour, SSHSequence[:2]...)
+				d.reload(t, SSHDoor)
+				s.Knock(t, s.Neighbour, SSHSequence[2:]...)
+				s.ExpectOpen(t, s.Neighbour, "22")
 			},
 		},
 		{
 			name:   "somebody who need not knock",
-			before: sshDoor,
-			after:  "always_allow = [\"10.1.7.0/24\", \"fd00:1:0:7::/64\"]\n" + sshDoor,
-			check: func(t *testing.T, s *site, d *unit) {
-				s.expectOpen(t, s.stranger, "22")
-				s.expectShut(t, s.neighbour, "22", silent)
-				d.reload(t, sshDoor)
-				s.expectShut(t, s.stranger, "22", silent)
+			before: SSHDoor,
+			after:  "always_allow = [\"10.1.7.0/24\", \"fd00:1:0:7::/64\"]\n" + SSHDoor,
+			check: func(t *testing.T, s *Topology, d *unit) {
+				s.ExpectOpen(t, s.Stranger, "22")
+				s.ExpectShut(t, s.Neighbour, "22", Silent)
+				d.reload(t, SSHDoor)
+				s.ExpectShut(t, s.Stranger, "22", Silent)
 			},
 		},
 		{
 			name:   "other interfaces",
-			before: sshDoor,
-			after:  "interfaces = [\"net2\"]\n" + sshDoor,
-			check: func(t *testing.T, s *site, d *unit) {
-				s.expectOpen(t, s.neighbour, "22")
-				d.reload(t, "interfaces = [\"net1\", \"net2\"]\n"+sshDoor)
-				s.expectShut(t, s.neighbour, "22", silent)
-				s.expectOpen(t, s.person, "22")
+			before: SSHDoor,
+			after:  "interfaces = [\"net2\"]\n" + SSHDoor,
+			check: func(t *testing.T, s *Topology, d *unit) {
+				s.ExpectOpen(t, s.Neighbour, "22")
+				d.reload(t, "interfaces = [\"net1\", \"net2\"]\n"+SSHDoor)
+				s.ExpectShut(t, s.Neighbour, "22", Silent)
+				s.ExpectOpen(t, s.Person, "22")
 			},
 		},
 		{
 			name:   "what becomes of the table",
-			before: sshDoor,
-			after:  "on_stop = \"remove\"\n" + sshDoor,
-			check: func(t *testing.T, s *site, d *unit) {
-				s.expectShut(t, s.neighbour, "22", silent)
-				d.stop(syscall.SIGTERM)
-				s.expectOpen(t, s.neighbour, "22")
+			before: SSHDoor,
+			after:  "on_stop = \"remove\"\n" + SSHDoor,
+			check: func(t *testing.T, s *Topology, d *unit) {
+				s.ExpectShut(t, s.Neighbour, "22", Silent)
+				d.Stop(syscall.SIGTERM)
+				s.ExpectOpen(t, s.Neighbour, "22")
 			},
 		},
 		{
 			name:   "nothing",
-			before: sshDoor,
-			after:  sshDoor,
-			check: func(t *testing.T, s *site, _ *unit) {
-				s.expectOpen(t, s.person, "22")
-				s.expectShut(t, s.neighbour, "22", silent)
+			before: SSHDoor,
+			after:  SSHDoor,
+			check: func(t *testing.T, s *Topology, _ *unit) {
+				s.ExpectOpen(t, s.Person, "22")
+				s.ExpectShut(t, s.Neighbour, "22", Silent)
 			},
 		},
 	}
@@ -188,8 +188,8 @@ func TestReloadChanges(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			way := lifeWays[i%len(lifeWays)]
-			s := newSite(t, way.family)
-			d := s.reloadWhileIn(t, fmt.Sprintf("own_table = %q\n", way.own), test.before, test.after)
+			s := NewTopology(t, way.family)
+			d := reloadWhileIn(t, s, fmt.Sprintf("own_table = %q\n", way.own), test.before, test.after)
 			test.check(t, s, d)
 		})
 	}
@@ -197,28 +197,28 @@ func TestReloadChanges(t *testing.T) {
 
 // reloadWhileIn lets the person in, reloads, and makes sure that they still are.
 // The prelude begins both configurations.
-func (s *site) reloadWhileIn(t *testing.T, prelude, before, after string) *unit {
+func reloadWhileIn(t *testing.T, s *Topology, prelude, before, after string) *unit {
 	t.Helper()
 	for _, port := range []uint16{22, 25, 2222} {
-		s.server.listenTCP(t, port)
+		s.Server.ListenTCP(t, port)
 	}
-	d := startReady(t, s.server, writeConfig(t, prelude+before))
+	d := startReady(t, s.Server, WriteConfig(t, prelude+before))
 	d.prelude = prelude
-	s.knock(t, s.person, sshSequence...)
-	s.waitIn(t, "ssh", s.person)
+	s.Knock(t, s.Person, SSHSequence...)
+	s.WaitIn(t, "ssh", s.Person)
 
-	then := s.register(t)
+	then := takeSnapshot(t, s)
 	d.reload(t, after)
-	expectLine(t, d.daemon, "msg=reloaded")
-	s.expectStill(t, then, s.person)
+	ExpectLine(t, d.Daemon, "msg=reloaded")
+	expectStill(t, s, then, s.Person)
 	return d
 }
 
 // expectStill makes sure that the door ssh still lets somebody in, for the time
 // that they had.
-func (s *site) expectStill(t *testing.T, before register, who netip.Addr) {
+func expectStill(t *testing.T, s *Topology, before snapshot, who netip.Addr) {
 	t.Helper()
-	after := s.register(t)
+	after := takeSnapshot(t, s)
 	was, in := before.left("ssh", who)
 	if !in {
 		t.Fatalf("%v was not in before", who)

@@ -15,34 +15,34 @@ func TestClockJumps(t *testing.T) {
 	}
 	for _, way := range lifeWays { // not beside any other test
 		t.Run("own_table="+way.own, func(t *testing.T) {
-			s := newLifeSite(t, way.family)
-			d := startReady(t, s.server, writeConfig(t, "own_table = \""+way.own+"\"\n"+lifeDoors))
-			s.moveIn(t)
-			before := s.register(t)
+			s := newLifeTopology(t, way.family)
+			d := startReady(t, s.Server, WriteConfig(t, "own_table = \""+way.own+"\"\n"+lifeDoors))
+			moveIn(t, s)
+			before := takeSnapshot(t, s)
 
 			const year = 365 * 24 * time.Hour
 			const enough = 100 * time.Millisecond // for the daemon to have judged the knocks
 			jump := jumper(t)
-			s.knock(t, s.person, sshSequence[0])
+			s.Knock(t, s.Person, SSHSequence[0])
 			jump(year)
-			s.knock(t, s.neighbour, briefSequence...)
-			s.knock(t, s.person, sshSequence[1])
+			s.Knock(t, s.Neighbour, briefSequence...)
+			s.Knock(t, s.Person, SSHSequence[1])
 			time.Sleep(enough)
-			ahead := s.register(t)
+			ahead := takeSnapshot(t, s)
 			jump(-year)
-			s.knock(t, s.person, sshSequence[2])
+			s.Knock(t, s.Person, SSHSequence[2])
 			time.Sleep(enough)
-			behind := s.register(t)
+			behind := takeSnapshot(t, s)
 			jump(0)
 
-			s.expectSame(t, before, ahead)
-			s.expectSame(t, before, behind)
-			s.expectSame(t, before, s.register(t))
-			s.waitIn(t, "ssh", s.person)
-			s.waitOut(t, "brief", s.neighbour) // after two seconds, as ever
-			expectLine(t, d.daemon, yearOf(year), "let in", "door=brief", s.neighbour.String())
-			expectLine(t, d.daemon, yearOf(-year), "let in", "door=ssh", s.person.String())
-			s.expectHearing(t, d)
+			expectSame(t, s, before, ahead)
+			expectSame(t, s, before, behind)
+			expectSame(t, s, before, takeSnapshot(t, s))
+			s.WaitIn(t, "ssh", s.Person)
+			s.WaitOut(t, "brief", s.Neighbour) // after two seconds, as ever
+			ExpectLine(t, d.Daemon, yearOf(year), "let in", "door=brief", s.Neighbour.String())
+			ExpectLine(t, d.Daemon, yearOf(-year), "let in", "door=ssh", s.Person.String())
+			expectHearing(t, s, d)
 		})
 	}
 }

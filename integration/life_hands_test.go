@@ -11,23 +11,23 @@ import (
 	"time"
 )
 
-// A hand is what another program does: arguments of nft, of one call after the other.
-type hand struct {
+// A remover is what another program does: arguments of nft, of one call after the other.
+type remover struct {
 	name  string
 	calls [][]string
 }
 
-var deleteTable = hand{"nft delete table", [][]string{{"delete", "table", "inet", gateTable}}}
+var deleteTable = remover{"nft delete table", [][]string{{"delete", "table", "inet", GateTable}}}
 
-// handsIn returns hands that take everything away. The directory is for their files.
-func handsIn(t *testing.T, dir string) []hand {
+// tableRemovers returns removers that take everything away. The directory is for their files.
+func tableRemovers(t *testing.T, dir string) []remover {
 	t.Helper()
 	file := filepath.Join(dir, "nftables.conf")
 	if err := os.WriteFile(file, []byte(nftablesConf), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	flush, load := []string{"flush", "ruleset"}, []string{"-f", file}
-	return []hand{
+	return []remover{
 		{"nft flush ruleset", [][]string{flush}},
 		deleteTable,
 		{"systemctl reload nftables", [][]string{load}},
@@ -47,51 +47,51 @@ table inet filter {
 }
 `
 
-// TestSomebodyElsesHand has other programs take the table away. If the daemon
+// TestTableRemoved has other programs take the table away. If the daemon
 // owns it they cannot; if not, it puts back the table and the people.
-func TestSomebodyElsesHand(t *testing.T) {
+func TestTableRemoved(t *testing.T) {
 	size := sizeOfLife()
-	eachWay(t, func(t *testing.T, s *site, config string) {
-		intruder := startIntruder(t, s, size.tries)
-		d := startReady(t, s.server, writeConfig(t, config))
+	eachWay(t, func(t *testing.T, s *Topology, config string) {
+		prober := startProber(t, s, size.tries)
+		d := startReady(t, s.Server, WriteConfig(t, config))
 		owned := strings.Contains(config, `"auto"`)
 		if owned {
 			d.needOwned(t)
 		}
 		d.mayBeAmiss = !owned // a table can vanish while it is put back
-		hands := handsIn(t, t.TempDir())
-		scribe := startScribe(t, s.server)
-		guarded := intruder.now()
-		s.moveIn(t)
-		visitors := startVisitors(t, s, knockRate)
+		removers := tableRemovers(t, t.TempDir())
+		monitor := startMonitor(t, s.Server)
+		guarded := prober.now()
+		moveIn(t, s)
+		traffic := startTraffic(t, s, knockRate)
 
 		var gaps []gap
 		var worst time.Duration
-		for n := range size.hands {
-			for _, hand := range hands {
-				before := s.register(t)
+		for n := range size.removers {
+			for _, remover := range removers {
+				before := takeSnapshot(t, s)
 				if owned {
-					s.expectOutOfReach(t, scribe, hand)
+					expectOutOfReach(t, s, monitor, remover)
 				} else {
-					gaps = append(gaps, s.expectPutBack(t, scribe, intruder, hand))
+					gaps = append(gaps, expectPutBack(t, s, monitor, prober, remover))
 				}
-				worst = max(worst, s.expectSame(t, before, s.register(t)))
+				worst = max(worst, expectSame(t, s, before, takeSnapshot(t, s)))
 				if t.Failed() {
-					t.Fatalf("%s, round %d", hand.name, n+1)
+					t.Fatalf("%s, round %d", remover.name, n+1)
 				}
 			}
 		}
-		t.Logf("%d times; the worst that happened to a resident's time: %v", size.hands*len(hands), worst)
-		if n := len(s.server.run(t, "nft", "list", "table", "inet", "filter")); n == 0 {
+		t.Logf("%d times; the worst that happened to a resident's time: %v", size.removers*len(removers), worst)
+		if n := len(s.Server.Run(t, "nft", "list", "table", "inet", "filter")); n == 0 {
 			t.Error("nftables.service has not done what it should")
 		}
 
-		visitors.leave(t)
-		s.expectHearing(t, d)
+		traffic.finish(t)
+		expectHearing(t, s, d)
 		if owned {
-			intruder.expectSilence(t, guarded)
+			prober.expectSilence(t, guarded)
 		} else {
-			all, meanwhile := intruder.count(t, guarded), logGaps(t, intruder, gaps)
+			all, meanwhile := prober.count(t, guarded), logGaps(t, prober, gaps)
 			if n := all.answered - meanwhile; n > 0 {
 				t.Errorf("%d SYNs were answered while the table was there", n)
 			}
@@ -101,17 +101,17 @@ func TestSomebodyElsesHand(t *testing.T) {
 
 // expectOutOfReach lets somebody try to take the table away, and makes sure that it
 // was not touched.
-func (s *site) expectOutOfReach(t *testing.T, scribe *scribe, hand hand) {
+func expectOutOfReach(t *testing.T, s *Topology, monitor *monitor, remover remover) {
 	t.Helper()
-	first := scribe.sync(t, s.server)
-	for _, args := range hand.calls {
-		if r := s.server.try(t, "nft", args...); (r.err != nil) != (hand.name == deleteTable.name) {
-			t.Errorf("%s: %v\n%s", hand.name, r.err, r.stderr)
+	first := monitor.sync(t, s.Server)
+	for _, args := range remover.calls {
+		if r := s.Server.Try(t, "nft", args...); (r.Err != nil) != (remover.name == deleteTable.name) {
+			t.Errorf("%s: %v\n%s", remover.name, r.Err, r.Stderr)
 		}
 	}
-	last := scribe.sync(t, s.server)
-	for _, x := range scribe.since(t, first)[:last-first] {
-		if x.tables[gateTable] {
+	last := monitor.sync(t, s.Server)
+	for _, x := range monitor.since(t, first)[:last-first] {
+		if x.tables[GateTable] {
 			t.Errorf("%s has changed the table", x.by)
 		}
 	}
@@ -120,38 +120,38 @@ func (s *site) expectOutOfReach(t *testing.T, scribe *scribe, hand hand) {
 // A gap is a time in which the table was not what it should be.
 type gap struct {
 	took     time.Duration // from one transaction to the other, as another process hears of them
-	from, to int           // the intruder's SYNs that were sent meanwhile are among these
+	from, to int           // the prober's SYNs that were sent meanwhile are among these
 }
 
 // expectPutBack takes the table away, and waits until it is back.
-func (s *site) expectPutBack(t *testing.T, scribe *scribe, intruder *intruder, hand hand) gap {
+func expectPutBack(t *testing.T, s *Topology, monitor *monitor, prober *prober, remover remover) gap {
 	t.Helper()
 	// A SYN that has been numbered may not have arrived for a while.
-	g := gap{from: intruder.now()}
-	first := scribe.sync(t, s.server)
-	for _, args := range hand.calls {
-		s.server.run(t, "nft", args...)
+	g := gap{from: prober.now()}
+	first := monitor.sync(t, s.Server)
+	for _, args := range remover.calls {
+		s.Server.Run(t, "nft", args...)
 	}
-	last := scribe.sync(t, s.server) // all that the hand has done was before
+	last := monitor.sync(t, s.Server) // all that the remover has done was before
 
 	taken := -1
-	for n, x := range scribe.since(t, 0)[:last] {
-		if n >= first && x.tables[gateTable] && !x.byDaemon() {
+	for n, x := range monitor.since(t, 0)[:last] {
+		if n >= first && x.tables[GateTable] && !x.byDaemon() {
 			taken = n // for the last time
 		}
 	}
 	if taken < 0 {
-		t.Fatalf("%s has not touched the table: the test proves nothing", hand.name)
+		t.Fatalf("%s has not touched the table: the test proves nothing", remover.name)
 	}
-	eventually(t, "the table is back after "+hand.name, func() bool {
-		since := scribe.since(t, taken)
+	Eventually(t, "the table is back after "+remover.name, func() bool {
+		since := monitor.since(t, taken)
 		back := slices.IndexFunc(since, transaction.byDaemon)
 		if back >= 0 {
 			g.took = since[back].at.Sub(since[0].at)
 		}
 		return back >= 0
 	})
-	g.to = intruder.now()
+	g.to = prober.now()
 	const most = 5 * time.Second // far from the goal: the machine may be busy with other tests
 	if g.took > most {
 		t.Errorf("the table was away for %v", g.took)
@@ -159,13 +159,13 @@ func (s *site) expectPutBack(t *testing.T, scribe *scribe, intruder *intruder, h
 	return g
 }
 
-// logGaps returns how many of the intruder's SYNs were answered in the gaps.
-func logGaps(t *testing.T, intruder *intruder, gaps []gap) int {
+// logGaps returns how many of the prober's SYNs were answered in the gaps.
+func logGaps(t *testing.T, prober *prober, gaps []gap) int {
 	t.Helper()
 	slices.SortFunc(gaps, func(a, b gap) int { return cmp.Compare(a.took, b.took) })
 	answered, widest := 0, time.Duration(0)
 	for _, g := range gaps {
-		b := intruder.breach(g.from, g.to)
+		b := prober.breach(g.from, g.to)
 		answered += b.answered
 		widest = max(widest, b.wide)
 	}
@@ -181,39 +181,39 @@ func TestOwnedIsReleased(t *testing.T) {
 		name string
 		args func(config string) []string
 	}{
-		{"nft delete table", func(string) []string { return []string{"nft", "delete", "table", "inet", gateTable} }},
+		{"nft delete table", func(string) []string { return []string{"nft", "delete", "table", "inet", GateTable} }},
 		{"nft flush ruleset", func(string) []string { return []string{"nft", "flush", "ruleset"} }},
-		{"nftknockd remove", func(config string) []string { return []string{program, "remove", "-c", config} }},
-		{"nftknockd remove --table", func(string) []string { return []string{program, "remove", "--table", gateTable} }},
+		{"nftknockd remove", func(config string) []string { return []string{Nftknockd, "remove", "-c", config} }},
+		{"nftknockd remove --table", func(string) []string { return []string{Nftknockd, "remove", "--table", GateTable} }},
 	}
 	t.Parallel()
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, ipv4)
-			s.server.listenTCP(t, 22)
-			config := writeConfig(t, sshDoor)
-			d := startReady(t, s.server, config)
+			s := NewTopology(t, IPv4)
+			s.Server.ListenTCP(t, 22)
+			config := WriteConfig(t, SSHDoor)
+			d := startReady(t, s.Server, config)
 			d.needOwned(t)
 			args := way.args(config)
 
-			r := s.server.try(t, args[0], args[1:]...)
+			r := s.Server.Try(t, args[0], args[1:]...)
 			if strings.HasPrefix(way.name, "nftknockd") {
 				const want = "nftknockd: table inet nftknock belongs to another process: stop the nftknockd that is running\n"
-				if r.exit() != 1 || r.stdout != "" || r.stderr != want {
+				if r.Exit() != 1 || r.Stdout != "" || r.Stderr != want {
 					t.Errorf("while the daemon runs: exit status %d, stdout %q, stderr %q; want 1, nothing, %q",
-						r.exit(), r.stdout, r.stderr, want)
+						r.Exit(), r.Stdout, r.Stderr, want)
 				}
 			}
-			s.expectShut(t, s.person, "22", silent)
+			s.ExpectShut(t, s.Person, "22", Silent)
 
-			d.stop(syscall.SIGTERM)
-			s.expectShut(t, s.person, "22", silent)
-			s.server.run(t, args[0], args[1:]...)
-			if listed := s.server.listRuleset(t); listed != "" {
+			d.Stop(syscall.SIGTERM)
+			s.ExpectShut(t, s.Person, "22", Silent)
+			s.Server.Run(t, args[0], args[1:]...)
+			if listed := s.Server.Ruleset(t); listed != "" {
 				t.Errorf("left behind:\n%s", listed)
 			}
-			s.expectOpen(t, s.person, "22")
+			s.ExpectOpen(t, s.Person, "22")
 		})
 	}
 }

@@ -7,8 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,15 +14,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An intruder is never let in. It sends SYNs to the guarded port at a steady rate,
+// A prober is never let in. It sends SYNs to the guarded port at a steady rate,
 // and takes note of every packet that comes back. No two SYNs have the same source
 // and port: one that was answered may be taken for a connection for a while.
-type intruder struct {
-	site *site
-	to   netip.AddrPort
-	rate int // SYNs a second
+type prober struct {
+	topology *Topology
+	to       netip.AddrPort
+	rate     int // SYNs a second
 
-	ear      *os.File // receives what arrives at the client
+	socket   *os.File // receives what arrives at the client
 	arrived  int      // what the server's interface had received before the first SYN
 	stop     chan struct{}
 	finished chan struct{} // no more SYNs are sent
@@ -35,27 +33,27 @@ type intruder struct {
 	err      error // the first thing that went wrong
 }
 
-// startIntruder starts to try port 22, which nothing guards yet: that the first
-// SYNs are answered shows that the intruder notices.
-func startIntruder(t *testing.T, s *site, rate int) *intruder {
+// startProber starts to try port 22, which nothing guards yet: that the first
+// SYNs are answered shows that the prober notices.
+func startProber(t *testing.T, s *Topology, rate int) *prober {
 	t.Helper()
-	i := &intruder{
-		site: s, to: netip.AddrPortFrom(s.addr, 22), rate: rate,
+	i := &prober{
+		topology: s, to: netip.AddrPortFrom(s.Addr, 22), rate: rate,
 		stop: make(chan struct{}), finished: make(chan struct{}),
 		answered: make(map[int]bool),
 	}
-	i.ear = s.client.listenAtWire(t, s.family)
-	i.arrived = s.server.received(t)
+	i.socket = listenAtWire(t, s.Client, s.Family)
+	i.arrived = s.Server.PacketsReceived(t)
 	go i.listen()
 	go func() {
 		defer close(i.finished)
-		if err := s.client.in(i.try); err != nil {
+		if err := s.Client.In(i.try); err != nil {
 			i.fail(err)
 		}
 	}()
 	t.Cleanup(func() { i.end() })
 
-	eventually(t, "the unguarded port answers the intruder", func() bool {
+	Eventually(t, "the unguarded port answers the prober", func() bool {
 		i.mu.Lock()
 		defer i.mu.Unlock()
 		return len(i.answered) > 0
@@ -64,7 +62,7 @@ func startIntruder(t *testing.T, s *site, rate int) *intruder {
 }
 
 // end ends the trying, and hears what is still on its way.
-func (i *intruder) end() {
+func (i *prober) end() {
 	select {
 	case <-i.stop:
 		return
@@ -73,17 +71,17 @@ func (i *intruder) end() {
 	close(i.stop)
 	<-i.finished
 	time.Sleep(100 * time.Millisecond)
-	n, err := missed(i.ear)
+	n, err := missed(i.socket)
 	if err == nil && n > 0 {
 		err = fmt.Errorf("%d packets were not seen: the test proves nothing", n)
 	}
 	if err != nil {
 		i.fail(err)
 	}
-	i.ear.Close()
+	i.socket.Close()
 }
 
-func (i *intruder) fail(err error) {
+func (i *prober) fail(err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.err == nil {
@@ -92,18 +90,18 @@ func (i *intruder) fail(err error) {
 }
 
 // from returns the source of a SYN.
-func (i *intruder) from(n int) netip.AddrPort {
+func (i *prober) from(n int) netip.AddrPort {
 	const firstPort, ports = 1024, 1<<16 - 1024
-	return netip.AddrPortFrom(i.site.family.addr(2, intruders, byte(1+n/ports)), uint16(firstPort+n%ports))
+	return netip.AddrPortFrom(i.topology.Family.Addr(2, strangers, byte(1+n/ports)), uint16(firstPort+n%ports))
 }
 
 // isFrom says whether an address is the source of any SYN.
-func (i *intruder) isFrom(a netip.Addr) bool {
-	return kindOf(netip.PrefixFrom(a, a.BitLen())) == intruders
+func (i *prober) isFrom(a netip.Addr) bool {
+	return kindOf(netip.PrefixFrom(a, a.BitLen())) == strangers
 }
 
 // try sends SYNs from this thread's host.
-func (i *intruder) try() error {
+func (i *prober) try() error {
 	const pause = 500 * time.Microsecond
 	atOnce := i.rate/100 + 1 // what it has missed it makes up for bit by bit
 	start := time.Now()
@@ -121,16 +119,16 @@ func (i *intruder) try() error {
 			if source.Addr() != from {
 				unix.Close(fd)
 				var err error
-				if fd, err = rawSocket(source.Addr(), i.to.Addr()); err != nil {
+				if fd, err = openRawSocket(source.Addr(), i.to.Addr()); err != nil {
 					return err
 				}
 				from = source.Addr()
 			}
-			syn := tcp(source, i.to, uint32(n), flagSYN)
+			syn := TCP(source, i.to, uint32(n), FlagSYN)
 			i.mu.Lock()
 			i.sent = append(i.sent, time.Now())
 			i.mu.Unlock()
-			if err := unix.Sendto(fd, syn.payload, 0, sockaddr(i.to.Addr(), 0)); err != nil {
+			if err := unix.Sendto(fd, syn.Payload, 0, Sockaddr(i.to.Addr(), 0)); err != nil {
 				return fmt.Errorf("sending SYN %d: %w", n, err)
 			}
 			n++
@@ -138,9 +136,9 @@ func (i *intruder) try() error {
 	}
 }
 
-// rawSocket returns a socket of this thread's host for TCP segments between two
+// openRawSocket returns a socket of this thread's host for TCP segments between two
 // addresses, of which the first may be anybody's.
-func rawSocket(from, to netip.Addr) (int, error) {
+func openRawSocket(from, to netip.Addr) (int, error) {
 	domain, level, transparent := unix.AF_INET, unix.IPPROTO_IP, unix.IP_TRANSPARENT
 	if to.Is6() {
 		domain, level, transparent = unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT
@@ -151,7 +149,7 @@ func rawSocket(from, to netip.Addr) (int, error) {
 	}
 	err = unix.SetsockoptInt(fd, level, transparent, 1)
 	if err == nil {
-		err = unix.Bind(fd, sockaddr(from, 0))
+		err = unix.Bind(fd, Sockaddr(from, 0))
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -160,11 +158,11 @@ func rawSocket(from, to netip.Addr) (int, error) {
 	return fd, nil
 }
 
-// listen takes note of the packets that are for the intruder.
-func (i *intruder) listen() {
+// listen takes note of the packets that are for the prober.
+func (i *prober) listen() {
 	b := make([]byte, 2048)
 	for {
-		n, err := i.ear.Read(b)
+		n, err := i.socket.Read(b)
 		if errors.Is(err, os.ErrClosed) {
 			return
 		} else if err != nil {
@@ -172,14 +170,14 @@ func (i *intruder) listen() {
 			return
 		}
 		if to, payload, ok := openPacket(b[:n]); ok && i.isFrom(to) {
-			i.hear(payload)
+			i.recv(payload)
 		}
 	}
 }
 
-// hear takes in an answer. A segment acknowledges the sequence number after the
+// recv takes in an answer. A segment acknowledges the sequence number after the
 // SYN's; what is no segment is no less of an answer, to nobody knows which SYN.
-func (i *intruder) hear(payload []byte) {
+func (i *prober) recv(payload []byte) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	number := len(i.sent) - 1
@@ -204,14 +202,14 @@ func openPacket(b []byte) (to netip.Addr, payload []byte, ok bool) {
 
 // listenAtWire returns a socket that receives every packet of a family that
 // arrives on net 1, from its IP header on.
-func (h *host) listenAtWire(t *testing.T, f family) *os.File {
+func listenAtWire(t *testing.T, h *Host, f Family) *os.File {
 	t.Helper()
 	protocol := uint16(unix.ETH_P_IP)
-	if f == ipv6 {
+	if f == IPv6 {
 		protocol = unix.ETH_P_IPV6
 	}
 	var ear *os.File
-	err := h.in(func() error {
+	err := h.In(func() error {
 		wire, err := net.InterfaceByName("net1")
 		if err != nil {
 			return err
@@ -229,7 +227,7 @@ func (h *host) listenAtWire(t *testing.T, f family) *os.File {
 		return unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: wire.Index, Protocol: protocol<<8 | protocol>>8})
 	})
 	if err != nil {
-		t.Fatalf("%s: listening at the wire: %v", h.name, err)
+		t.Fatalf("%s: listening at the wire: %v", h.Name, err)
 	}
 	return ear
 }
@@ -251,7 +249,7 @@ func missed(socket *os.File) (int, error) {
 }
 
 // now returns the number of the next SYN.
-func (i *intruder) now() int {
+func (i *prober) now() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return len(i.sent)
@@ -264,7 +262,7 @@ type breach struct {
 }
 
 // breach looks at the SYNs from one number up to another.
-func (i *intruder) breach(from, to int) breach {
+func (i *prober) breach(from, to int) breach {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	b := breach{sent: to - from}
@@ -284,53 +282,28 @@ func (i *intruder) breach(from, to int) breach {
 
 // count ends the trying and returns how it went from a SYN on. It makes sure that
 // the SYNs have got to the server, and that the ear has missed nothing.
-func (i *intruder) count(t *testing.T, from int) breach {
+func (i *prober) count(t *testing.T, from int) breach {
 	t.Helper()
 	i.end()
 	if i.err != nil {
-		t.Fatalf("intruder: %v", i.err)
+		t.Fatalf("prober: %v", i.err)
 	}
 	all := i.breach(from, i.now())
-	t.Logf("intruder: %d SYNs sent, %d answered", all.sent, all.answered)
-	if n := i.site.server.received(t) - i.arrived; n < i.now() {
-		t.Errorf("the server has received %d packets, while the intruder has sent %d", n, i.now())
+	t.Logf("prober: %d SYNs sent, %d answered", all.sent, all.answered)
+	if n := i.topology.Server.PacketsReceived(t) - i.arrived; n < i.now() {
+		t.Errorf("the server has received %d packets, while the prober has sent %d", n, i.now())
 	}
 	if all.sent == 0 {
-		t.Error("the intruder has not tried: the test proves nothing")
+		t.Error("the prober has not tried: the test proves nothing")
 	}
 	return all
 }
 
 // expectSilence ends the trying, and makes sure that no SYN from that number on
 // was answered.
-func (i *intruder) expectSilence(t *testing.T, from int) {
+func (i *prober) expectSilence(t *testing.T, from int) {
 	t.Helper()
 	if b := i.count(t, from); b.answered > 0 {
 		t.Errorf("%d of %d SYNs were answered, within %v", b.answered, b.sent, b.wide)
 	}
-}
-
-// received returns how many packets have arrived at the host on net 1.
-func (h *host) received(t *testing.T) int {
-	t.Helper()
-	var table []byte
-	err := h.in(func() (err error) {
-		table, err = os.ReadFile("/proc/thread-self/net/dev")
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(table)) {
-		name, numbers, _ := strings.Cut(strings.TrimSpace(line), ":")
-		if fields := strings.Fields(numbers); name == "net1" && len(fields) > 1 {
-			n, err := strconv.Atoi(fields[1]) // after the bytes, the packets
-			if err != nil {
-				t.Fatalf("/proc/net/dev: %v", err)
-			}
-			return n
-		}
-	}
-	t.Fatalf("/proc/net/dev of %s has no net1:\n%s", h.name, table)
-	return 0
 }

@@ -13,45 +13,45 @@ import (
 // and nobody who is in gets lost.
 func TestKilledAtAnyMoment(t *testing.T) {
 	size := sizeOfLife()
-	eachWay(t, func(t *testing.T, s *site, config string) {
-		intruder := startIntruder(t, s, size.tries)
-		file := writeConfig(t, config)
-		d := startReady(t, s.server, file)
+	eachWay(t, func(t *testing.T, s *Topology, config string) {
+		prober := startProber(t, s, size.tries)
+		file := WriteConfig(t, config)
+		d := startReady(t, s.Server, file)
 		if strings.Contains(config, `"auto"`) {
 			d.needOwned(t)
 		}
-		guarded := intruder.now()
-		s.moveIn(t)
-		visitors := startVisitors(t, s, knockRate)
+		guarded := prober.now()
+		moveIn(t, s)
+		traffic := startTraffic(t, s, knockRate)
 
 		var worst, starting time.Duration
 		for killed := 0; killed < size.kills; {
 			time.Sleep(upTo(200 * time.Millisecond)) // at work
 			d.kill(t)
 			killed++
-			before := s.register(t)
+			before := takeSnapshot(t, s)
 			if killed < size.kills && rand.IntN(2) == 0 {
-				d = startUnit(t, s.server, file)
+				d = startUnit(t, s.Server, file)
 				time.Sleep(upTo(starting))
 				d.kill(t)
 				killed++
 			}
 			start := time.Now()
-			d = startReady(t, s.server, file)
+			d = startReady(t, s.Server, file)
 			starting = time.Since(start)
-			worst = max(worst, s.expectSame(t, before, s.register(t)))
+			worst = max(worst, expectSame(t, s, before, takeSnapshot(t, s)))
 			if t.Failed() {
 				t.Fatalf("after %d kills", killed)
 			}
 		}
 		t.Logf("%d kills; the worst that happened to a resident's time: %v", size.kills, worst)
 
-		visitors.leave(t)
-		s.expectHearing(t, d)
-		if r := s.register(t); r.passed > 0 || r.shutOut == 0 {
+		traffic.finish(t)
+		expectHearing(t, s, d)
+		if r := takeSnapshot(t, s); r.passed > 0 || r.shutOut == 0 {
 			t.Errorf("the gate has let %d packets in, and shut %d out", r.passed, r.shutOut)
 		}
-		intruder.expectSilence(t, guarded)
+		prober.expectSilence(t, guarded)
 	})
 }
 
@@ -63,12 +63,12 @@ const knockRate = 250
 func upTo(d time.Duration) time.Duration { return time.Duration(rand.Float64() * float64(d)) }
 
 // expectHearing makes sure that the daemon still lets people in, and puts them out.
-func (s *site) expectHearing(t *testing.T, d *unit) {
+func expectHearing(t *testing.T, s *Topology, d *unit) {
 	t.Helper()
-	who := s.family.addr(2, others, 1)
-	s.knock(t, who, studySequence...)
-	s.waitIn(t, "study", who)
-	s.knock(t, who, studyCloseSequence...)
-	s.waitOut(t, "study", who)
-	expectSecret(t, d.daemon, slices.Concat(sshSequence, wideSequence, briefSequence, studySequence))
+	who := s.Family.Addr(2, others, 1)
+	s.Knock(t, who, studySequence...)
+	s.WaitIn(t, "study", who)
+	s.Knock(t, who, studyCloseSequence...)
+	s.WaitOut(t, "study", who)
+	ExpectSecret(t, d.Daemon, slices.Concat(SSHSequence, wideSequence, briefSequence, studySequence))
 }

@@ -11,10 +11,10 @@ import (
 // nothing changes, and the next good configuration is taken.
 func TestReloadRefused(t *testing.T) {
 	t.Parallel()
-	const good = sshDoor + mailDoor
+	const good = SSHDoor + mailDoor
 	tests := []struct {
 		name    string
-		prepare func(t *testing.T, h *host) // nil: nothing
+		prepare func(t *testing.T, h *Host) // nil: nothing
 		config  string
 		says    [][]string // the words of a line each
 	}{
@@ -34,7 +34,7 @@ func TestReloadRefused(t *testing.T) {
 		},
 		{
 			name:   "two doors with one sequence",
-			config: sshDoor + strings.Replace(sshDoor, "door.ssh", "door.mail", 1),
+			config: SSHDoor + strings.Replace(SSHDoor, "door.ssh", "door.mail", 1),
 			says: [][]string{
 				{"door ssh", "sequence of door mail"},
 				{"door mail", "sequence of door ssh"},
@@ -53,8 +53,8 @@ func TestReloadRefused(t *testing.T) {
 		{
 			name:   "log group taken",
 			config: "nflog_group = 77\n" + good,
-			prepare: func(t *testing.T, h *host) {
-				startDaemon(t, h, "table = \"other\"\nnflog_group = 77\n"+sshDoor)
+			prepare: func(t *testing.T, h *Host) {
+				StartDaemon(t, h, "table = \"other\"\nnflog_group = 77\n"+SSHDoor)
 			},
 			says: [][]string{{"another program uses NFLOG group 77", "nflog_group"}},
 		},
@@ -62,49 +62,49 @@ func TestReloadRefused(t *testing.T) {
 	for i, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, lifeWays[i%len(lifeWays)].family)
-			s.server.listenTCP(t, 22)
+			s := NewTopology(t, lifeWays[i%len(lifeWays)].family)
+			s.Server.ListenTCP(t, 22)
 			if test.prepare != nil {
-				test.prepare(t, s.server)
+				test.prepare(t, s.Server)
 			}
-			d := startReady(t, s.server, writeConfig(t, good))
-			s.knock(t, s.neighbour, sshSequence[:1]...)
-			scribe := startScribe(t, s.server)
-			before := s.server.listGate(t)
+			d := startReady(t, s.Server, WriteConfig(t, good))
+			s.Knock(t, s.Neighbour, SSHSequence[:1]...)
+			monitor := startMonitor(t, s.Server)
+			before := listGate(t, s.Server)
 
 			d.reload(t, test.config)
 			for _, words := range test.says {
-				expectLine(t, d.daemon, append(words, "reload refused", "the old configuration stays in force")...)
+				ExpectLine(t, d.Daemon, append(words, "reload refused", "the old configuration stays in force")...)
 			}
-			if n := strings.Count(d.log(), "reload refused"); n != len(test.says) {
-				t.Errorf("%d lines about the refusal, want %d:\n%s", n, len(test.says), d.log())
+			if n := strings.Count(d.Log(), "reload refused"); n != len(test.says) {
+				t.Errorf("%d lines about the refusal, want %d:\n%s", n, len(test.says), d.Log())
 			}
-			if diff := cmp.Diff(before, s.server.listGate(t)); diff != "" {
+			if diff := cmp.Diff(before, listGate(t, s.Server)); diff != "" {
 				t.Errorf("the table has changed (-before +after):\n%s", diff)
 			}
-			scribe.sync(t, s.server)
-			if n := countByDaemon(scribe.since(t, 0)); n != 0 {
+			monitor.sync(t, s.Server)
+			if n := countByDaemon(monitor.since(t, 0)); n != 0 {
 				t.Errorf("the table was changed %d times", n)
 			}
-			expectSecret(t, d.daemon, append(sshSequence, mailSequence...))
+			ExpectSecret(t, d.Daemon, append(SSHSequence, mailSequence...))
 
 			// The old one is in force, and counts what was knocked before.
-			s.knock(t, s.neighbour, sshSequence[1:]...)
-			s.expectOpen(t, s.neighbour, "22")
-			s.expectShut(t, s.person, "22", silent)
+			s.Knock(t, s.Neighbour, SSHSequence[1:]...)
+			s.ExpectOpen(t, s.Neighbour, "22")
+			s.ExpectShut(t, s.Person, "22", Silent)
 
-			d.reload(t, sshDoor)
-			expectLine(t, d.daemon, "msg=reloaded")
-			s.expectOpen(t, s.neighbour, "22")
+			d.reload(t, SSHDoor)
+			ExpectLine(t, d.Daemon, "msg=reloaded")
+			s.ExpectOpen(t, s.Neighbour, "22")
 		})
 	}
 }
 
 // listGate returns the gate's table, but for what was counted and whose rate is known.
-func (h *host) listGate(t *testing.T) string {
+func listGate(t *testing.T, h *Host) string {
 	t.Helper()
 	var kept strings.Builder
-	for line := range strings.Lines(counters.ReplaceAllString(h.run(t, "nft", "list", "table", "inet", gateTable), "counter")) {
+	for line := range strings.Lines(Counters.ReplaceAllString(h.Run(t, "nft", "list", "table", "inet", GateTable), "counter")) {
 		if !strings.Contains(line, "limit rate over") || strings.Contains(line, "update @") {
 			kept.WriteString(line)
 		}

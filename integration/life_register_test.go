@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A register says who is let in, and for how long, as nft lists it.
-type register struct {
+// A snapshot says who is let in, and for how long, as nft lists it.
+type snapshot struct {
 	begun, done time.Time // when nft was started, and when it had listed
 	stays       map[stay]time.Duration
 	passed      int // packets that the doors have let in
@@ -38,11 +38,11 @@ var (
 	stayText    = regexp.MustCompile(`([0-9a-f.:]+(?:/\d+)?)( timeout \w+)?(?: expires (\w+))? comment "knock"`)
 )
 
-// register reads the register from the gate's table.
-func (s *site) register(t *testing.T) register {
+// takeSnapshot reads the snapshot from the gate's table.
+func takeSnapshot(t *testing.T, s *Topology) snapshot {
 	t.Helper()
-	r := register{begun: time.Now(), stays: make(map[stay]time.Duration)}
-	out := s.server.run(t, "nft", "list", "table", "inet", gateTable)
+	r := snapshot{begun: time.Now(), stays: make(map[stay]time.Duration)}
+	out := s.Server.Run(t, "nft", "list", "table", "inet", GateTable)
 	r.done = time.Now()
 	var door string
 	for line := range strings.Lines(out) {
@@ -52,9 +52,9 @@ func (s *site) register(t *testing.T) register {
 		case line == "\t}\n":
 			door = ""
 		case strings.Contains(line, ": let in"):
-			r.passed += rule{text: line}.packets()
+			r.passed += Rule{Text: line}.Packets()
 		case strings.Contains(line, ": shut"):
-			r.shutOut += rule{text: line}.packets()
+			r.shutOut += Rule{Text: line}.Packets()
 		}
 		if door == "" {
 			continue
@@ -90,7 +90,7 @@ func parseStay(who string, limited bool, expires string) (netip.Prefix, time.Dur
 }
 
 // left returns how long a door still lets somebody in, and false if it does not.
-func (r register) left(door string, who netip.Addr) (time.Duration, bool) {
+func (r snapshot) left(door string, who netip.Addr) (time.Duration, bool) {
 	for s, left := range r.stays {
 		if s.door == door && s.who.Contains(who) {
 			return left, true
@@ -100,11 +100,11 @@ func (r register) left(door string, who netip.Addr) (time.Duration, bool) {
 }
 
 // A change is by how much a stay ends earlier or later than it did, at least: a
-// register tells no end more exactly than it was read fast.
+// snapshot tells no end more exactly than it was read fast.
 type change struct{ less, more time.Duration }
 
-// changeSince compares a time left in an earlier register with one in this.
-func (r register) changeSince(before register, was, is time.Duration) change {
+// changeSince compares a time left in an earlier snapshot with one in this.
+func (r snapshot) changeSince(before snapshot, was, is time.Duration) change {
 	return change{
 		less: before.begun.Add(was).Sub(r.done.Add(is)),
 		more: r.begun.Add(is).Sub(before.done.Add(was)),
@@ -115,16 +115,16 @@ func (r register) changeSince(before register, was, is time.Duration) change {
 // by the time that has passed.
 const sameTime = time.Second
 
-// A reckoning is how the times of two registers differ.
+// A reckoning is how the times of two snapshots differ.
 type reckoning struct {
 	wrong []string
 	worst time.Duration // by which a resident's time has changed, at least
 }
 
-// since compares the register with an earlier one. Whoever has time left is in,
+// since compares the snapshot with an earlier one. Whoever has time left is in,
 // and their time is what it was; but regulars may have renewed theirs, and
 // waverers may do as they like.
-func (r register) since(before register) reckoning {
+func (r snapshot) since(before snapshot) reckoning {
 	var found reckoning
 	wrong := func(s stay, format string, args ...any) {
 		found.wrong = append(found.wrong, fmt.Sprintf("%v, let in through door %s, ", s.who, s.door)+fmt.Sprintf(format, args...))
@@ -152,7 +152,7 @@ func (r register) since(before register) reckoning {
 		}
 	}
 	for s := range r.stays {
-		if kind := kindOf(s.who); kind == bunglers || kind == intruders {
+		if kind := kindOf(s.who); kind == bunglers || kind == strangers {
 			wrong(s, "has never knocked the right sequence")
 		}
 	}
@@ -162,9 +162,9 @@ func (r register) since(before register) reckoning {
 	return found
 }
 
-// expectSame makes sure that between two registers nobody was lost and nobody
+// expectSame makes sure that between two snapshots nobody was lost and nobody
 // let in by accident. It returns the change of a resident's time that was worst.
-func (s *site) expectSame(t *testing.T, before, after register) time.Duration {
+func expectSame(t *testing.T, s *Topology, before, after snapshot) time.Duration {
 	t.Helper()
 	found := after.since(before)
 	for _, text := range found.wrong {

@@ -37,17 +37,17 @@ close_sequence = ["6017:udp", 8853, 7703]
 // those who are in the middle of a sequence count on.
 func TestReloads(t *testing.T) {
 	size := sizeOfLife()
-	eachWay(t, func(t *testing.T, s *site, config string) {
-		intruder := startIntruder(t, s, size.tries)
-		scribe := startScribe(t, s.server)
-		d := startReady(t, s.server, writeConfig(t, config+restOfLife[0]))
-		guarded := intruder.now()
-		s.moveIn(t)
-		visitors := startVisitors(t, s, knockRate)
+	eachWay(t, func(t *testing.T, s *Topology, config string) {
+		prober := startProber(t, s, size.tries)
+		monitor := startMonitor(t, s.Server)
+		d := startReady(t, s.Server, WriteConfig(t, config+restOfLife[0]))
+		guarded := prober.now()
+		moveIn(t, s)
+		traffic := startTraffic(t, s, knockRate)
 		patients := patients{site: s}
 
-		first := scribe.sync(t, s.server)
-		before := s.register(t)
+		first := monitor.sync(t, s.Server)
+		before := takeSnapshot(t, s)
 		var worst time.Duration
 		for n := range size.reloads {
 			d.rewrite(t, config+restOfLife[(n+1)%2])
@@ -60,33 +60,33 @@ func TestReloads(t *testing.T) {
 				}
 			})
 			if n%10 == 0 || n == size.reloads-1 {
-				after := s.register(t)
-				worst = max(worst, s.expectSame(t, before, after))
+				after := takeSnapshot(t, s)
+				worst = max(worst, expectSame(t, s, before, after))
 				before = after
 			}
 			if t.Failed() {
 				t.Fatalf("after %d reloads", n+1)
 			}
 		}
-		last := scribe.sync(t, s.server)
-		if n := countByDaemon(scribe.since(t, first)[:last-first]); n != size.reloads {
+		last := monitor.sync(t, s.Server)
+		if n := countByDaemon(monitor.since(t, first)[:last-first]); n != size.reloads {
 			t.Errorf("%d reloads were %d transactions, and each should be one", size.reloads, n)
 		}
-		eventually(t, "all reloads were accepted", func() bool {
-			return strings.Count(d.log(), "msg=reloaded") == size.reloads
+		Eventually(t, "all reloads were accepted", func() bool {
+			return strings.Count(d.Log(), "msg=reloaded") == size.reloads
 		})
 		t.Logf("%d reloads; the worst that happened to a resident's time: %v", size.reloads, worst)
 
-		visitors.leave(t)
+		traffic.finish(t)
 		patients.expectIn(t)
-		s.expectHearing(t, d)
-		intruder.expectSilence(t, guarded)
+		expectHearing(t, s, d)
+		prober.expectSilence(t, guarded)
 	})
 }
 
 // patients knock once between two reloads.
 type patients struct {
-	site    *site
+	site    *Topology
 	knocked int          // how often
 	waiting []netip.Addr // who has not knocked the whole sequence, the first the furthest
 	done    []netip.Addr
@@ -95,12 +95,12 @@ type patients struct {
 // knock has each of them knock once more, and another one begin.
 func (p *patients) knock(t *testing.T) {
 	t.Helper()
-	p.waiting = append(p.waiting, p.site.family.addr(3, byte(p.knocked), byte(p.knocked>>8)))
+	p.waiting = append(p.waiting, p.site.Family.Addr(3, byte(p.knocked), byte(p.knocked>>8)))
 	p.knocked++
 	for i, who := range p.waiting {
-		p.site.knock(t, who, sshSequence[len(p.waiting)-1-i])
+		p.site.Knock(t, who, SSHSequence[len(p.waiting)-1-i])
 	}
-	if len(p.waiting) == len(sshSequence) {
+	if len(p.waiting) == len(SSHSequence) {
 		p.done, p.waiting = append(p.done, p.waiting[0]), p.waiting[1:]
 	}
 }
@@ -112,8 +112,8 @@ func (p *patients) expectIn(t *testing.T) {
 		t.Error("nobody has knocked from one reload to the next: the test proves nothing")
 	}
 	var out []netip.Addr
-	for deadline := time.Now().Add(patience); ; time.Sleep(pollPause) {
-		in := p.site.register(t).stays
+	for deadline := time.Now().Add(patience); ; time.Sleep(PollInterval) {
+		in := takeSnapshot(t, p.site).stays
 		out = slices.DeleteFunc(slices.Clone(p.done), func(a netip.Addr) bool {
 			_, is := in[stay{"ssh", netip.PrefixFrom(a, a.BitLen())}]
 			return is

@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A scribe writes down all transactions on a host's nftables, as the kernel
+// A monitor writes down all transactions on a host's nftables, as the kernel
 // tells of them.
-type scribe struct {
+type monitor struct {
 	conn *netlink.Conn
 
 	mu   sync.Mutex
@@ -26,15 +26,15 @@ type scribe struct {
 
 // A transaction is one change of nftables: all of it takes effect at once.
 type transaction struct {
-	at     time.Time       // when the scribe heard of it
+	at     time.Time       // when the monitor heard of it
 	by     string          // the name of the program
 	tables map[string]bool // those of which it has changed more than the elements of sets
 }
 
-func startScribe(t *testing.T, h *host) *scribe {
+func startMonitor(t *testing.T, h *Host) *monitor {
 	t.Helper()
-	s := &scribe{}
-	err := h.in(func() (err error) {
+	s := &monitor{}
+	err := h.In(func() (err error) {
 		s.conn, err = netlink.Dial(unix.NETLINK_NETFILTER, nil)
 		return err
 	})
@@ -43,14 +43,14 @@ func startScribe(t *testing.T, h *host) *scribe {
 		err = errors.Join(s.conn.SetReadBuffer(buffer), s.conn.JoinGroup(unix.NFNLGRP_NFTABLES))
 	}
 	if err != nil {
-		t.Fatalf("%s: listening to the changes of nftables: %v", h.name, err)
+		t.Fatalf("%s: listening to the changes of nftables: %v", h.Name, err)
 	}
 	t.Cleanup(func() { s.conn.Close() })
 	go s.write()
 	return s
 }
 
-func (s *scribe) write() {
+func (s *monitor) write() {
 	tables := make(map[string]bool)
 	for {
 		messages, err := s.conn.Receive()
@@ -99,7 +99,7 @@ func textOf(m netlink.Message, attribute uint16) string {
 }
 
 // since returns the transactions from a number on.
-func (s *scribe) since(t *testing.T, n int) []transaction {
+func (s *monitor) since(t *testing.T, n int) []transaction {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,15 +109,15 @@ func (s *scribe) since(t *testing.T, n int) []transaction {
 	return s.said[min(n, len(s.said)):]
 }
 
-// sync returns when the scribe has heard of all there was until now, and how
+// sync returns when the monitor has heard of all there was until now, and how
 // many transactions that are.
-func (s *scribe) sync(t *testing.T, h *host) int {
+func (s *monitor) sync(t *testing.T, h *Host) int {
 	t.Helper()
 	marker := fmt.Sprintf("marker_%d", time.Now().UnixNano())
-	h.run(t, "nft", "add", "table", "inet", marker)
-	h.run(t, "nft", "delete", "table", "inet", marker)
+	h.Run(t, "nft", "add", "table", "inet", marker)
+	h.Run(t, "nft", "delete", "table", "inet", marker)
 	n := 0
-	eventually(t, "the scribe has heard of everything", func() bool {
+	Eventually(t, "the monitor has heard of everything", func() bool {
 		said := s.since(t, 0)
 		marks := 0
 		for n = 0; n < len(said) && marks < 2; n++ {
@@ -132,8 +132,8 @@ func (s *scribe) sync(t *testing.T, h *host) int {
 
 // byDaemon says whether it was the daemon that has changed the gate's table.
 func (x transaction) byDaemon() bool {
-	name := filepath.Base(program)
-	return x.by == name[:min(len(name), 15)] && x.tables[gateTable]
+	name := filepath.Base(Nftknockd)
+	return x.by == name[:min(len(name), 15)] && x.tables[GateTable]
 }
 
 // countByDaemon returns how often the daemon has changed the gate's table.

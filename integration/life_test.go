@@ -19,15 +19,15 @@ var (
 
 // A lifeSize says how much is done to a daemon in a test.
 type lifeSize struct {
-	kills, reloads, hands int
-	tries                 int // of the intruder, a second
+	kills, reloads, removers int
+	tries                    int // of the prober, a second
 }
 
 func sizeOfLife() lifeSize {
 	if *lifeFull {
-		return lifeSize{kills: 100, reloads: 1000, hands: 100, tries: 10_000}
+		return lifeSize{kills: 100, reloads: 1000, removers: 100, tries: 10_000}
 	}
-	return lifeSize{kills: 10, reloads: 50, hands: 5, tries: 1000}
+	return lifeSize{kills: 10, reloads: 50, removers: 5, tries: 1000}
 }
 
 // lifeDoors has a door of every kind: one that most people use, one that lets
@@ -69,32 +69,32 @@ var (
 // another family.
 var lifeWays = []struct {
 	own    string
-	family family
+	family Family
 }{
-	{"auto", ipv4},
-	{"no", ipv6},
+	{"auto", IPv4},
+	{"no", IPv6},
 }
 
 // eachWay runs a test for both ways, beside all others. The configuration it
 // gets is lifeDoors with own_table.
-func eachWay(t *testing.T, test func(t *testing.T, s *site, config string)) {
+func eachWay(t *testing.T, test func(t *testing.T, s *Topology, config string)) {
 	t.Parallel()
 	for _, way := range lifeWays {
 		t.Run("own_table="+way.own, func(t *testing.T) {
 			t.Parallel()
-			test(t, newLifeSite(t, way.family), fmt.Sprintf("own_table = %q\n%s", way.own, lifeDoors))
+			test(t, newLifeTopology(t, way.family), fmt.Sprintf("own_table = %q\n%s", way.own, lifeDoors))
 		})
 	}
 }
 
-// newLifeSite returns a site whose client is all of net 2, too, and whose server
+// newLifeTopology returns a site whose client is all of net 2, too, and whose server
 // answers on port 22.
-func newLifeSite(t *testing.T, f family) *site {
+func newLifeTopology(t *testing.T, f Family) *Topology {
 	t.Helper()
-	s := newSite(t, f)
-	s.client.run(t, "ip", "route", "add", "local", fmt.Sprintf("%v/%d", f.addr(2, 0, 0), f.wire()), "dev", "lo")
-	s.server.route(t, f.addr(2, 0, 0), s.person)
-	l := s.server.listenTCP(t, 22)
+	s := NewTopology(t, f)
+	s.Client.Run(t, "ip", "route", "add", "local", fmt.Sprintf("%v/%d", f.Addr(2, 0, 0), f.WireLen()), "dev", "lo")
+	s.Server.Route(t, f.Addr(2, 0, 0), s.Person)
+	l := s.Server.ListenTCP(t, 22)
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -111,7 +111,7 @@ func newLifeSite(t *testing.T, f family) *site {
 // persist. Where it has them the daemon must own its table.
 func (u *unit) needOwned(t *testing.T) {
 	t.Helper()
-	expectLine(t, u.daemon, "guarding", "owned=")
+	ExpectLine(t, u.Daemon, "guarding", "owned=")
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 // A unit is a daemon as the service manager has it: started, heard of, told to
 // reload, started again.
 type unit struct {
-	*daemon
+	*Daemon
 	notices chan string // what it tells the service manager
 	prelude string      // begins each of its configurations
 
@@ -22,36 +22,36 @@ type unit struct {
 }
 
 // startUnit starts nftknockd, and does not wait for it to be ready.
-func startUnit(t *testing.T, h *host, config string) *unit {
+func startUnit(t *testing.T, h *Host, config string) *unit {
 	t.Helper()
-	manager := listenNotify(t)
-	socket := newSocket(t)
-	cmd := command(context.Background(), t, program, "run", "--socket", socket, "-c", config)
+	manager := ListenNotify(t)
+	socket := NewSocket(t)
+	cmd := Command(context.Background(), t, Nftknockd, "run", "--socket", socket, "-c", config)
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+manager.LocalAddr().String())
-	// Not startCmd, which would show all that each of a hundred daemons has said.
-	p := &process{cmd: cmd, done: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = &p.out, &p.out
-	if err := h.in(cmd.Start); err != nil {
-		t.Fatalf("%s: starting %v: %v", h.name, cmd.Args, err)
+	// Not StartCmd, which would show all that each of a hundred daemons has said.
+	p := &Process{Cmd: cmd, Done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &p.Out, &p.Out
+	if err := h.In(cmd.Start); err != nil {
+		t.Fatalf("%s: starting %v: %v", h.Name, cmd.Args, err)
 	}
 	go func() {
 		cmd.Wait()
-		close(p.done)
+		close(p.Done)
 	}()
-	u := &unit{daemon: &daemon{p, h, socket}, notices: readNotices(manager)}
+	u := &unit{Daemon: &Daemon{p, h, socket}, notices: readNotices(manager)}
 	t.Cleanup(func() {
-		ended := u.ended()
+		ended := u.Ended()
 		u.kill(t)
 		if !ended && t.Failed() {
-			t.Logf("%s: nft list ruleset:\n%s", h.name, h.try(t, "nft", "list", "ruleset").stdout)
-			t.Logf("%s: nftknockd said last:\n%s", h.name, lastLines(u.log(), 50))
+			t.Logf("%s: nft list ruleset:\n%s", h.Name, h.Try(t, "nft", "list", "ruleset").Stdout)
+			t.Logf("%s: nftknockd said last:\n%s", h.Name, lastLines(u.Log(), 50))
 		}
 	})
 	return u
 }
 
 // startReady starts nftknockd and returns when it guards.
-func startReady(t *testing.T, h *host, config string) *unit {
+func startReady(t *testing.T, h *Host, config string) *unit {
 	t.Helper()
 	u := startUnit(t, h, config)
 	u.expectNotice(t, "READY=1")
@@ -78,17 +78,17 @@ func readNotices(manager *net.UnixConn) chan string {
 // expectNotice waits until the daemon tells the service manager something.
 func (u *unit) expectNotice(t *testing.T, line string) {
 	t.Helper()
-	deadline := time.After(aWhile)
+	deadline := time.After(Timeout)
 	for {
 		select {
 		case state := <-u.notices:
-			if hasLine(state, line) {
+			if HasLine(state, line) {
 				return
 			}
-		case <-u.done:
-			t.Fatalf("nftknockd has ended instead of saying %s: %v\n%s", line, u.cmd.ProcessState, lastLines(u.log(), 20))
+		case <-u.Done:
+			t.Fatalf("nftknockd has ended instead of saying %s: %v\n%s", line, u.Cmd.ProcessState, lastLines(u.Log(), 20))
 		case <-deadline:
-			t.Fatalf("nftknockd has not said %s for %v", line, aWhile)
+			t.Fatalf("nftknockd has not said %s for %v", line, Timeout)
 		}
 	}
 }
@@ -97,7 +97,7 @@ func (u *unit) expectNotice(t *testing.T, line string) {
 // that it is ready again. It calls meanwhile in between.
 func (u *unit) hangUp(t *testing.T, meanwhile func()) {
 	t.Helper()
-	if err := u.cmd.Process.Signal(unix.SIGHUP); err != nil {
+	if err := u.Cmd.Process.Signal(unix.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	meanwhile()
@@ -114,7 +114,7 @@ func (u *unit) reload(t *testing.T, config string) {
 
 func (u *unit) rewrite(t *testing.T, config string) {
 	t.Helper()
-	path := u.cmd.Args[len(u.cmd.Args)-1]
+	path := u.Cmd.Args[len(u.Cmd.Args)-1]
 	if err := os.WriteFile(path, []byte(u.prelude+config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -123,8 +123,8 @@ func (u *unit) rewrite(t *testing.T, config string) {
 // kill kills the daemon, if it has not ended, and looks at what it has said.
 func (u *unit) kill(t *testing.T) {
 	t.Helper()
-	u.stop(os.Kill)
-	for line := range strings.Lines(u.log()) {
+	u.Stop(os.Kill)
+	for line := range strings.Lines(u.Log()) {
 		for _, bad := range []string{"level=ERROR", "panic:", "fatal error:", "DATA RACE"} {
 			switch {
 			case !strings.Contains(line, bad),
@@ -138,7 +138,7 @@ func (u *unit) kill(t *testing.T) {
 }
 
 // owned says whether the daemon owns its table.
-func (u *unit) owned() bool { return strings.Contains(u.log(), "owned=true") }
+func (u *unit) owned() bool { return strings.Contains(u.Log(), "owned=true") }
 
 func lastLines(text string, n int) string {
 	lines := strings.SplitAfter(text, "\n")

@@ -19,7 +19,7 @@ const (
 	hasty                            // regulars of the brief door
 	waverers                         // let themselves in and put themselves out, in turns
 	bunglers                         // never get it right
-	intruders                        // never even knock
+	strangers                        // never even knock
 	others
 )
 
@@ -27,7 +27,7 @@ const (
 const peopleOfAKind = 4
 
 // somebody returns the address of one of a kind.
-func (f family) somebody(kind, n int) netip.Addr { return f.addr(2, byte(kind+n), 1) }
+func somebody(f Family, kind, n int) netip.Addr { return f.Addr(2, byte(kind+n), 1) }
 
 // kindOf returns of what kind an address is, or a network.
 func kindOf(who netip.Prefix) int {
@@ -42,46 +42,46 @@ func kindOf(who netip.Prefix) int {
 	return min(int(sub)/peopleOfAKind*peopleOfAKind, others)
 }
 
-// A visitor knocks the same knocks over and over.
-type visitor struct {
+// A source knocks the same knocks over and over.
+type source struct {
 	from   netip.Addr
 	knocks []string
 	next   int
 }
 
-// visitors are sources that knock all the time, in a random order among them.
-type visitors struct {
+// traffic are sources that knock all the time, in a random order among them.
+type traffic struct {
 	stop     chan struct{}
 	finished chan struct{}
 	sent     int
 	err      error
 }
 
-// startVisitors begins to send that many knocks a second.
-func startVisitors(t *testing.T, s *site, rate int) *visitors {
+// startTraffic begins to send that many knocks a second.
+func startTraffic(t *testing.T, s *Topology, rate int) *traffic {
 	t.Helper()
-	var everybody []*visitor
+	var everybody []*source
 	add := func(kind int, knocks ...[]string) {
 		for n := range peopleOfAKind {
-			everybody = append(everybody, &visitor{from: s.family.somebody(kind, n), knocks: slices.Concat(knocks...)})
+			everybody = append(everybody, &source{from: somebody(s.Family, kind, n), knocks: slices.Concat(knocks...)})
 		}
 	}
-	add(regulars, sshSequence)
+	add(regulars, SSHSequence)
 	add(hasty, briefSequence)
 	add(waverers, studySequence, studyCloseSequence)
-	add(bunglers, sshSequence[:2], briefSequence[1:])
+	add(bunglers, SSHSequence[:2], briefSequence[1:])
 
-	v := &visitors{stop: make(chan struct{}), finished: make(chan struct{})}
+	v := &traffic{stop: make(chan struct{}), finished: make(chan struct{})}
 	go func() {
 		defer close(v.finished)
-		v.err = s.client.in(func() error { return v.knock(everybody, s.addr, rate) })
+		v.err = s.Client.In(func() error { return v.knock(everybody, s.Addr, rate) })
 	}()
 	t.Cleanup(func() { v.end() })
 	return v
 }
 
-func (v *visitors) knock(everybody []*visitor, to netip.Addr, rate int) error {
-	if err := stayOnProcessor(); err != nil {
+func (v *traffic) knock(everybody []*source, to netip.Addr, rate int) error {
+	if err := StayOnProcessor(); err != nil {
 		return err
 	}
 	pause := time.NewTicker(time.Second / time.Duration(rate))
@@ -93,9 +93,9 @@ func (v *visitors) knock(everybody []*visitor, to netip.Addr, rate int) error {
 		case <-pause.C:
 		}
 		who := everybody[rand.IntN(len(everybody))]
-		p, err := parseKnock(who.from, to, who.knocks[who.next])
+		p, err := ParseKnock(who.from, to, who.knocks[who.next])
 		if err == nil {
-			err = p.send()
+			err = p.Send()
 		}
 		if err != nil {
 			return fmt.Errorf("knocking from %v: %w", who.from, err)
@@ -105,7 +105,7 @@ func (v *visitors) knock(everybody []*visitor, to netip.Addr, rate int) error {
 	}
 }
 
-func (v *visitors) end() {
+func (v *traffic) end() {
 	select {
 	case <-v.stop:
 		return
@@ -115,27 +115,27 @@ func (v *visitors) end() {
 	<-v.finished
 }
 
-// leave ends the knocking, and makes sure that it went well.
-func (v *visitors) leave(t *testing.T) {
+// finish ends the knocking, and makes sure that it went well.
+func (v *traffic) finish(t *testing.T) {
 	t.Helper()
 	v.end()
 	if v.err == nil && v.sent == 0 {
 		v.err = errors.New("nobody has knocked: the test proves nothing")
 	}
 	if v.err != nil {
-		t.Errorf("visitors: %v", v.err)
+		t.Errorf("traffic: %v", v.err)
 	}
-	t.Logf("visitors: %d knocks", v.sent)
+	t.Logf("traffic: %d knocks", v.sent)
 }
 
 // moveIn has residents knock, and returns when they are in.
-func (s *site) moveIn(t *testing.T) {
+func moveIn(t *testing.T, s *Topology) {
 	t.Helper()
 	for n := range peopleOfAKind {
-		resident, network := s.family.somebody(residents, n), s.family.somebody(networks, n)
-		s.knock(t, resident, sshSequence...)
-		s.knock(t, network, wideSequence...)
-		s.waitIn(t, "ssh", resident)
-		s.waitIn(t, "wide", network)
+		resident, network := somebody(s.Family, residents, n), somebody(s.Family, networks, n)
+		s.Knock(t, resident, SSHSequence...)
+		s.Knock(t, network, wideSequence...)
+		s.WaitIn(t, "ssh", resident)
+		s.WaitIn(t, "wide", network)
 	}
 }

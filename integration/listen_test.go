@@ -6,15 +6,15 @@ import (
 	"testing"
 )
 
-// echoUDP answers each datagram that arrives at a port of the host with the
+// EchoUDP answers each datagram that arrives at a port of the host with the
 // same datagram.
-func (h *host) echoUDP(t testing.TB, port uint16) {
+func (h *Host) EchoUDP(t testing.TB, port uint16) {
 	t.Helper()
 	// Two sockets, since an answer has to leave from the address that was
 	// asked, and one for both families is bound to none.
 	for _, network := range []string{"udp4", "udp6"} {
 		var c *net.UDPConn
-		err := h.in(func() (err error) {
+		err := h.In(func() (err error) {
 			c, err = net.ListenUDP(network, &net.UDPAddr{Port: int(port)})
 			return err
 		})
@@ -35,12 +35,12 @@ func (h *host) echoUDP(t testing.TB, port uint16) {
 	}
 }
 
-// listenTCP listens on a port of all addresses of the host. Its connections
+// ListenTCP listens on a port of all addresses of the host. Its connections
 // send nothing by themselves.
-func (h *host) listenTCP(t testing.TB, port uint16) net.Listener {
+func (h *Host) ListenTCP(t testing.TB, port uint16) net.Listener {
 	t.Helper()
 	var l net.Listener
-	err := h.in(func() (err error) {
+	err := h.In(func() (err error) {
 		lc := net.ListenConfig{KeepAlive: -1}
 		l, err = lc.Listen(t.Context(), "tcp", net.JoinHostPort("", strconv.Itoa(int(port))))
 		return err

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -21,9 +20,9 @@ func TestListing(t *testing.T) {
 	for _, name := range goldenConfigs {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHost(t, "server")
-			startDaemonFile(t, h, filepath.Join("testdata", name+".toml"))
-			got := h.listRuleset(t)
+			h := NewHost(t, "server")
+			StartDaemonFile(t, h, filepath.Join("testdata", name+".toml"))
+			got := h.Ruleset(t)
 
 			golden := filepath.Join("testdata", name+".nft")
 			if *update {
@@ -41,9 +40,9 @@ func TestListing(t *testing.T) {
 			if strings.Contains(got, "@nh,") || strings.Contains(got, "@th,") {
 				t.Error("a rule has a raw payload expression")
 			}
-			for _, r := range h.rules(t) {
-				if !strings.Contains(r.text, "comment ") {
-					t.Errorf("a rule of chain %s has no comment: %s", r.chain, r.text)
+			for _, r := range h.Rules(t) {
+				if !strings.Contains(r.Text, "comment ") {
+					t.Errorf("a rule of chain %s has no comment: %s", r.Chain, r.Text)
 				}
 			}
 		})
@@ -58,20 +57,20 @@ func TestPasteBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			config := filepath.Join("testdata", name+".toml")
-			h, fresh := newHost(t, "server"), newHost(t, "another server")
-			startDaemonFile(t, h, config)
+			h, fresh := NewHost(t, "server"), NewHost(t, "another server")
+			StartDaemonFile(t, h, config)
 
-			listed := h.run(t, "nft", "list", "ruleset")
-			h.runWith(t, listed, "nft", "-c", "-f", "-")
-			fresh.runWith(t, listed, "nft", "-c", "-f", "-")
+			listed := h.Run(t, "nft", "list", "ruleset")
+			h.RunWith(t, listed, "nft", "-c", "-f", "-")
+			fresh.RunWith(t, listed, "nft", "-c", "-f", "-")
 
-			script := fresh.run(t, program, "ruleset", "-c", config)
-			fresh.runWith(t, script, "nft", "-c", "-f", "-")
-			if made := fresh.listRuleset(t); made != "" {
+			script := fresh.Run(t, Nftknockd, "ruleset", "-c", config)
+			fresh.RunWith(t, script, "nft", "-c", "-f", "-")
+			if made := fresh.Ruleset(t); made != "" {
 				t.Fatalf("nftknockd ruleset and nft -c have made:\n%s", made)
 			}
-			fresh.runWith(t, script, "nft", "-f", "-")
-			if diff := cmp.Diff(h.listRuleset(t), fresh.listRuleset(t)); diff != "" {
+			fresh.RunWith(t, script, "nft", "-f", "-")
+			if diff := cmp.Diff(h.Ruleset(t), fresh.Ruleset(t)); diff != "" {
 				t.Errorf("the table of run (-) and that of ruleset (+):\n%s", diff)
 			}
 		})
@@ -83,36 +82,28 @@ func TestPasteBack(t *testing.T) {
 // killed.
 func TestOneTransaction(t *testing.T) {
 	t.Parallel()
-	h := newHost(t, "server")
-	monitor := h.start(t, "nft", "monitor")
-	eventually(t, "nft monitor is at work", func() bool {
-		h.run(t, "nft", "add", "table", "inet", "marker")
-		h.run(t, "nft", "delete", "table", "inet", "marker")
-		return strings.Contains(monitor.out.String(), "delete table inet marker")
+	h := NewHost(t, "server")
+	monitor := h.Start(t, "nft", "monitor")
+	Eventually(t, "nft monitor is at work", func() bool {
+		h.Run(t, "nft", "add", "table", "inet", "marker")
+		h.Run(t, "nft", "delete", "table", "inet", "marker")
+		return strings.Contains(monitor.Out.String(), "delete table inet marker")
 	})
 
 	// The monitor numbers threads and not processes, but it tells the name.
-	name := filepath.Base(program)
+	name := filepath.Base(Nftknockd)
 	byDaemon := fmt.Sprintf("(%s)\n", name[:min(len(name), 15)])
 	for _, round := range []string{"first start", "start after a kill"} {
-		before := strings.Count(monitor.out.String(), byDaemon)
-		d := startDaemonFile(t, h, filepath.Join("testdata", "rich.toml"))
+		before := strings.Count(monitor.Out.String(), byDaemon)
+		d := StartDaemonFile(t, h, filepath.Join("testdata", "rich.toml"))
 		end := "end_of_" + strings.ReplaceAll(round, " ", "_")
-		h.run(t, "nft", "add", "table", "inet", end)
-		eventually(t, "nft monitor has seen the start", func() bool {
-			return strings.Contains(monitor.out.String(), end)
+		h.Run(t, "nft", "add", "table", "inet", end)
+		Eventually(t, "nft monitor has seen the start", func() bool {
+			return strings.Contains(monitor.Out.String(), end)
 		})
-		if n := strings.Count(monitor.out.String(), byDaemon) - before; n != 1 {
+		if n := strings.Count(monitor.Out.String(), byDaemon) - before; n != 1 {
 			t.Errorf("%s: %d transactions, and it should be one", round, n)
 		}
-		d.stop(os.Kill)
+		d.Stop(os.Kill)
 	}
-}
-
-var counters = regexp.MustCompile(`counter packets \d+ bytes \d+`)
-
-// listRuleset returns what nft list ruleset prints, but for what was counted.
-func (h *host) listRuleset(t testing.TB) string {
-	t.Helper()
-	return counters.ReplaceAllString(h.run(t, "nft", "list", "ruleset"), "counter packets 0 bytes 0")
 }

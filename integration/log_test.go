@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"regexp"
 	"strings"
 	"testing"
 )
@@ -9,37 +8,20 @@ import (
 // TestLog reads what the daemon logs while somebody comes and goes, and while
 // somebody else gets it wrong.
 func TestLog(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		d := startDaemon(t, s.server, sshDoorThatCloses)
-		s.knock(t, s.stranger, "7214", "6127", "8391")
-		s.knock(t, s.person, sshSequence...)
-		s.waitIn(t, "ssh", s.person)
-		s.knock(t, s.person, sshCloseSequence...)
-		s.waitOut(t, "ssh", s.person)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		d := StartDaemon(t, s.Server, SSHDoorThatCloses)
+		s.Knock(t, s.Stranger, "7214", "6127", "8391")
+		s.Knock(t, s.Person, SSHSequence...)
+		s.WaitIn(t, "ssh", s.Person)
+		s.Knock(t, s.Person, SSHCloseSequence...)
+		s.WaitOut(t, "ssh", s.Person)
 
-		expectLine(t, d, "let in", "ssh", s.person.String(), "until=")
-		expectLine(t, d, "put out", "ssh", s.person.String())
-		if strings.Contains(d.log(), s.stranger.String()) {
-			t.Errorf("the log tells of %v, who got nowhere", s.stranger)
+		ExpectLine(t, d, "let in", "ssh", s.Person.String(), "until=")
+		ExpectLine(t, d, "put out", "ssh", s.Person.String())
+		if strings.Contains(d.Log(), s.Stranger.String()) {
+			t.Errorf("the log tells of %v, who got nowhere", s.Stranger)
 		}
-		expectSecret(t, d, sshSequence)
+		ExpectSecret(t, d, SSHSequence)
 	})
-}
-
-// expectLine waits until one line of the log has all of the words.
-func expectLine(t *testing.T, d *daemon, words ...string) {
-	t.Helper()
-	expectWords(t, "the log", d.log, words...)
-}
-
-// expectSecret makes sure that the log has none of the knocks.
-func expectSecret(t testing.TB, d *daemon, sequence []string) {
-	t.Helper()
-	for _, knock := range sequence {
-		port, _, _ := strings.Cut(knock, ":")
-		if regexp.MustCompile(`\b` + port + `\b`).MatchString(d.log()) {
-			t.Errorf("the log shows %s of the sequence:\n%s", port, d.log())
-		}
-	}
 }

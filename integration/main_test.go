@@ -9,10 +9,8 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the golden listings in testdata anew")
-
 // program is the nftknockd under test, and nftknock its client.
-var program, nftknock = os.Getenv("NFTKNOCKD"), os.Getenv("NFTKNOCK")
+var Nftknockd, Nftknock = os.Getenv("NFTKNOCKD"), os.Getenv("NFTKNOCK")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -46,7 +44,7 @@ func testMain(m *testing.M) int {
 	}
 	// A program with the race detector would stay a second longer, each time.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
-	for name, file := range map[string]*string{"nftknockd": &program, "nftknock": &nftknock} {
+	for name, file := range map[string]*string{"nftknockd": &Nftknockd, "nftknock": &Nftknock} {
 		if *file != "" {
 			continue
 		}
@@ -72,7 +70,7 @@ func keepState(dir string) error {
 // build compiles a program, with the race detector if the tests have it.
 func build(to string) error {
 	args := []string{"build", "-buildvcs=false", "-o", to}
-	if race {
+	if Race {
 		args = append(args, "-race")
 	}
 	cmd := exec.Command("go", append(args, "nftknock/cmd/"+filepath.Base(to))...)

@@ -14,11 +14,11 @@ import (
 // TestMetrics fetches them from the socket, and from where the configuration says.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, ipv4)
-	d := startDaemon(t, s.server, "[metrics]\nlisten = \"127.0.0.1:9722\"\n"+sshDoor)
-	s.knock(t, s.person, sshSequence...)
-	s.waitIn(t, "ssh", s.person)
-	s.expectShut(t, s.stranger, "22", silent)
+	s := NewTopology(t, IPv4)
+	d := StartDaemon(t, s.Server, "[metrics]\nlisten = \"127.0.0.1:9722\"\n"+SSHDoor)
+	s.Knock(t, s.Person, SSHSequence...)
+	s.WaitIn(t, "ssh", s.Person)
+	s.ExpectShut(t, s.Stranger, "22", Silent)
 	want := []string{
 		`nftknock_let_in_total{by="knock",door="ssh"} 1`,
 		`nftknock_people{door="ssh"} 1`,
@@ -29,9 +29,9 @@ func TestMetrics(t *testing.T) {
 		`process_resident_memory_bytes `,
 	}
 	for name, dial := range map[string]func() (net.Conn, error){
-		"socket": func() (net.Conn, error) { return net.Dial("unix", d.socket) },
+		"socket": func() (net.Conn, error) { return net.Dial("unix", d.Socket) },
 		"tcp": func() (c net.Conn, err error) {
-			err = s.server.in(func() (err error) { c, err = net.Dial("tcp", "127.0.0.1:9722"); return err })
+			err = s.Server.In(func() (err error) { c, err = net.Dial("tcp", "127.0.0.1:9722"); return err })
 			return c, err
 		},
 	} {
@@ -46,12 +46,12 @@ func TestMetrics(t *testing.T) {
 				t.Errorf("%s: there is no %s:\n%s", name, line, text)
 			}
 		}
-		if strings.Contains(text, s.person.String()) {
+		if strings.Contains(text, s.Person.String()) {
 			t.Errorf("%s: the metrics tell who is let in", name)
 		}
 	}
 	var c net.Conn
-	err := s.server.in(func() (err error) { c, err = net.Dial("tcp", "127.0.0.1:9722"); return err })
+	err := s.Server.In(func() (err error) { c, err = net.Dial("tcp", "127.0.0.1:9722"); return err })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestMetrics(t *testing.T) {
 // get fetches a page over a connection.
 func get(t testing.TB, c net.Conn, path string) string {
 	t.Helper()
-	c.SetDeadline(time.Now().Add(aWhile))
+	c.SetDeadline(time.Now().Add(Timeout))
 	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
 	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {

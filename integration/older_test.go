@@ -14,14 +14,14 @@ import (
 // and that the kernel did not track: nobody had asked it to. It goes on,
 // whoever speaks first.
 func TestOlderSession(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
+	EachFamily(t, func(t *testing.T, f Family) {
 		for _, first := range []string{"client", "server"} {
 			t.Run(first+" speaks first", func(t *testing.T) {
 				t.Parallel()
-				s := newSite(t, f)
-				l := s.server.listenTCP(t, 22)
-				client, a, err := s.client.dial(s.person, netip.AddrPortFrom(s.addr, 22), aWhile)
-				if a != open {
+				s := NewTopology(t, f)
+				l := s.Server.ListenTCP(t, 22)
+				client, a, err := s.Client.Dial(s.Person, netip.AddrPortFrom(s.Addr, 22), Timeout)
+				if a != Open {
 					t.Fatal(err)
 				}
 				defer client.Close()
@@ -30,11 +30,11 @@ func TestOlderSession(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer server.Close()
-				if n := s.server.tracked(t); n != "0" {
+				if n := trackedConnections(t, s.Server); n != "0" {
 					t.Fatalf("the kernel tracks %s connections: the test proves nothing", n)
 				}
 
-				startDaemon(t, s.server, sshDoor)
+				StartDaemon(t, s.Server, SSHDoor)
 				if first == "client" {
 					expectTransfer(t, client, server)
 					expectTransfer(t, server, client)
@@ -42,17 +42,17 @@ func TestOlderSession(t *testing.T) {
 					expectTransfer(t, server, client)
 					expectTransfer(t, client, server)
 				}
-				s.expectShut(t, s.neighbour, "22", silent)
+				s.ExpectShut(t, s.Neighbour, "22", Silent)
 			})
 		}
 	})
 }
 
-// tracked returns how many connections the host's kernel keeps track of.
-func (h *host) tracked(t *testing.T) string {
+// trackedConnections returns how many connections the host's kernel keeps track of.
+func trackedConnections(t *testing.T, h *Host) string {
 	t.Helper()
 	var n string
-	err := h.in(func() error {
+	err := h.In(func() error {
 		f, err := os.Open("/proc/sys/net/netfilter/nf_conntrack_count")
 		if os.IsNotExist(err) { // the module is not even loaded
 			n = "0"
@@ -78,7 +78,7 @@ func expectTransfer(t *testing.T, from, to net.Conn) {
 	if _, err := from.Write([]byte(text)); err != nil {
 		t.Fatal(err)
 	}
-	to.SetReadDeadline(time.Now().Add(aWhile))
+	to.SetReadDeadline(time.Now().Add(Timeout))
 	b := make([]byte, len(text))
 	if _, err := io.ReadFull(to, b); err != nil {
 		t.Fatalf("the connection between %v and %v is cut: %v", from.LocalAddr(), from.RemoteAddr(), err)

@@ -9,22 +9,22 @@ import (
 // The door decides about new connections only: a session goes on when the
 // time of whoever started it is over.
 func TestTimeRunsOut(t *testing.T) {
-	const config = sshDoor + `
+	const config = SSHDoor + `
 open_timeout = "5s"
 `
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		sshd := startSSHD(t, s.server, 22)
-		startDaemon(t, s.server, config)
-		s.knock(t, s.person, sshSequence...)
-		session := s.logIn(t, sshd, s.person, 22)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		sshd := StartSSHD(t, s.Server, 22)
+		StartDaemon(t, s.Server, config)
+		s.Knock(t, s.Person, SSHSequence...)
+		session := s.LogIn(t, sshd, s.Person, 22)
 
-		s.waitOut(t, "ssh", s.person)
-		s.expectShut(t, s.person, "22", silent)
-		session.expectEcho(t, "still here")
+		s.WaitOut(t, "ssh", s.Person)
+		s.ExpectShut(t, s.Person, "22", Silent)
+		session.ExpectEcho(t, "still here")
 
-		s.knock(t, s.person, sshSequence...)
-		s.expectOpen(t, s.person, "22")
+		s.Knock(t, s.Person, SSHSequence...)
+		s.ExpectOpen(t, s.Person, "22")
 	})
 }
 
@@ -36,63 +36,63 @@ ports        = ["51820:udp"]
 sequence     = [7214, 8391, 6127]
 open_timeout = "2s"
 `
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		s.server.echoUDP(t, 51820)
-		startDaemon(t, s.server, config)
-		to := netip.AddrPortFrom(s.addr, 51820)
-		from := netip.AddrPortFrom(s.person, 40123)
-		eventually(t, "the echo answers", func() bool {
-			s.knock(t, s.person, sshSequence...)
-			a, _ := s.client.ask(from, to, notLong)
-			return a == open
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		s.Server.EchoUDP(t, 51820)
+		StartDaemon(t, s.Server, config)
+		to := netip.AddrPortFrom(s.Addr, 51820)
+		from := netip.AddrPortFrom(s.Person, 40123)
+		Eventually(t, "the echo answers", func() bool {
+			s.Knock(t, s.Person, SSHSequence...)
+			a, _ := s.Client.Ask(from, to, BriefTimeout)
+			return a == Open
 		})
 
-		s.waitOut(t, "wire", s.person)
-		s.expectShut(t, s.person, "51820:udp", silent)
-		if a, err := s.client.ask(from, to, aWhile); a != open {
+		s.WaitOut(t, "wire", s.Person)
+		s.ExpectShut(t, s.Person, "51820:udp", Silent)
+		if a, err := s.Client.Ask(from, to, Timeout); a != Open {
 			t.Fatalf("the conversation is cut: %s: %v", a, err)
 		}
 	})
 }
 
 func TestClosing(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		sshd := startSSHD(t, s.server, 22)
-		startDaemon(t, s.server, sshDoorThatCloses)
-		s.knock(t, s.neighbour, sshSequence...)
-		s.knock(t, s.person, sshSequence...)
-		session := s.logIn(t, sshd, s.person, 22)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		sshd := StartSSHD(t, s.Server, 22)
+		StartDaemon(t, s.Server, SSHDoorThatCloses)
+		s.Knock(t, s.Neighbour, SSHSequence...)
+		s.Knock(t, s.Person, SSHSequence...)
+		session := s.LogIn(t, sshd, s.Person, 22)
 
-		s.knock(t, s.person, sshCloseSequence...)
-		s.waitOut(t, "ssh", s.person)
-		s.expectShut(t, s.person, "22", silent)
-		session.expectEcho(t, "still here")
-		s.expectOpen(t, s.neighbour, "22")
+		s.Knock(t, s.Person, SSHCloseSequence...)
+		s.WaitOut(t, "ssh", s.Person)
+		s.ExpectShut(t, s.Person, "22", Silent)
+		session.ExpectEcho(t, "still here")
+		s.ExpectOpen(t, s.Neighbour, "22")
 	})
 }
 
 func TestKnockingAgainRenews(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		startDaemon(t, s.server, sshDoor)
-		s.knock(t, s.person, sshSequence...)
-		if e := s.waitIn(t, "ssh", s.person); e.timeout != time.Minute {
-			t.Fatalf("let in for %v, and open_timeout is a minute unless given", e.timeout)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		StartDaemon(t, s.Server, SSHDoor)
+		s.Knock(t, s.Person, SSHSequence...)
+		if e := s.WaitIn(t, "ssh", s.Person); e.Timeout != time.Minute {
+			t.Fatalf("let in for %v, and open_timeout is a minute unless given", e.Timeout)
 		}
 		const later = time.Minute - 3*time.Second
-		eventually(t, "time passes", func() bool {
-			e, _ := s.entry(t, "ssh", s.person)
-			return e.expires < later
+		Eventually(t, "time passes", func() bool {
+			e, _ := s.Entry(t, "ssh", s.Person)
+			return e.Expires < later
 		})
-		s.knock(t, s.person, sshSequence...)
-		eventually(t, "the time is renewed", func() bool {
-			e, in := s.entry(t, "ssh", s.person)
+		s.Knock(t, s.Person, SSHSequence...)
+		Eventually(t, "the time is renewed", func() bool {
+			e, in := s.Entry(t, "ssh", s.Person)
 			if !in {
 				t.Fatal("out while the time was renewed")
 			}
-			return e.expires >= later && e.timeout == time.Minute
+			return e.Expires >= later && e.Timeout == time.Minute
 		})
 	})
 }
@@ -108,20 +108,20 @@ close_sequence = [9000, 8000, 7000]
 seq_timeout    = 15
 open_timeout   = "forever"
 `
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		sshd := startSSHD(t, s.server, 22)
-		startDaemon(t, s.server, config)
-		s.expectShut(t, s.person, "22", silent)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		sshd := StartSSHD(t, s.Server, 22)
+		StartDaemon(t, s.Server, config)
+		s.ExpectShut(t, s.Person, "22", Silent)
 
-		s.client.run(t, "knock", "-d", "50", s.addr.String(), "7000", "8000", "9000")
-		if e := s.waitIn(t, "ssh", s.person); e.timeout != 0 {
-			t.Errorf("let in for %v, and it should be until closed", e.timeout)
+		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "7000", "8000", "9000")
+		if e := s.WaitIn(t, "ssh", s.Person); e.Timeout != 0 {
+			t.Errorf("let in for %v, and it should be until closed", e.Timeout)
 		}
-		s.expectLogin(t, sshd, s.person, 22)
+		s.ExpectLogin(t, sshd, s.Person, 22)
 
-		s.client.run(t, "knock", "-d", "50", s.addr.String(), "9000", "8000", "7000")
-		s.waitOut(t, "ssh", s.person)
-		s.expectShut(t, s.person, "22", silent)
+		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "9000", "8000", "7000")
+		s.WaitOut(t, "ssh", s.Person)
+		s.ExpectShut(t, s.Person, "22", Silent)
 	})
 }

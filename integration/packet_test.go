@@ -12,72 +12,72 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A packet is what follows an IP header, and what stands in that.
-type packet struct {
-	proto    byte
-	from, to netip.Addr
-	payload  []byte
+// A Packet is what follows an IP header, and what stands in that.
+type Packet struct {
+	Proto    byte
+	From, To netip.Addr
+	Payload  []byte
 }
 
 // The flags of TCP (RFC 9293, 3.1).
 const (
-	flagFIN = 0x01
-	flagSYN = 0x02
-	flagRST = 0x04
-	flagACK = 0x10
+	FlagFIN = 0x01
+	FlagSYN = 0x02
+	FlagRST = 0x04
+	FlagACK = 0x10
 )
 
-// tcp is a TCP segment without data.
-func tcp(from, to netip.AddrPort, seq uint32, flags byte) packet {
+// TCP is a TCP segment without data.
+func TCP(from, to netip.AddrPort, seq uint32, flags byte) Packet {
 	b := make([]byte, 20)
 	binary.BigEndian.PutUint16(b[0:], from.Port())
 	binary.BigEndian.PutUint16(b[2:], to.Port())
 	binary.BigEndian.PutUint32(b[4:], seq)
-	if flags&flagACK != 0 {
+	if flags&FlagACK != 0 {
 		binary.BigEndian.PutUint32(b[8:], 1)
 	}
 	b[12] = byte(len(b) / 4 << 4)
 	b[13] = flags
 	binary.BigEndian.PutUint16(b[14:], 64240)
-	p := packet{unix.IPPROTO_TCP, from.Addr(), to.Addr(), b}
+	p := Packet{unix.IPPROTO_TCP, from.Addr(), to.Addr(), b}
 	binary.BigEndian.PutUint16(b[16:], p.checksum())
 	return p
 }
 
-// udp is a UDP datagram with nothing in it.
-func udp(from, to netip.AddrPort) packet {
+// UDP is a UDP datagram with nothing in it.
+func UDP(from, to netip.AddrPort) Packet {
 	b := make([]byte, 8)
 	binary.BigEndian.PutUint16(b[0:], from.Port())
 	binary.BigEndian.PutUint16(b[2:], to.Port())
 	binary.BigEndian.PutUint16(b[4:], uint16(len(b)))
-	p := packet{unix.IPPROTO_UDP, from.Addr(), to.Addr(), b}
+	p := Packet{unix.IPPROTO_UDP, from.Addr(), to.Addr(), b}
 	binary.BigEndian.PutUint16(b[6:], p.checksum())
 	return p
 }
 
-// parseKnock returns the packet that a knock in knock(1)'s notation is, from
+// ParseKnock returns the packet that a knock in knock(1)'s notation is, from
 // a source port as the machine would choose it.
-func parseKnock(from, to netip.Addr, knock string) (packet, error) {
+func ParseKnock(from, to netip.Addr, knock string) (Packet, error) {
 	number, proto, _ := strings.Cut(knock, ":")
 	port, err := strconv.ParseUint(number, 10, 16)
 	if err != nil {
-		return packet{}, fmt.Errorf("knock %q: %w", knock, err)
+		return Packet{}, fmt.Errorf("knock %q: %w", knock, err)
 	}
 	source := netip.AddrPortFrom(from, uint16(32768+rand.IntN(28000)))
 	target := netip.AddrPortFrom(to, uint16(port))
 	if proto == "udp" {
-		return udp(source, target), nil
+		return UDP(source, target), nil
 	}
-	return tcp(source, target, rand.Uint32(), flagSYN), nil
+	return TCP(source, target, rand.Uint32(), FlagSYN), nil
 }
 
 // checksum is the checksum of TCP and UDP (RFC 9293, 3.1; RFC 8200, 8.1). The
 // field that it belongs in has to be zero.
-func (p packet) checksum() uint16 {
-	covered := append(p.from.AsSlice(), p.to.AsSlice()...)
-	covered = binary.BigEndian.AppendUint32(covered, uint32(len(p.payload)))
-	covered = append(covered, 0, 0, 0, p.proto)
-	covered = append(covered, p.payload...)
+func (p Packet) checksum() uint16 {
+	covered := append(p.From.AsSlice(), p.To.AsSlice()...)
+	covered = binary.BigEndian.AppendUint32(covered, uint32(len(p.Payload)))
+	covered = append(covered, 0, 0, 0, p.Proto)
+	covered = append(covered, p.Payload...)
 	var sum uint32
 	for ; len(covered) > 0; covered = covered[2:] {
 		sum += uint32(binary.BigEndian.Uint16(covered))
@@ -85,20 +85,20 @@ func (p packet) checksum() uint16 {
 	for sum > 0xffff {
 		sum = sum>>16 + sum&0xffff
 	}
-	if sum == 0xffff && p.proto == unix.IPPROTO_UDP {
+	if sum == 0xffff && p.Proto == unix.IPPROTO_UDP {
 		return 0xffff // zero would say that there is none
 	}
 	return ^uint16(sum)
 }
 
-// send sends the packet from this thread's host. Its source may be any
+// Send sends the packet from this thread's host. Its source may be any
 // address, not only one of the host.
-func (p packet) send() error {
+func (p Packet) Send() error {
 	domain, level, transparent := unix.AF_INET, unix.IPPROTO_IP, unix.IP_TRANSPARENT
-	if p.to.Is6() {
+	if p.To.Is6() {
 		domain, level, transparent = unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT
 	}
-	fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC, int(p.proto))
+	fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC, int(p.Proto))
 	if err != nil {
 		return err
 	}
@@ -106,29 +106,29 @@ func (p packet) send() error {
 	if err := unix.SetsockoptInt(fd, level, transparent, 1); err != nil {
 		return err
 	}
-	if err := unix.Bind(fd, sockaddr(p.from, 0)); err != nil {
+	if err := unix.Bind(fd, Sockaddr(p.From, 0)); err != nil {
 		return err
 	}
-	return unix.Sendto(fd, p.payload, 0, sockaddr(p.to, 0))
+	return unix.Sendto(fd, p.Payload, 0, Sockaddr(p.To, 0))
 }
 
-func sockaddr(a netip.Addr, port int) unix.Sockaddr {
+func Sockaddr(a netip.Addr, port int) unix.Sockaddr {
 	if a.Is4() {
 		return &unix.SockaddrInet4{Addr: a.As4(), Port: port}
 	}
 	return &unix.SockaddrInet6{Addr: a.As16(), Port: port}
 }
 
-// send sends packets from the host, in order and back to back.
-func (h *host) send(t testing.TB, packets ...packet) {
+// Send sends packets from the host, in order and back to back.
+func (h *Host) Send(t testing.TB, packets ...Packet) {
 	t.Helper()
-	err := h.in(func() error {
-		if err := stayOnProcessor(); err != nil {
+	err := h.In(func() error {
+		if err := StayOnProcessor(); err != nil {
 			return err
 		}
 		for _, p := range packets {
-			if err := p.send(); err != nil {
-				return fmt.Errorf("sending from %v to %v: %w", p.from, p.to, err)
+			if err := p.Send(); err != nil {
+				return fmt.Errorf("sending from %v to %v: %w", p.From, p.To, err)
 			}
 		}
 		return nil
@@ -138,9 +138,9 @@ func (h *host) send(t testing.TB, packets ...packet) {
 	}
 }
 
-// stayOnProcessor binds the calling thread to one processor. Packets sent from
+// StayOnProcessor binds the calling thread to one processor. Packets sent from
 // two could overtake each other on the way.
-func stayOnProcessor() error {
+func StayOnProcessor() error {
 	var allowed, one unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
 		return err
@@ -158,17 +158,17 @@ func stayOnProcessor() error {
 	}
 }
 
-// knock knocks, in knock(1)'s notation, with packets of our own making. The
+// Knock knocks, in knock(1)'s notation, with packets of our own making. The
 // tests of how people knock use people's programs instead.
-func (s *site) knock(t testing.TB, from netip.Addr, knocks ...string) {
+func (s *Topology) Knock(t testing.TB, from netip.Addr, knocks ...string) {
 	t.Helper()
-	var packets []packet
+	var packets []Packet
 	for _, k := range knocks {
-		p, err := parseKnock(from, s.addr, k)
+		p, err := ParseKnock(from, s.Addr, k)
 		if err != nil {
 			t.Fatal(err)
 		}
 		packets = append(packets, p)
 	}
-	s.client.send(t, packets...)
+	s.Client.Send(t, packets...)
 }

@@ -3,6 +3,7 @@ package integration
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,86 +12,100 @@ import (
 	"time"
 )
 
-// A process is a program that a host has running in the background.
-type process struct {
-	cmd  *exec.Cmd
-	out  output
-	done chan struct{} // closed when it has ended
+// A Process is a program that a host has running in the background.
+type Process struct {
+	Cmd  *exec.Cmd
+	Out  Output
+	Done chan struct{} // closed when it has ended
 }
 
-// start runs a program until the test ends or stops it. What it prints, on
+// Start runs a program until the test ends or stops it. What it prints, on
 // either stream, is shown if the test fails.
-func (h *host) start(t testing.TB, name string, args ...string) *process {
+func (h *Host) Start(t testing.TB, name string, args ...string) *Process {
 	t.Helper()
-	return h.startCmd(t, command(context.Background(), t, name, args...))
+	return h.StartCmd(t, Command(context.Background(), t, name, args...))
 }
 
-func (h *host) startCmd(t testing.TB, cmd *exec.Cmd) *process {
+func (h *Host) StartCmd(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
-	p := &process{cmd: cmd, done: make(chan struct{})}
+	p := &Process{Cmd: cmd, Done: make(chan struct{})}
 	if cmd.Stdout == nil {
-		cmd.Stdout = &p.out
+		cmd.Stdout = &p.Out
 	}
 	if cmd.Stderr == nil {
-		cmd.Stderr = &p.out
+		cmd.Stderr = &p.Out
 	}
-	if err := h.in(cmd.Start); err != nil {
-		t.Fatalf("%s: starting %v: %v", h.name, cmd.Args, err)
+	if err := h.In(cmd.Start); err != nil {
+		t.Fatalf("%s: starting %v: %v", h.Name, cmd.Args, err)
 	}
 	go func() {
 		cmd.Wait()
-		close(p.done)
+		close(p.Done)
 	}()
 	t.Cleanup(func() {
-		p.stop(os.Kill)
+		p.Stop(os.Kill)
 		if t.Failed() {
-			t.Logf("%s: %s said:\n%s", h.name, filepath.Base(cmd.Path), p.out.String())
+			t.Logf("%s: %s said:\n%s", h.Name, filepath.Base(cmd.Path), p.Out.String())
 		}
 	})
 	return p
 }
 
-// stop sends a signal and waits for the end. It may be called again. It
+// Stop sends a signal and waits for the end. It may be called again. It
 // reports false if it took a kill.
-func (p *process) stop(sig os.Signal) bool {
-	if p.ended() {
+func (p *Process) Stop(sig os.Signal) bool {
+	if p.Ended() {
 		return true
 	}
-	p.cmd.Process.Signal(sig)
+	p.Cmd.Process.Signal(sig)
 	select {
-	case <-p.done:
+	case <-p.Done:
 		return true
-	case <-time.After(aWhile):
-		p.cmd.Process.Kill()
-		<-p.done
+	case <-time.After(Timeout):
+		p.Cmd.Process.Kill()
+		<-p.Done
 		return false
 	}
 }
 
-// ended reports whether the program has ended.
-func (p *process) ended() bool {
+// Ended reports whether the program has ended.
+func (p *Process) Ended() bool {
 	select {
-	case <-p.done:
+	case <-p.Done:
 		return true
 	default:
 		return false
 	}
 }
 
-// An output collects what a running program prints.
-type output struct {
+// An Output collects what a running program prints.
+type Output struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
 
-func (o *output) Write(p []byte) (int, error) {
+func (o *Output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.buf.Write(p)
 }
 
-func (o *output) String() string {
+func (o *Output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.buf.String()
+}
+
+// Memory returns how much memory a process has, in bytes.
+func (p *Process) Memory(t testing.TB) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.Cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all, resident int // in pages; proc(5)
+	if _, err := fmt.Sscan(string(b), &all, &resident); err != nil {
+		t.Fatal(err)
+	}
+	return resident * os.Getpagesize()
 }

@@ -2,4 +2,4 @@
 
 package integration
 
-const race = false
+const Race = false

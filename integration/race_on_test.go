@@ -2,4 +2,4 @@
 
 package integration
 
-const race = true
+const Race = true

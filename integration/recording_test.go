@@ -12,30 +12,30 @@ import (
 // and again, byte for byte: while the gate takes the knocks for retransmissions, and when
 // it has forgotten them.
 func TestRecording(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		s.server.listenTCP(t, 22)
-		app := newApp(t)
-		d := startDaemon(t, s.server, "[limits]\nper_source = 1000\n"+fmt.Sprintf(codeDoor, app.file)+"seq_timeout = \"5s\"\n")
-		wire := s.client.packetSocket(t, s.client.interfaceByName(t, "net1").Index, unix.ETH_P_ALL)
-		s.nc(t, s.person, codeKnocks(t, app.code(t, 0))...)
-		s.waitIn(t, "ssh", s.person)
-		s.expectOpen(t, s.person, "22")
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		s.Server.ListenTCP(t, 22)
+		app := NewAuthenticator(t)
+		d := StartDaemon(t, s.Server, "[limits]\nper_source = 1000\n"+fmt.Sprintf(codeDoor, app.File)+"seq_timeout = \"5s\"\n")
+		wire := s.Client.PacketSocket(t, s.Client.InterfaceByName(t, "net1").Index, unix.ETH_P_ALL)
+		s.NC(t, s.Person, codeKnocks(t, app.Code(t, 0))...)
+		s.WaitIn(t, "ssh", s.Person)
+		s.ExpectOpen(t, s.Person, "22")
 		recorded := sentOn(t, wire)
 
-		s.knock(t, s.person, "6127", "8391")
-		s.waitOut(t, "ssh", s.person)
-		eventually(t, "the code is judged once more", func() bool {
+		s.Knock(t, s.Person, "6127", "8391")
+		s.WaitOut(t, "ssh", s.Person)
+		Eventually(t, "the code is judged once more", func() bool {
 			for _, frame := range recorded {
 				if _, err := unix.Write(wire, frame); err != nil {
 					t.Fatal(err)
 				}
 			}
-			return strings.Contains(d.log(), "msg=refused")
+			return strings.Contains(d.Log(), "msg=refused")
 		})
-		s.expectOut(t, "ssh", s.person)
-		s.expectShut(t, s.person, "22", silent)
-		if n := strings.Count(d.log(), "let in"); n != 1 {
+		s.ExpectOut(t, "ssh", s.Person)
+		s.ExpectShut(t, s.Person, "22", Silent)
+		if n := strings.Count(d.Log(), "let in"); n != 1 {
 			t.Errorf("let in %d times", n)
 		}
 	})

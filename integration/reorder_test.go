@@ -11,25 +11,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// connectReordering joins two hosts as connect does, by a wire that carries each second
+// ConnectReordering joins two hosts as connect does, by a wire that carries each second
 // IP packet from b to a late, as one of two ways through a network that is longer.
 // (The kernels that the tests run on do not all have netem.)
-func connectReordering(t testing.TB, net byte, a, b *host, late time.Duration) {
+func ConnectReordering(t testing.TB, net byte, a, b *Host, late time.Duration) {
 	t.Helper()
-	middle := newHost(t, "middle")
+	middle := NewHost(t, "middle")
 	name := fmt.Sprintf("net%d", net)
 	var ends [2]int
-	for i, h := range []*host{a, b} {
+	for i, h := range []*Host{a, b} {
 		far := fmt.Sprintf("end%d", i)
 		const extraFile = "/proc/self/fd/3" // the first after the standard streams
-		cmd := command(t.Context(), t, "ip", "link", "add", name, "type", "veth", "peer", "name", far, "netns", extraFile)
-		cmd.ExtraFiles = []*os.File{middle.ns}
-		if err := h.in(cmd.Run); err != nil {
+		cmd := Command(t.Context(), t, "ip", "link", "add", name, "type", "veth", "peer", "name", far, "netns", extraFile)
+		cmd.ExtraFiles = []*os.File{middle.NS}
+		if err := h.In(cmd.Run); err != nil {
 			t.Fatal(err)
 		}
-		h.run(t, "ip", "link", "set", name, "up")
-		middle.run(t, "ip", "link", "set", far, "up", "promisc", "on")
-		ends[i] = middle.packetSocket(t, middle.interfaceByName(t, far).Index, unix.ETH_P_ALL)
+		h.Run(t, "ip", "link", "set", name, "up")
+		middle.Run(t, "ip", "link", "set", far, "up", "promisc", "on")
+		ends[i] = middle.PacketSocket(t, middle.InterfaceByName(t, far).Index, unix.ETH_P_ALL)
 		for option, value := range map[int]int{unix.PACKET_VNET_HDR: 1, unix.PACKET_IGNORE_OUTGOING: 1} {
 			if err := unix.SetsockoptInt(ends[i], unix.SOL_PACKET, option, value); err != nil {
 				t.Fatal(err)
@@ -38,8 +38,8 @@ func connectReordering(t testing.TB, net byte, a, b *host, late time.Duration) {
 		if err := unix.SetsockoptInt(ends[i], unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range []family{ipv4, ipv6} {
-			h.addAddr(t, net, f.addr(net, 0, byte(i+1)))
+		for _, f := range []Family{IPv4, IPv6} {
+			h.addAddr(t, net, f.Addr(net, 0, byte(i+1)))
 		}
 	}
 	stop := make(chan struct{})

@@ -11,79 +11,79 @@ import (
 // TestKilled kills the daemon while somebody is in: nothing changes for
 // anybody, until it is there again and carries on.
 func TestKilled(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		sshd := startSSHD(t, s.server, 22)
-		d := startDaemon(t, s.server, sshDoor)
-		s.knock(t, s.person, sshSequence...)
-		s.waitIn(t, "ssh", s.person)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		sshd := StartSSHD(t, s.Server, 22)
+		d := StartDaemon(t, s.Server, SSHDoor)
+		s.Knock(t, s.Person, SSHSequence...)
+		s.WaitIn(t, "ssh", s.Person)
 
-		d.stop(os.Kill)
-		s.expectOpen(t, s.person, "22")
-		s.expectShut(t, s.neighbour, "22", silent)
-		s.knock(t, s.neighbour, sshSequence...) // to nobody
+		d.Stop(os.Kill)
+		s.ExpectOpen(t, s.Person, "22")
+		s.ExpectShut(t, s.Neighbour, "22", Silent)
+		s.Knock(t, s.Neighbour, SSHSequence...) // to nobody
 
-		then, before := time.Now(), s.waitIn(t, "ssh", s.person)
-		startDaemon(t, s.server, sshDoor)
-		after, in := s.entry(t, "ssh", s.person)
+		then, before := time.Now(), s.WaitIn(t, "ssh", s.Person)
+		StartDaemon(t, s.Server, SSHDoor)
+		after, in := s.Entry(t, "ssh", s.Person)
 		gone := time.Since(then)
 		if !in {
 			t.Fatal("who was let in is out")
 		}
-		if after.expires > before.expires || after.expires < before.expires-gone-time.Second {
-			t.Errorf("%v were left %v ago, and now %v", before.expires, gone, after.expires)
+		if after.Expires > before.Expires || after.Expires < before.Expires-gone-time.Second {
+			t.Errorf("%v were left %v ago, and now %v", before.Expires, gone, after.Expires)
 		}
-		s.expectLogin(t, sshd, s.person, 22)
-		s.expectOut(t, "ssh", s.neighbour)
-		s.expectShut(t, s.neighbour, "22", silent)
+		s.ExpectLogin(t, sshd, s.Person, 22)
+		s.ExpectOut(t, "ssh", s.Neighbour)
+		s.ExpectShut(t, s.Neighbour, "22", Silent)
 
-		s.knock(t, s.neighbour, sshSequence...)
-		s.expectOpen(t, s.neighbour, "22")
+		s.Knock(t, s.Neighbour, SSHSequence...)
+		s.ExpectOpen(t, s.Neighbour, "22")
 	})
 }
 
 // TestTimeRunsOutWithoutDaemon leaves it to the kernel to let somebody out.
 func TestTimeRunsOutWithoutDaemon(t *testing.T) {
-	const config = sshDoor + `
+	const config = SSHDoor + `
 open_timeout = "2s"
 `
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		s.server.listenTCP(t, 22)
-		d := startDaemon(t, s.server, config)
-		s.knock(t, s.person, sshSequence...)
-		expectLine(t, d, "let in", s.person.String())
-		d.stop(os.Kill)
-		s.waitOut(t, "ssh", s.person)
-		s.expectShut(t, s.person, "22", silent)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		s.Server.ListenTCP(t, 22)
+		d := StartDaemon(t, s.Server, config)
+		s.Knock(t, s.Person, SSHSequence...)
+		ExpectLine(t, d, "let in", s.Person.String())
+		d.Stop(os.Kill)
+		s.WaitOut(t, "ssh", s.Person)
+		s.ExpectShut(t, s.Person, "22", Silent)
 	})
 }
 
 // TestStopped stops the daemon in order, with either on_stop.
 func TestStopped(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
+	EachFamily(t, func(t *testing.T, f Family) {
 		for _, onStop := range []string{"keep", "remove"} {
 			t.Run(onStop, func(t *testing.T) {
 				t.Parallel()
-				s := newSite(t, f)
-				s.server.listenTCP(t, 22)
-				d := startDaemon(t, s.server, "on_stop = \""+onStop+"\"\n"+sshDoor)
-				s.knock(t, s.person, sshSequence...)
-				s.waitIn(t, "ssh", s.person)
+				s := NewTopology(t, f)
+				s.Server.ListenTCP(t, 22)
+				d := StartDaemon(t, s.Server, "on_stop = \""+onStop+"\"\n"+SSHDoor)
+				s.Knock(t, s.Person, SSHSequence...)
+				s.WaitIn(t, "ssh", s.Person)
 
-				d.stop(syscall.SIGTERM)
-				if code := d.cmd.ProcessState.ExitCode(); code != 0 {
+				d.Stop(syscall.SIGTERM)
+				if code := d.Cmd.ProcessState.ExitCode(); code != 0 {
 					t.Errorf("exit status %d after SIGTERM", code)
 				}
 				if onStop == "keep" {
-					s.expectOpen(t, s.person, "22")
-					s.expectShut(t, s.neighbour, "22", silent)
+					s.ExpectOpen(t, s.Person, "22")
+					s.ExpectShut(t, s.Neighbour, "22", Silent)
 					return
 				}
-				if strings.Contains(s.server.listRuleset(t), gateTable) {
+				if strings.Contains(s.Server.Ruleset(t), GateTable) {
 					t.Errorf("the table is still there")
 				}
-				s.expectOpen(t, s.neighbour, "22")
+				s.ExpectOpen(t, s.Neighbour, "22")
 			})
 		}
 	})

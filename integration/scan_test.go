@@ -10,11 +10,11 @@ import (
 // TestScansInOrder goes from port to port, up and down. As few decoys as there can be
 // keep out who does; where there are none, the sequences in that order are open to all.
 func TestScansInOrder(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
+	EachFamily(t, func(t *testing.T, f Family) {
 		for _, decoys := range []int{0, 1} {
 			t.Run(fmt.Sprintf("decoys=%d", decoys), func(t *testing.T) {
 				t.Parallel()
-				runScans(t, f, decoys, func(s scan) bool { return s.opens != "" })
+				runScans(t, f, decoys, func(s Scan) bool { return s.Opens != "" })
 			})
 		}
 	})
@@ -24,88 +24,80 @@ func TestScansInOrder(t *testing.T) {
 // three knocks come in order and before any of 32 decoys once in 39,270 scans, and before
 // any of 256 once in 17 million.
 func TestScansAtRandom(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
-		runScans(t, f, 256, func(s scan) bool { return s.opens == "" })
+	EachFamily(t, func(t *testing.T, f Family) {
+		runScans(t, f, 256, func(s Scan) bool { return s.Opens == "" })
 	})
 }
 
 // runScans lets scanners at a server, each from an address of its own, and at once. Not all
 // of them look at all ports, since that is much work.
-func runScans(t *testing.T, f family, decoys int, wanted func(scan) bool) {
-	s := newSite(t, f)
-	s.server.listenTCP(t, 22)
-	d := startDaemon(t, s.server, fmt.Sprintf("[scan]\ndecoys = %d\n", decoys)+scannedDoors)
-	ports := portRange{1, 10000}
-	if f == ipv4 && decoys > 0 {
-		ports = allPorts
+func runScans(t *testing.T, f Family, decoys int, wanted func(Scan) bool) {
+	s := NewTopology(t, f)
+	s.Server.ListenTCP(t, 22)
+	d := StartDaemon(t, s.Server, fmt.Sprintf("[scan]\ndecoys = %d\n", decoys)+ScannedDoors)
+	ports := PortRange{1, 10000}
+	if f == IPv4 && decoys > 0 {
+		ports = AllPorts
 	}
 	t.Run("scans", func(t *testing.T) {
-		for i, scan := range scans {
-			if !wanted(scan) || scan.onlyIPv4 && f != ipv4 {
+		for i, scan := range AllScans {
+			if !wanted(scan) || scan.OnlyIPv4 && f != IPv4 {
 				continue
 			}
-			from := s.addScanner(t, i)
-			t.Run(scan.name, func(t *testing.T) {
+			from := s.AddScanner(t, i)
+			t.Run(scan.Name, func(t *testing.T) {
 				t.Parallel()
-				scan.run(t, s, from, ports)
+				scan.Run(t, s, from, ports)
 				if decoys == 0 {
-					s.waitIn(t, scan.opens, from)
+					s.WaitIn(t, scan.Opens, from)
 					return
 				}
-				expectLine(t, d, "msg=scan", "source="+from.String(), "until=")
-				s.expectShut(t, from, "22", silent)
+				ExpectLine(t, d, "msg=scan", "source="+from.String(), "until=")
+				s.ExpectShut(t, from, "22", Silent)
 			})
 		}
 	})
-	s.settle(t, "mixed", mixedSequence...)
-	expectLine(t, d, "let in", "door=mixed")
-	if n := strings.Count(d.log(), "let in"); n != 1 && decoys > 0 {
+	s.Settle(t, "mixed", MixedSequence...)
+	ExpectLine(t, d, "let in", "door=mixed")
+	if n := strings.Count(d.Log(), "let in"); n != 1 && decoys > 0 {
 		t.Errorf("%d were let in, and it should be one, who has knocked", n)
 	}
-	s.expectNoPort(t, d)
-}
-
-// addScanner gives the client one more address, in a subnet of its own.
-func (s *site) addScanner(t testing.TB, nth int) netip.Addr {
-	t.Helper()
-	a := s.family.addr(1, byte(20+nth%200), byte(9+nth/200))
-	s.client.addAddr(t, 1, a, "preferred_lft", "0")
-	return a
+	expectNoPort(t, s, d)
 }
 
 // TestScanFromKnockToKnock scans from the first knock to the last. It is the decoys in between
 // that keep it out.
 func TestScanFromKnockToKnock(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		d := startDaemon(t, s.server, "[scan]\ndecoys = 1\n"+scannedDoors)
-		nmapScan("-r")(t, s, s.person, portRange{6127, 8391})
-		expectLine(t, d, "msg=scan", s.person.String())
-		s.settle(t, "mixed", mixedSequence...)
-		s.expectOut(t, "up", s.person)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		d := StartDaemon(t, s.Server, "[scan]\ndecoys = 1\n"+ScannedDoors)
+		NmapScan("-r")(t, s, s.Person, PortRange{6127, 8391})
+		ExpectLine(t, d, "msg=scan", s.Person.String())
+		s.Settle(t, "mixed", MixedSequence...)
+		s.ExpectOut(t, "up", s.Person)
 	})
 }
 
 // TestScanPutsNobodyOut scans from addresses that are let in, by a knock and for ever. They
 // stay in; but knocks don't count any more, not even to go.
 func TestScanPutsNobodyOut(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		sshd := startSSHD(t, s.server, 22)
-		d := startDaemon(t, s.server, fmt.Sprintf("always_allow = [%q]", s.stranger)+sshDoorThatCloses)
-		s.knock(t, s.person, sshSequence...)
-		s.waitIn(t, "ssh", s.person)
-		session := s.logIn(t, sshd, s.person, 22)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		sshd := StartSSHD(t, s.Server, 22)
+		d := StartDaemon(t, s.Server, fmt.Sprintf("always_allow = [%q]", s.Stranger)+SSHDoorThatCloses)
+		s.Knock(t, s.Person, SSHSequence...)
+		s.WaitIn(t, "ssh", s.Person)
+		session := s.LogIn(t, sshd, s.Person, 22)
 
-		for _, from := range []netip.Addr{s.person, s.stranger} {
-			nmapScan("-r")(t, s, from, portRange{6000, 9000}) // at random it knocks to close once in sixty times
-			expectLine(t, d, "msg=scan", from.String())
-			s.expectLogin(t, sshd, from, 22)
+		for _, from := range []netip.Addr{s.Person, s.Stranger} {
+			NmapScan("-r")(t, s, from, PortRange{6000, 9000}) // at random it knocks to close once in sixty times
+			ExpectLine(t, d, "msg=scan", from.String())
+			s.ExpectLogin(t, sshd, from, 22)
 		}
-		session.expectEcho(t, "still here")
-		s.knock(t, s.person, sshCloseSequence...)
-		s.settle(t, "ssh", sshSequence...)
-		if _, in := s.entry(t, "ssh", s.person); !in {
+		session.ExpectEcho(t, "still here")
+		s.Knock(t, s.Person, SSHCloseSequence...)
+		s.Settle(t, "ssh", SSHSequence...)
+		if _, in := s.Entry(t, "ssh", s.Person); !in {
 			t.Error("who is muted has gone by knocking")
 		}
 	})

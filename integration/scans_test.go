@@ -5,20 +5,22 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
-// A scan is a way to try TCP ports of the server, from an address of the client's.
-type scan struct {
-	name string
-	run  func(t testing.TB, s *site, from netip.Addr, ports portRange)
+// A Scan is a way to try TCP ports of the server, from an address of the client's.
+type Scan struct {
+	Name string
+	Run  func(t testing.TB, s *Topology, from netip.Addr, ports PortRange)
 
-	opens    string // which of the doors of scannedDoors it opens if there are no decoys; empty: none, but by chance
-	onlyIPv4 bool   // its program knows no other
-	slow     bool   // takes several seconds for all ports
+	Opens    string // which of the doors of ScannedDoors it opens if there are no decoys; empty: none, but by chance
+	OnlyIPv4 bool   // its program knows no other
+	Slow     bool   // takes several seconds for all ports
 }
 
 // The doors that are scanned: each kind of order that a sequence can have.
-const scannedDoors = `
+const ScannedDoors = `
 [door.up]
 ports    = [22]
 sequence = [6127, 7214, 8391]
@@ -32,46 +34,68 @@ ports    = [22]
 sequence = [7216, 8393, 6129]
 `
 
-var mixedSequence = []string{"7216", "8393", "6129"}
+var MixedSequence = []string{"7216", "8393", "6129"}
 
-// A portRange has both its ends in it.
-type portRange struct{ first, last int }
+// A PortRange has both its ends in it.
+type PortRange struct{ First, Last int }
 
-var allPorts = portRange{1, 65535}
+var AllPorts = PortRange{1, 65535}
 
-func (r portRange) String() string { return fmt.Sprintf("%d-%d", r.first, r.last) }
+func (r PortRange) String() string { return fmt.Sprintf("%d-%d", r.First, r.Last) }
 
-// scans are what people scan with. nmap sorts the ports it is given, and so cannot go
+// AllScans are what people scan with. nmap sorts the ports it is given, and so cannot go
 // backwards.
-var scans = []scan{
-	{name: "nmap, in order", run: nmapScan("-r"), opens: "up"},
-	{name: "nmap, in order, no retries", run: nmapScan("-r", "--max-retries", "0"), opens: "up"},
-	{name: "hping3, in order", run: hpingScan, opens: "up", onlyIPv4: true, slow: true},
-	{name: "SYNs, backwards", run: scanBackwards, opens: "down"},
-	{name: "nmap, at random", run: nmapScan()},
-	{name: "nmap, at random, no retries", run: nmapScan("--max-retries", "0")},
+var AllScans = []Scan{
+	{Name: "nmap, in order", Run: NmapScan("-r"), Opens: "up"},
+	{Name: "nmap, in order, no retries", Run: NmapScan("-r", "--max-retries", "0"), Opens: "up"},
+	{Name: "hping3, in order", Run: hpingScan, Opens: "up", OnlyIPv4: true, Slow: true},
+	{Name: "SYNs, backwards", Run: scanBackwards, Opens: "down"},
+	{Name: "nmap, at random", Run: NmapScan()},
+	{Name: "nmap, at random, no retries", Run: NmapScan("--max-retries", "0")},
 }
 
-func nmapScan(options ...string) func(testing.TB, *site, netip.Addr, portRange) {
-	return func(t testing.TB, s *site, from netip.Addr, ports portRange) {
+func NmapScan(options ...string) func(testing.TB, *Topology, netip.Addr, PortRange) {
+	return func(t testing.TB, s *Topology, from netip.Addr, ports PortRange) {
 		args := append([]string{"-sS", "-Pn", "-n", "-p", ports.String(), "-S", from.String(), "-e", "net1"}, options...)
-		if s.family == ipv6 {
+		if s.Family == IPv6 {
 			args = append(args, "-6")
 		}
-		s.client.run(t, "nmap", append(args, s.addr.String())...)
+		s.Client.Run(t, "nmap", append(args, s.Addr.String())...)
 	}
 }
 
-func hpingScan(t testing.TB, s *site, from netip.Addr, ports portRange) {
-	s.client.run(t, "hping3", "-S", "-a", from.String(), "--scan", ports.String(), s.addr.String())
+func hpingScan(t testing.TB, s *Topology, from netip.Addr, ports PortRange) {
+	s.Client.Run(t, "hping3", "-S", "-a", from.String(), "--scan", ports.String(), s.Addr.String())
 }
 
 // scanBackwards sends a SYN to each port, the highest first.
-func scanBackwards(t testing.TB, s *site, from netip.Addr, ports portRange) {
+func scanBackwards(t testing.TB, s *Topology, from netip.Addr, ports PortRange) {
 	source := netip.AddrPortFrom(from, uint16(32768+rand.IntN(28000)))
-	var packets []packet
-	for port := ports.last; port >= ports.first; port-- {
-		packets = append(packets, tcp(source, netip.AddrPortFrom(s.addr, uint16(port)), rand.Uint32(), flagSYN))
+	var packets []Packet
+	for port := ports.Last; port >= ports.First; port-- {
+		packets = append(packets, TCP(source, netip.AddrPortFrom(s.Addr, uint16(port)), rand.Uint32(), FlagSYN))
 	}
-	s.client.send(t, packets...)
+	s.Client.Send(t, packets...)
+}
+
+// ScannerCount is how many hosts scan at once.
+const ScannerCount = 5
+
+// ScanOnAndOn scans all ports until the test ends.
+func (s *Topology) ScanOnAndOn(t testing.TB, from netip.Addr) *Process {
+	t.Helper()
+	script := fmt.Sprintf("while nmap -sS -Pn -n -p- --max-rate 5000 -S %v -e net1 %v; do :; done", from, s.Addr)
+	cmd := Command(t.Context(), t, "sh", "-c", script)
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	p := s.Client.StartCmd(t, cmd)
+	t.Cleanup(func() { unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }) // nmap too
+	return p
+}
+
+// AddScanner gives the client one more address, in a subnet of its own.
+func (s *Topology) AddScanner(t testing.TB, nth int) netip.Addr {
+	t.Helper()
+	a := s.Family.Addr(1, byte(20+nth%200), byte(9+nth/200))
+	s.Client.addAddr(t, 1, a, "preferred_lft", "0")
+	return a
 }

@@ -11,7 +11,7 @@ import (
 func TestSequence(t *testing.T) {
 	const config = `[scan]
 decoys = 0 # a port of nobody's could be one
-` + sshDoor + `
+` + SSHDoor + `
 [door.mail]
 ports    = [25]
 sequence = [5303, 4871, 7519]
@@ -32,76 +32,76 @@ sequence = [5303, 4871, 7519]
 		{"nobody's in between", []string{"7214", "1234", "8391", "7215", "6127"}, true},
 		{"by UDP", []string{"7214:udp", "8391:udp", "6127:udp"}, false},
 	}
-	eachFamily(t, func(t *testing.T, f family) {
+	EachFamily(t, func(t *testing.T, f Family) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
-				s := newSite(t, f)
-				s.server.listenTCP(t, 22)
-				startDaemon(t, s.server, config)
-				s.knock(t, s.person, test.knocks...)
+				s := NewTopology(t, f)
+				s.Server.ListenTCP(t, 22)
+				StartDaemon(t, s.Server, config)
+				s.Knock(t, s.Person, test.knocks...)
 				if test.opens {
-					s.expectOpen(t, s.person, "22")
+					s.ExpectOpen(t, s.Person, "22")
 					return
 				}
-				s.settle(t, "ssh", sshSequence...)
-				s.expectOut(t, "ssh", s.person)
-				s.expectShut(t, s.person, "22", silent)
+				s.Settle(t, "ssh", SSHSequence...)
+				s.ExpectOut(t, "ssh", s.Person)
+				s.ExpectShut(t, s.Person, "22", Silent)
 			})
 		}
 	})
 }
 
 func TestTooSlow(t *testing.T) {
-	const config = sshDoor + `
+	const config = SSHDoor + `
 seq_timeout = "2s"
 `
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		s.server.listenTCP(t, 22)
-		startDaemon(t, s.server, config)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		s.Server.ListenTCP(t, 22)
+		StartDaemon(t, s.Server, config)
 
-		s.knock(t, s.person, sshSequence[:2]...)
-		s.settle(t, "ssh", sshSequence...)
+		s.Knock(t, s.Person, SSHSequence[:2]...)
+		s.Settle(t, "ssh", SSHSequence...)
 		time.Sleep(2100 * time.Millisecond)
-		s.knock(t, s.person, sshSequence[2:]...)
-		s.settle(t, "ssh", sshSequence...)
-		s.expectOut(t, "ssh", s.person)
-		s.expectShut(t, s.person, "22", silent)
+		s.Knock(t, s.Person, SSHSequence[2:]...)
+		s.Settle(t, "ssh", SSHSequence...)
+		s.ExpectOut(t, "ssh", s.Person)
+		s.ExpectShut(t, s.Person, "22", Silent)
 	})
 }
 
 // TestRepeatedSYN repeats each SYN as a system does that got no answer, or as
 // Windows does that was refused: the same source port and sequence number.
 func TestRepeatedSYN(t *testing.T) {
-	byHand := func(t *testing.T, s *site) {
-		for _, p := range sshSequence {
-			syn, err := parseKnock(s.person, s.addr, p)
+	byHand := func(t *testing.T, s *Topology) {
+		for _, p := range SSHSequence {
+			syn, err := ParseKnock(s.Person, s.Addr, p)
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.client.send(t, syn, syn, syn)
+			s.Client.Send(t, syn, syn, syn)
 		}
 	}
-	hping := func(t *testing.T, s *site) {
-		for _, p := range sshSequence {
-			s.client.run(t, "hping3", "-S", "-s", "40123", "-k", "-M", strconv.Itoa(rand.IntN(1<<30)),
-				"-c", "3", "-i", "u20000", "-p", p, s.addr.String())
+	hping := func(t *testing.T, s *Topology) {
+		for _, p := range SSHSequence {
+			s.Client.Run(t, "hping3", "-S", "-s", "40123", "-k", "-M", strconv.Itoa(rand.IntN(1<<30)),
+				"-c", "3", "-i", "u20000", "-p", p, s.Addr.String())
 		}
 	}
-	eachFamily(t, func(t *testing.T, f family) {
-		ways := map[string]func(*testing.T, *site){"by hand": byHand}
-		if f == ipv4 { // hping3 knows no other
+	EachFamily(t, func(t *testing.T, f Family) {
+		ways := map[string]func(*testing.T, *Topology){"by hand": byHand}
+		if f == IPv4 { // hping3 knows no other
 			ways["hping3"] = hping
 		}
 		for name, knock := range ways {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				s := newSite(t, f)
-				s.server.listenTCP(t, 22)
-				startDaemon(t, s.server, sshDoor)
+				s := NewTopology(t, f)
+				s.Server.ListenTCP(t, 22)
+				StartDaemon(t, s.Server, SSHDoor)
 				knock(t, s)
-				s.expectOpen(t, s.person, "22")
+				s.ExpectOpen(t, s.Person, "22")
 			})
 		}
 	})
@@ -115,17 +115,17 @@ func TestSamePortTwice(t *testing.T) {
 ports    = [22]
 sequence = [7214, 7214, 6127]
 `
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		s.server.listenTCP(t, 22)
-		startDaemon(t, s.server, config)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		s.Server.ListenTCP(t, 22)
+		StartDaemon(t, s.Server, config)
 
-		once := tcp(netip.AddrPortFrom(s.neighbour, 40123), netip.AddrPortFrom(s.addr, 7214), 77, flagSYN)
-		s.client.send(t, once, once)
-		s.knock(t, s.neighbour, "6127")
-		s.knock(t, s.person, "7214", "7214", "6127")
-		s.expectOpen(t, s.person, "22")
-		s.expectOut(t, "ssh", s.neighbour)
-		s.expectShut(t, s.neighbour, "22", silent)
+		once := TCP(netip.AddrPortFrom(s.Neighbour, 40123), netip.AddrPortFrom(s.Addr, 7214), 77, FlagSYN)
+		s.Client.Send(t, once, once)
+		s.Knock(t, s.Neighbour, "6127")
+		s.Knock(t, s.Person, "7214", "7214", "6127")
+		s.ExpectOpen(t, s.Person, "22")
+		s.ExpectOut(t, "ssh", s.Neighbour)
+		s.ExpectShut(t, s.Neighbour, "22", Silent)
 	})
 }

@@ -15,24 +15,24 @@ shut     = %q
 `
 	tests := []struct {
 		shut string
-		want answer
+		want Answer
 	}{
-		{"drop", silent},
-		{"reject", refused},
+		{"drop", Silent},
+		{"reject", Refused},
 	}
-	eachFamily(t, func(t *testing.T, f family) {
+	EachFamily(t, func(t *testing.T, f Family) {
 		for _, test := range tests {
 			t.Run(test.shut, func(t *testing.T) {
 				t.Parallel()
-				s := newSite(t, f)
-				startSSHD(t, s.server, 22)
-				s.server.echoUDP(t, 51820)
-				s.expectOpen(t, s.person, "22")
-				s.expectOpen(t, s.person, "51820:udp")
+				s := NewTopology(t, f)
+				StartSSHD(t, s.Server, 22)
+				s.Server.EchoUDP(t, 51820)
+				s.ExpectOpen(t, s.Person, "22")
+				s.ExpectOpen(t, s.Person, "51820:udp")
 
-				startDaemon(t, s.server, fmt.Sprintf(config, test.shut))
-				s.expectShut(t, s.person, "22", test.want)
-				s.expectShut(t, s.person, "51820:udp", test.want)
+				StartDaemon(t, s.Server, fmt.Sprintf(config, test.shut))
+				s.ExpectShut(t, s.Person, "22", test.want)
+				s.ExpectShut(t, s.Person, "51820:udp", test.want)
 			})
 		}
 	})
@@ -47,20 +47,20 @@ ports    = [22, "51820:udp"]
 sequence = [7214, 8391, 6127]
 shut     = "reject"
 `
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		startSSHD(t, s.server, 22)
-		s.server.echoUDP(t, 51820)
-		startDaemon(t, s.server, config)
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		StartSSHD(t, s.Server, 22)
+		s.Server.EchoUDP(t, 51820)
+		StartDaemon(t, s.Server, config)
 		for _, scan := range []struct{ kind, shut, closed, want string }{
 			{"-sS", "22/tcp", "23/tcp", "closed reset ttl 64"},
 			{"-sU", "51820/udp", "51821/udp", "closed port-unreach ttl 64"},
 		} {
-			args := []string{scan.kind, "-Pn", "-n", "--reason", "-p", portsOf(scan.shut, scan.closed), s.addr.String()}
-			if f == ipv6 {
+			args := []string{scan.kind, "-Pn", "-n", "--reason", "-p", portsOf(scan.shut, scan.closed), s.Addr.String()}
+			if f == IPv6 {
 				args = append(args, "-6")
 			}
-			out := s.client.run(t, "nmap", args...)
+			out := s.Client.Run(t, "nmap", args...)
 			for _, port := range []string{scan.shut, scan.closed} {
 				if got := nmapState(out, port); got != scan.want {
 					t.Errorf("nmap %s finds %s %q, want %q:\n%s", scan.kind, port, got, scan.want, out)
@@ -92,11 +92,11 @@ func nmapState(out, port string) string {
 
 // A port that no door guards is none of the gate's business.
 func TestUnguardedPort(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
-		s := newSite(t, f)
-		startSSHD(t, s.server, 22, 2222)
-		startDaemon(t, s.server, sshDoor)
-		s.expectShut(t, s.person, "22", silent)
-		s.expectOpen(t, s.person, "2222")
+	EachFamily(t, func(t *testing.T, f Family) {
+		s := NewTopology(t, f)
+		StartSSHD(t, s.Server, 22, 2222)
+		StartDaemon(t, s.Server, SSHDoor)
+		s.ExpectShut(t, s.Person, "22", Silent)
+		s.ExpectOpen(t, s.Person, "2222")
 	})
 }

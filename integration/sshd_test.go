@@ -15,13 +15,13 @@ import (
 	"time"
 )
 
-// An sshd is a real sshd, with one key that may log in.
-type sshd struct {
-	key string // the file of the client's private key
+// An SSHD is a real sshd, with one key that may log in.
+type SSHD struct {
+	Key string // the file of the client's private key
 }
 
-// startSSHD runs sshd on the ports given, of all addresses of the host.
-func startSSHD(t testing.TB, h *host, ports ...uint16) *sshd {
+// StartSSHD runs sshd on the ports given, of all addresses of the host.
+func StartSSHD(t testing.TB, h *Host, ports ...uint16) *SSHD {
 	t.Helper()
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
@@ -31,7 +31,7 @@ func startSSHD(t testing.TB, h *host, ports ...uint16) *sshd {
 		}
 	}
 	for _, key := range []string{"host_key", "user_key"} {
-		h.run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", file(key))
+		h.Run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", file(key))
 	}
 
 	var config strings.Builder
@@ -57,62 +57,62 @@ Subsystem sftp internal-sftp
 	// file of its own.
 	write("shadow", "root:*:::::::\n")
 	const script = `mount -t tmpfs none /run && mkdir /run/sshd && mount --bind "$0" /etc/shadow && exec "$1" -D -e -f "$2"`
-	program := command(t.Context(), t, "sshd").Path
-	cmd := command(context.Background(), t, "sh", "-c", script, file("shadow"), program, file("sshd_config"))
+	program := Command(t.Context(), t, "sshd").Path
+	cmd := Command(context.Background(), t, "sh", "-c", script, file("shadow"), program, file("sshd_config"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	p := h.startCmd(t, cmd)
+	p := h.StartCmd(t, cmd)
 
-	eventually(t, "sshd listens", func() bool {
-		if p.ended() {
+	Eventually(t, "sshd listens", func() bool {
+		if p.Ended() {
 			t.Fatal("sshd has ended")
 		}
-		return strings.Count(p.out.String(), "Server listening on") == 2*len(ports)
+		return strings.Count(p.Out.String(), "Server listening on") == 2*len(ports)
 	})
-	return &sshd{file("user_key")}
+	return &SSHD{file("user_key")}
 }
 
-// ssh is the command line of the real ssh, logging in from an address.
-func (d *sshd) ssh(from netip.Addr, to netip.AddrPort, remote ...string) []string {
+// SSH is the command line of the real ssh, logging in from an address.
+func (d *SSHD) SSH(from netip.Addr, to netip.AddrPort, remote ...string) []string {
 	return append([]string{
-		"-F", "none", "-i", d.key, "-b", from.String(), "-p", strconv.Itoa(int(to.Port())),
+		"-F", "none", "-i", d.Key, "-b", from.String(), "-p", strconv.Itoa(int(to.Port())),
 		"-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none",
 		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "GlobalKnownHostsFile=/dev/null",
-		"-o", "LogLevel=ERROR", "-o", fmt.Sprintf("ConnectTimeout=%d", aWhile/time.Second),
+		"-o", "LogLevel=ERROR", "-o", fmt.Sprintf("ConnectTimeout=%d", Timeout/time.Second),
 		"root@" + to.Addr().String(),
 	}, remote...)
 }
 
-// expectLogin logs in with ssh and runs a command.
-func (s *site) expectLogin(t testing.TB, d *sshd, from netip.Addr, port uint16) {
+// ExpectLogin logs in with ssh and runs a command.
+func (s *Topology) ExpectLogin(t testing.TB, d *SSHD, from netip.Addr, port uint16) {
 	t.Helper()
-	out := s.client.run(t, "ssh", d.ssh(from, netip.AddrPortFrom(s.addr, port), "echo $SSH_CONNECTION")...)
+	out := s.Client.Run(t, "ssh", d.SSH(from, netip.AddrPortFrom(s.Addr, port), "echo $SSH_CONNECTION")...)
 	// The address and port of the client, then those of the server.
 	at := strings.Fields(out)
-	if len(at) != 4 || at[0] != from.String() || at[2] != s.addr.String() || at[3] != strconv.Itoa(int(port)) {
-		t.Fatalf("logged in from %v to %v port %d, the server says: %q", from, s.addr, port, out)
+	if len(at) != 4 || at[0] != from.String() || at[2] != s.Addr.String() || at[3] != strconv.Itoa(int(port)) {
+		t.Fatalf("logged in from %v to %v port %d, the server says: %q", from, s.Addr, port, out)
 	}
 }
 
-// A session is an ssh that stays logged in.
-type session struct {
+// A Session is an ssh that stays logged in.
+type Session struct {
 	stdin io.Writer
 	lines chan string
 }
 
-// logIn starts a session, and returns when it is up.
-func (s *site) logIn(t testing.TB, d *sshd, from netip.Addr, port uint16) *session {
+// LogIn starts a session, and returns when it is up.
+func (s *Topology) LogIn(t testing.TB, d *SSHD, from netip.Addr, port uint16) *Session {
 	t.Helper()
-	cmd := command(context.Background(), t, "ssh", d.ssh(from, netip.AddrPortFrom(s.addr, port), "cat")...)
+	cmd := Command(context.Background(), t, "ssh", d.SSH(from, netip.AddrPortFrom(s.Addr, port), "cat")...)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	stdout, into := io.Pipe()
 	cmd.Stdout = into
-	p := s.client.startCmd(t, cmd)
-	up := &session{stdin, make(chan string, 16)}
+	p := s.Client.StartCmd(t, cmd)
+	up := &Session{stdin, make(chan string, 16)}
 	go func() {
-		<-p.done
+		<-p.Done
 		into.Close()
 	}()
 	go func() {
@@ -121,12 +121,12 @@ func (s *site) logIn(t testing.TB, d *sshd, from netip.Addr, port uint16) *sessi
 			up.lines <- in.Text()
 		}
 	}()
-	up.expectEcho(t, "hello")
+	up.ExpectEcho(t, "hello")
 	return up
 }
 
-// expectEcho makes sure that the session is up: what is typed comes back.
-func (up *session) expectEcho(t testing.TB, text string) {
+// ExpectEcho makes sure that the session is up: what is typed comes back.
+func (up *Session) ExpectEcho(t testing.TB, text string) {
 	t.Helper()
 	if _, err := fmt.Fprintln(up.stdin, text); err != nil {
 		t.Fatalf("the ssh session has ended: %v", err)
@@ -136,7 +136,7 @@ func (up *session) expectEcho(t testing.TB, text string) {
 		if !ok || line != text {
 			t.Fatalf("the ssh session answers %q to %q", line, text)
 		}
-	case <-time.After(aWhile):
-		t.Fatalf("the ssh session has not answered for %v", aWhile)
+	case <-time.After(Timeout):
+		t.Fatalf("the ssh session has not answered for %v", Timeout)
 	}
 }

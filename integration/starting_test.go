@@ -15,7 +15,7 @@ func TestCannotStart(t *testing.T) {
 	asNobody := []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}
 	tests := []struct {
 		name    string
-		prepare func(t *testing.T, h *host, config string) // nil: nothing
+		prepare func(t *testing.T, h *Host, config string) // nil: nothing
 		as      []string
 		config  string // empty: the file that was written
 		says    []string
@@ -23,7 +23,7 @@ func TestCannotStart(t *testing.T) {
 		{
 			name: "not root",
 			as:   asNobody,
-			prepare: func(t *testing.T, _ *host, config string) {
+			prepare: func(t *testing.T, _ *Host, config string) {
 				makeReachable(t, config)
 				if err := os.Chown(config, 65534, 65534); err != nil {
 					t.Fatal(err)
@@ -33,15 +33,15 @@ func TestCannotStart(t *testing.T) {
 		},
 		{
 			name: "log group taken",
-			prepare: func(t *testing.T, h *host, _ string) {
-				startDaemon(t, h, "table = \"other\"\n"+sshDoor)
+			prepare: func(t *testing.T, h *Host, _ string) {
+				StartDaemon(t, h, "table = \"other\"\n"+SSHDoor)
 			},
 			says: []string{"another program uses NFLOG group 7022", "nflog_group"},
 		},
 		{
 			name: "table of somebody else",
-			prepare: func(t *testing.T, h *host, _ string) {
-				h.runWith(t, "table inet nftknock { chain mine { tcp dport 80 accept; }; }", "nft", "-f", "-")
+			prepare: func(t *testing.T, h *Host, _ string) {
+				h.RunWith(t, "table inet nftknock { chain mine { tcp dport 80 accept; }; }", "nft", "-f", "-")
 			},
 			says: []string{"table inet nftknock", "`table`"},
 		},
@@ -53,7 +53,7 @@ func TestCannotStart(t *testing.T) {
 		{
 			name:    "unreadable file",
 			as:      asNobody,
-			prepare: func(t *testing.T, _ *host, config string) { makeReachable(t, config) },
+			prepare: func(t *testing.T, _ *Host, config string) { makeReachable(t, config) },
 			says:    []string{"nftknockd.toml", "permission denied"},
 		},
 		{
@@ -65,32 +65,32 @@ func TestCannotStart(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHost(t, "server")
-			config := writeConfig(t, sshDoor)
+			h := NewHost(t, "server")
+			config := WriteConfig(t, SSHDoor)
 			if test.prepare != nil {
 				test.prepare(t, h, config)
 			}
 			if test.config != "" {
 				config = test.config
 			}
-			before := h.listRuleset(t)
+			before := h.Ruleset(t)
 
-			args := append(test.as, program, "run", "--socket", "", "-c", config)
-			r := h.try(t, args[0], args[1:]...)
-			if r.exit() != 1 || r.stdout != "" {
-				t.Errorf("exit status %d (%v), stdout %q; want 1 and nothing", r.exit(), r.err, r.stdout)
+			args := append(test.as, Nftknockd, "run", "--socket", "", "-c", config)
+			r := h.Try(t, args[0], args[1:]...)
+			if r.Exit() != 1 || r.Stdout != "" {
+				t.Errorf("exit status %d (%v), stdout %q; want 1 and nothing", r.Exit(), r.Err, r.Stdout)
 			}
 			// One line, and perhaps a hint.
-			lines := strings.Split(strings.TrimSpace(r.stderr), "\n")
+			lines := strings.Split(strings.TrimSpace(r.Stderr), "\n")
 			if len(lines) > 2 || len(lines) == 2 && !strings.Contains(lines[1], "hint:") {
-				t.Errorf("that is more than a line and a hint:\n%s", r.stderr)
+				t.Errorf("that is more than a line and a hint:\n%s", r.Stderr)
 			}
 			for _, words := range test.says {
-				if !strings.Contains(r.stderr, words) {
-					t.Errorf("nothing about %q:\n%s", words, r.stderr)
+				if !strings.Contains(r.Stderr, words) {
+					t.Errorf("nothing about %q:\n%s", words, r.Stderr)
 				}
 			}
-			if after := h.listRuleset(t); after != before {
+			if after := h.Ruleset(t); after != before {
 				t.Errorf("it has left something behind:\n%s", after)
 			}
 		})

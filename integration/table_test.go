@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// listing is what nft -j lists, as far as these tests look at it.
-type listing struct {
+// Listing is what nft -j lists, as far as these tests look at it.
+type Listing struct {
 	Nftables []struct {
 		Set *struct {
 			Elem []json.RawMessage `json:"elem"`
@@ -20,27 +21,27 @@ type listing struct {
 	} `json:"nftables"`
 }
 
-// list runs nft -j list with the arguments given.
-func (h *host) list(t testing.TB, what ...string) listing {
+// List runs nft -j list with the arguments given.
+func (h *Host) List(t testing.TB, what ...string) Listing {
 	t.Helper()
-	out := h.run(t, "nft", append([]string{"-j", "list"}, what...)...)
-	var l listing
+	out := h.Run(t, "nft", append([]string{"-j", "list"}, what...)...)
+	var l Listing
 	if err := json.Unmarshal([]byte(out), &l); err != nil {
 		t.Fatalf("nft -j list %v: %v\n%s", what, err, out)
 	}
 	return l
 }
 
-// A rule is a line of a chain.
-type rule struct{ table, chain, text string }
+// A Rule is a line of a chain.
+type Rule struct{ Table, Chain, Text string }
 
-// rules returns all rules of the host. They are read from the text, as nft
+// Rules returns all rules of the host. They are read from the text, as nft
 // before 1.1 cannot write JSON of a table that persists without its owner.
-func (h *host) rules(t testing.TB) []rule {
+func (h *Host) Rules(t testing.TB) []Rule {
 	t.Helper()
-	var rules []rule
+	var rules []Rule
 	var table, chain string
-	for line := range strings.Lines(h.run(t, "nft", "list", "ruleset")) {
+	for line := range strings.Lines(h.Run(t, "nft", "list", "ruleset")) {
 		line = strings.TrimSpace(line)
 		words := strings.Fields(line)
 		switch {
@@ -51,7 +52,7 @@ func (h *host) rules(t testing.TB) []rule {
 		case line == "}":
 			chain = ""
 		case chain != "" && !strings.HasPrefix(line, "type "):
-			rules = append(rules, rule{table, chain, line})
+			rules = append(rules, Rule{table, chain, line})
 		}
 	}
 	return rules
@@ -59,9 +60,9 @@ func (h *host) rules(t testing.TB) []rule {
 
 var counterPackets = regexp.MustCompile(`counter packets (\d+)`)
 
-// packets returns what the rule has counted.
-func (r rule) packets() int {
-	match := counterPackets.FindStringSubmatch(r.text)
+// Packets returns what the rule has counted.
+func (r Rule) Packets() int {
+	match := counterPackets.FindStringSubmatch(r.Text)
 	if match == nil {
 		return 0
 	}
@@ -69,33 +70,33 @@ func (r rule) packets() int {
 	return n
 }
 
-// shutOut returns how many packets the gate has dropped or rejected.
-func (h *host) shutOut(t testing.TB) int {
+// ShutOut returns how many packets the gate has dropped or rejected.
+func (h *Host) ShutOut(t testing.TB) int {
 	t.Helper()
 	sum := 0
-	for _, r := range h.rules(t) {
-		if r.table == gateTable && (strings.Contains(r.text, " drop ") || strings.Contains(r.text, " reject ")) {
-			sum += r.packets()
+	for _, r := range h.Rules(t) {
+		if r.Table == GateTable && (strings.Contains(r.Text, " drop ") || strings.Contains(r.Text, " reject ")) {
+			sum += r.Packets()
 		}
 	}
 	return sum
 }
 
-// An entry is somebody who is let in.
-type entry struct {
-	who     netip.Prefix
-	timeout time.Duration // zero: until closed
-	expires time.Duration
+// An Entry is somebody who is let in.
+type Entry struct {
+	Who     netip.Prefix
+	Timeout time.Duration // zero: until closed
+	Expires time.Duration
 }
 
-// openSet is the name of the set of those whom a door lets in.
-func (f family) openSet(door string) string { return fmt.Sprintf("%s_open%d", door, int(f)) }
+// OpenSet is the name of the set of those whom a door lets in.
+func (f Family) OpenSet(door string) string { return fmt.Sprintf("%s_open%d", door, int(f)) }
 
-// entries lists those whom a door lets in.
-func (s *site) entries(t testing.TB, door string) []entry {
+// Entries lists those whom a door lets in.
+func (s *Topology) Entries(t testing.TB, door string) []Entry {
 	t.Helper()
-	var entries []entry
-	for _, object := range s.server.list(t, "set", "inet", gateTable, s.family.openSet(door)).Nftables {
+	var entries []Entry
+	for _, object := range s.Server.List(t, "set", "inet", GateTable, s.Family.OpenSet(door)).Nftables {
 		if object.Set == nil {
 			continue
 		}
@@ -111,7 +112,7 @@ func (s *site) entries(t testing.TB, door string) []entry {
 }
 
 // parseEntry reads an element: a value, or an object with a value and times.
-func parseEntry(raw json.RawMessage) (entry, error) {
+func parseEntry(raw json.RawMessage) (Entry, error) {
 	var timed struct {
 		Elem *struct {
 			Val              json.RawMessage
@@ -119,11 +120,11 @@ func parseEntry(raw json.RawMessage) (entry, error) {
 		}
 	}
 	value := raw
-	var e entry
+	var e Entry
 	if json.Unmarshal(raw, &timed) == nil && timed.Elem != nil {
 		value = timed.Elem.Val
-		e.timeout = time.Duration(timed.Elem.Timeout) * time.Second
-		e.expires = time.Duration(timed.Elem.Expires) * time.Second
+		e.Timeout = time.Duration(timed.Elem.Timeout) * time.Second
+		e.Expires = time.Duration(timed.Elem.Expires) * time.Second
 	}
 
 	var prefixed struct {
@@ -133,62 +134,95 @@ func parseEntry(raw json.RawMessage) (entry, error) {
 		}
 	}
 	if json.Unmarshal(value, &prefixed) == nil && prefixed.Prefix != nil {
-		e.who = netip.PrefixFrom(prefixed.Prefix.Addr, prefixed.Prefix.Len)
+		e.Who = netip.PrefixFrom(prefixed.Prefix.Addr, prefixed.Prefix.Len)
 		return e, nil
 	}
 	var a netip.Addr
 	if err := json.Unmarshal(value, &a); err != nil {
-		return entry{}, err
+		return Entry{}, err
 	}
-	e.who = netip.PrefixFrom(a, a.BitLen())
+	e.Who = netip.PrefixFrom(a, a.BitLen())
 	return e, nil
 }
 
-// entry returns how a door lets somebody in, and false if it does not.
-func (s *site) entry(t testing.TB, door string, who netip.Addr) (entry, bool) {
+// Entry returns how a door lets somebody in, and false if it does not.
+func (s *Topology) Entry(t testing.TB, door string, who netip.Addr) (Entry, bool) {
 	t.Helper()
-	for _, e := range s.entries(t, door) {
-		if e.who.Contains(who) {
+	for _, e := range s.Entries(t, door) {
+		if e.Who.Contains(who) {
 			return e, true
 		}
 	}
-	return entry{}, false
+	return Entry{}, false
 }
 
-// waitIn waits until a door lets somebody in, and returns how.
-func (s *site) waitIn(t testing.TB, door string, who netip.Addr) entry {
+// WaitIn waits until a door lets somebody in, and returns how.
+func (s *Topology) WaitIn(t testing.TB, door string, who netip.Addr) Entry {
 	t.Helper()
-	var e entry
-	eventually(t, fmt.Sprintf("door %s lets %v in", door, who), func() (is bool) {
-		e, is = s.entry(t, door, who)
+	var e Entry
+	Eventually(t, fmt.Sprintf("door %s lets %v in", door, who), func() (is bool) {
+		e, is = s.Entry(t, door, who)
 		return is
 	})
 	return e
 }
 
-// waitOut waits until a door does not let somebody in any more.
-func (s *site) waitOut(t testing.TB, door string, who netip.Addr) {
+// WaitOut waits until a door does not let somebody in any more.
+func (s *Topology) WaitOut(t testing.TB, door string, who netip.Addr) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("door %s lets %v out", door, who), func() bool {
-		_, in := s.entry(t, door, who)
+	Eventually(t, fmt.Sprintf("door %s lets %v out", door, who), func() bool {
+		_, in := s.Entry(t, door, who)
 		return !in
 	})
 }
 
-// expectOut makes sure that a door does not let somebody in.
-func (s *site) expectOut(t testing.TB, door string, who netip.Addr) {
+// ExpectOut makes sure that a door does not let somebody in.
+func (s *Topology) ExpectOut(t testing.TB, door string, who netip.Addr) {
 	t.Helper()
-	if e, in := s.entry(t, door, who); in {
+	if e, in := s.Entry(t, door, who); in {
 		t.Fatalf("door %s lets %v in (%v)", door, who, e)
 	}
 }
 
-// settle waits until the gate has judged every knock sent so far: somebody
+// Settle waits until the gate has judged every knock sent so far: somebody
 // who has not been here yet knocks, and the log keeps the order.
-func (s *site) settle(t testing.TB, door string, sequence ...string) {
+func (s *Topology) Settle(t testing.TB, door string, sequence ...string) {
 	t.Helper()
 	s.witnesses++
-	witness := s.family.addr(1, 99+s.witnesses, 1)
-	s.knock(t, witness, sequence...)
-	s.waitIn(t, door, witness)
+	witness := s.Family.Addr(1, 99+s.witnesses, 1)
+	s.Knock(t, witness, sequence...)
+	s.WaitIn(t, door, witness)
+}
+
+// PortsIn lists a set of ports of the gate's, in order.
+func (h *Host) PortsIn(t testing.TB, set string) []uint16 {
+	t.Helper()
+	var ports []uint16
+	for _, object := range h.List(t, "set", "inet", GateTable, set).Nftables {
+		if object.Set == nil {
+			continue
+		}
+		for _, raw := range object.Set.Elem {
+			var port uint16
+			if err := json.Unmarshal(raw, &port); err != nil {
+				t.Fatalf("set %s: element %s: %v", set, raw, err)
+			}
+			ports = append(ports, port)
+		}
+	}
+	slices.Sort(ports)
+	return ports
+}
+
+var Counters = regexp.MustCompile(`counter packets \d+ bytes \d+`)
+
+// Ruleset returns what nft list ruleset prints, but for what was counted.
+func (h *Host) Ruleset(t testing.TB) string {
+	t.Helper()
+	return Counters.ReplaceAllString(h.Run(t, "nft", "list", "ruleset"), "counter packets 0 bytes 0")
+}
+
+func (h *Host) HasTable(t *testing.T) bool {
+	t.Helper()
+	return strings.Contains(h.Run(t, "nft", "list", "tables"), "table inet "+GateTable)
 }

@@ -13,80 +13,75 @@ import (
 )
 
 // startTrial starts a trial, and returns when the doors are shut.
-func startTrial(t *testing.T, s *site, config string, args ...string) *process {
+func startTrial(t *testing.T, s *Topology, config string, args ...string) *Process {
 	t.Helper()
-	cmd := command(context.Background(), t, program, append([]string{"trial", "-c", writeConfig(t, config)}, args...)...)
-	p := s.server.startCmd(t, cmd)
-	s.awaitTrial(t, p)
+	cmd := Command(context.Background(), t, Nftknockd, append([]string{"trial", "-c", WriteConfig(t, config)}, args...)...)
+	p := s.Server.StartCmd(t, cmd)
+	awaitTrial(t, s, p)
 	return p
 }
 
-func (s *site) awaitTrial(t *testing.T, p *process) {
+func awaitTrial(t *testing.T, s *Topology, p *Process) {
 	t.Helper()
-	eventually(t, "the doors are shut", func() bool {
-		if p.ended() {
-			t.Fatalf("the trial has ended: %v", p.cmd.ProcessState)
+	Eventually(t, "the doors are shut", func() bool {
+		if p.Ended() {
+			t.Fatalf("the trial has ended: %v", p.Cmd.ProcessState)
 		}
-		return s.server.hasTable(t) && strings.Contains(p.out.String(), "on trial")
+		return s.Server.HasTable(t) && strings.Contains(p.Out.String(), "on trial")
 	})
-}
-
-func (h *host) hasTable(t *testing.T) bool {
-	t.Helper()
-	return strings.Contains(h.run(t, "nft", "list", "tables"), "table inet "+gateTable)
 }
 
 // expectUndone makes sure that nothing is left of a trial, and that a session which
 // was up before it still is.
-func (s *site) expectUndone(t *testing.T, session *session) {
+func expectUndone(t *testing.T, s *Topology, session *Session) {
 	t.Helper()
-	eventually(t, "the table is gone", func() bool { return !s.server.hasTable(t) })
-	s.expectOpen(t, s.stranger, "22")
-	session.expectEcho(t, "still here")
+	Eventually(t, "the table is gone", func() bool { return !s.Server.HasTable(t) })
+	s.ExpectOpen(t, s.Stranger, "22")
+	session.ExpectEcho(t, "still here")
 }
 
 // TestTrialKept has somebody knock: the table outlives the trial, and the daemon
 // takes it over.
 func TestTrialKept(t *testing.T) {
-	eachFamily(t, func(t *testing.T, f family) {
+	EachFamily(t, func(t *testing.T, f Family) {
 		for _, own := range []string{"auto", "no"} {
 			t.Run("own_table="+own, func(t *testing.T) {
 				t.Parallel()
-				config := fmt.Sprintf("own_table = %q\non_stop = \"remove\"\n", own) + sshDoor + "open_timeout = \"10m\"\n"
-				s := newSite(t, f)
-				sshd := startSSHD(t, s.server, 22)
-				session := s.logIn(t, sshd, s.person, 22)
+				config := fmt.Sprintf("own_table = %q\non_stop = \"remove\"\n", own) + SSHDoor + "open_timeout = \"10m\"\n"
+				s := NewTopology(t, f)
+				sshd := StartSSHD(t, s.Server, 22)
+				session := s.LogIn(t, sshd, s.Person, 22)
 				p := startTrial(t, s, config)
-				s.expectShut(t, s.person, "22", silent)
-				session.expectEcho(t, "still here")
+				s.ExpectShut(t, s.Person, "22", Silent)
+				session.ExpectEcho(t, "still here")
 
-				s.client.run(t, "knock", append([]string{"-d", "50", s.addr.String()}, sshSequence...)...)
-				<-p.done
-				said := p.out.String()
-				if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+				s.Client.Run(t, "knock", append([]string{"-d", "50", s.Addr.String()}, SSHSequence...)...)
+				<-p.Done
+				said := p.Out.String()
+				if code := p.Cmd.ProcessState.ExitCode(); code != 0 {
 					t.Fatalf("exit %d", code)
 				}
 				for _, want := range []string{
-					fmt.Sprintf("%v was let in through door ssh: the table is kept.\n", s.person),
+					fmt.Sprintf("%v was let in through door ssh: the table is kept.\n", s.Person),
 					"until the daemon runs, which hears the knocks: nftknockd run -c /",
 				} {
 					if !strings.Contains(said, want) {
 						t.Errorf("%q is not in\n%s", want, said)
 					}
 				}
-				expectSecret(t, &daemon{process: p, host: s.server}, sshSequence)
-				s.expectLogin(t, sshd, s.person, 22)
-				s.expectShut(t, s.neighbour, "22", silent)
-				if tables := s.server.run(t, "nft", "list", "tables"); strings.Count(tables, gateTable) != 1 {
+				ExpectSecret(t, &Daemon{Process: p, Host: s.Server}, SSHSequence)
+				s.ExpectLogin(t, sshd, s.Person, 22)
+				s.ExpectShut(t, s.Neighbour, "22", Silent)
+				if tables := s.Server.Run(t, "nft", "list", "tables"); strings.Count(tables, GateTable) != 1 {
 					t.Errorf("more than one table is left:\n%s", tables)
 				}
 
-				if r := s.server.try(t, program, "trial", "-c", writeConfig(t, config)); r.exit() != 1 || !strings.Contains(r.stderr, "is there already") {
-					t.Errorf("a second trial: exit %d: %s", r.exit(), r.stderr)
+				if r := s.Server.Try(t, Nftknockd, "trial", "-c", WriteConfig(t, config)); r.Exit() != 1 || !strings.Contains(r.Stderr, "is there already") {
+					t.Errorf("a second trial: exit %d: %s", r.Exit(), r.Stderr)
 				}
-				startDaemon(t, s.server, config)
-				s.waitIn(t, "ssh", s.person)
-				s.expectShut(t, s.neighbour, "22", silent)
+				StartDaemon(t, s.Server, config)
+				s.WaitIn(t, "ssh", s.Person)
+				s.ExpectShut(t, s.Neighbour, "22", Silent)
 			})
 		}
 	})
@@ -94,15 +89,15 @@ func TestTrialKept(t *testing.T) {
 
 // TestTrialEnds ends a trial in each way. Nobody has knocked, or not all of it.
 func TestTrialEnds(t *testing.T) {
-	ends := map[string]func(t *testing.T, s *site, p *process){
-		"killed":      func(_ *testing.T, _ *site, p *process) { p.stop(unix.SIGKILL) },
-		"hung up":     func(_ *testing.T, _ *site, p *process) { p.stop(unix.SIGHUP) },
-		"interrupted": func(_ *testing.T, _ *site, p *process) { p.stop(unix.SIGINT) },
-		"terminated":  func(_ *testing.T, _ *site, p *process) { p.stop(unix.SIGTERM) },
-		"time is over": func(t *testing.T, s *site, p *process) {
-			s.knock(t, s.person, sshSequence[:2]...)
-			<-p.done
-			if said := p.out.String(); !strings.Contains(said, "nobody has knocked a whole sequence") {
+	ends := map[string]func(t *testing.T, s *Topology, p *Process){
+		"killed":      func(_ *testing.T, _ *Topology, p *Process) { p.Stop(unix.SIGKILL) },
+		"hung up":     func(_ *testing.T, _ *Topology, p *Process) { p.Stop(unix.SIGHUP) },
+		"interrupted": func(_ *testing.T, _ *Topology, p *Process) { p.Stop(unix.SIGINT) },
+		"terminated":  func(_ *testing.T, _ *Topology, p *Process) { p.Stop(unix.SIGTERM) },
+		"time is over": func(t *testing.T, s *Topology, p *Process) {
+			s.Knock(t, s.Person, SSHSequence[:2]...)
+			<-p.Done
+			if said := p.Out.String(); !strings.Contains(said, "nobody has knocked a whole sequence") {
 				t.Error(said)
 			}
 		},
@@ -111,17 +106,17 @@ func TestTrialEnds(t *testing.T) {
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, ipv4)
-			sshd := startSSHD(t, s.server, 22)
-			session := s.logIn(t, sshd, s.person, 22)
-			p := startTrial(t, s, sshDoor, "--for", "10s")
-			s.expectShut(t, s.stranger, "22", silent)
+			s := NewTopology(t, IPv4)
+			sshd := StartSSHD(t, s.Server, 22)
+			session := s.LogIn(t, sshd, s.Person, 22)
+			p := startTrial(t, s, SSHDoor, "--for", "10s")
+			s.ExpectShut(t, s.Stranger, "22", Silent)
 
 			end(t, s, p)
-			if code := p.cmd.ProcessState.ExitCode(); code != 1 && name != "killed" {
+			if code := p.Cmd.ProcessState.ExitCode(); code != 1 && name != "killed" {
 				t.Errorf("exit %d", code)
 			}
-			s.expectUndone(t, session)
+			expectUndone(t, s, session)
 		})
 	}
 }
@@ -130,15 +125,15 @@ func TestTrialEnds(t *testing.T) {
 // cannot be stopped, until the terminal hangs up.
 func TestTrialTerminal(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, ipv4)
-	sshd := startSSHD(t, s.server, 22)
-	session := s.logIn(t, sshd, s.person, 22)
+	s := NewTopology(t, IPv4)
+	sshd := StartSSHD(t, s.Server, 22)
+	session := s.LogIn(t, sshd, s.Person, 22)
 
 	terminal, slave := newTerminal(t)
-	cmd := command(context.Background(), t, program, "trial", "-c", writeConfig(t, sshDoor))
+	cmd := Command(context.Background(), t, Nftknockd, "trial", "-c", WriteConfig(t, SSHDoor))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	p := s.server.startCmd(t, cmd)
+	p := s.Server.StartCmd(t, cmd)
 	slave.Close()
 	go func() {
 		b := make([]byte, 1024)
@@ -147,25 +142,25 @@ func TestTrialTerminal(t *testing.T) {
 			if err != nil {
 				return
 			}
-			p.out.Write(b[:n])
+			p.Out.Write(b[:n])
 		}
 	}()
-	s.awaitTrial(t, p)
+	awaitTrial(t, s, p)
 	const ctrlZ = "\x1a"
 	if _, err := terminal.WriteString(ctrlZ); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it counts down in one line", func() bool {
-		return strings.Count(p.out.String(), " left") > 2
+	Eventually(t, "it counts down in one line", func() bool {
+		return strings.Count(p.Out.String(), " left") > 2
 	})
-	if said := p.out.String(); !strings.Contains(said, "\r1:5") || strings.Contains(said, "left\r\n") {
+	if said := p.Out.String(); !strings.Contains(said, "\r1:5") || strings.Contains(said, "left\r\n") {
 		t.Errorf("%q", said)
 	}
-	s.expectShut(t, s.stranger, "22", silent)
+	s.ExpectShut(t, s.Stranger, "22", Silent)
 
 	terminal.Close()
-	<-p.done
-	s.expectUndone(t, session)
+	<-p.Done
+	expectUndone(t, s, session)
 }
 
 // newTerminal returns both ends of a pseudo-terminal (pty(7)).

@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-// aWhile is how long a test waits for what has to happen. It is far more than
+// Timeout is how long a test waits for what has to happen. It is far more than
 // an idle machine needs, so that a busy one fails no test.
-const aWhile = 30 * time.Second
+const Timeout = 30 * time.Second
 
-// pollPause is how long a test waits before it looks again.
-const pollPause = 20 * time.Millisecond
+// PollInterval is how long a test waits before it looks again.
+const PollInterval = 20 * time.Millisecond
 
-// eventually waits until something is the case.
-func eventually(t testing.TB, what string, is func() bool) {
+// Eventually waits until something is the case.
+func Eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(aWhile)
+	deadline := time.Now().Add(Timeout)
 	for !is() {
 		if time.Now().After(deadline) {
-			t.Fatalf("after %v still not so: %s", aWhile, what)
+			t.Fatalf("after %v still not so: %s", Timeout, what)
 		}
-		time.Sleep(pollPause)
+		time.Sleep(PollInterval)
 	}
 }
