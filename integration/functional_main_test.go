@@ -1,5 +1,0 @@
-package integration
-
-import "flag"
-
-var update = flag.Bool("update", false, "write the golden listings in testdata anew")
