@@ -12,7 +12,7 @@ func (d *Daemon) Ask(t testing.TB, command string, args ...string) Result {
 	return d.Host.Try(t, Nftknockd, append([]string{command, "--socket", d.Socket}, args...)...)
 }
 
-// Tell is ask for what has to succeed.
+// Tell is Ask for what has to succeed.
 func (d *Daemon) Tell(t testing.TB, command string, args ...string) string {
 	t.Helper()
 	r := d.Ask(t, command, args...)
@@ -43,6 +43,7 @@ type Status struct {
 	}
 }
 
+// Status asks the daemon for its status.
 func (d *Daemon) Status(t testing.TB, args ...string) Status {
 	t.Helper()
 	var s Status
