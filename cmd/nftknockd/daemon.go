@@ -219,13 +219,13 @@ func (g *gate) observe(p knock.Packet) {
 			if !g.check(e) {
 				continue
 			}
-			e.Action = knock.LetIn
+			e.Action = knock.Grant
 		}
 		g.damage.supersede(e)
 		if err := g.act(e); err != nil {
 			g.damage.add(e, err)
 			poke(g.amiss)
-		} else if e.Action == knock.LetIn {
+		} else if e.Action == knock.Grant {
 			g.metrics.opening.Observe(time.Since(arrived).Seconds())
 		}
 	}
@@ -246,7 +246,7 @@ func (g *gate) check(e knock.Event) bool {
 // act does what a completed sequence asks for.
 func (g *gate) act(e knock.Event) error {
 	_, err := g.carryOut(e, e.Door.OpenTimeout, control.ByKnock)
-	if err == nil && e.Action == knock.LetIn {
+	if err == nil && e.Action == knock.Grant {
 		g.letIn(e)
 	}
 	return err
@@ -256,7 +256,7 @@ func (g *gate) act(e knock.Event) error {
 func (g *gate) carryOut(e knock.Event, timeout time.Duration, by string) (control.Event, error) {
 	done := control.Event{Door: e.Door.Name, By: by}
 	switch e.Action {
-	case knock.LetIn:
+	case knock.Grant:
 		prefix, err := g.table.LetIn(e.Door.Name, e.Source, timeout, by)
 		if err != nil {
 			return done, fmt.Errorf("cannot let in: %w", err)
@@ -265,7 +265,7 @@ func (g *gate) carryOut(e knock.Event, timeout time.Duration, by string) (contro
 		if timeout != knock.Forever {
 			done.Until = time.Now().Add(timeout)
 		}
-	case knock.PutOut:
+	case knock.Revoke:
 		prefix, err := g.table.PutOut(e.Door.Name, e.Source)
 		if err != nil {
 			return done, fmt.Errorf("cannot put out: %w", err)

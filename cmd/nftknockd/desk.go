@@ -67,7 +67,7 @@ func (d *desk) Open(name string, source netip.Prefix, timeout time.Duration) (*c
 	}
 	result := &control.Result{Door: name}
 	for _, part := range parts {
-		e := knock.Event{Action: knock.LetIn, Door: door, Source: part.Addr()}
+		e := knock.Event{Action: knock.Grant, Door: door, Source: part.Addr()}
 		g.damage.supersede(e)
 		done, err := g.carryOut(e, timeout, control.ByHand)
 		if err != nil {
@@ -117,7 +117,7 @@ func (g *gate) putOut(p nft.Person) (control.Event, error) {
 	if err != nil { // a reload has taken it away
 		return control.Event{}, err
 	}
-	return g.carryOut(knock.Event{Action: knock.PutOut, Door: door, Source: p.Source.Addr()}, 0, control.ByHand)
+	return g.carryOut(knock.Event{Action: knock.Revoke, Door: door, Source: p.Source.Addr()}, 0, control.ByHand)
 }
 
 // door returns the door of that name. The lock is held.

@@ -42,7 +42,7 @@ func (d *damage) supersede(e knock.Event) {
 // withdraw drops the letting in of sources within a prefix; of all if it is not valid.
 func (d *damage) withdraw(door string, sources netip.Prefix) {
 	d.pending = slices.DeleteFunc(d.pending, func(e knock.Event) bool {
-		return e.Door.Name == door && e.Action == knock.LetIn && (!sources.IsValid() || sources.Contains(e.Source))
+		return e.Door.Name == door && e.Action == knock.Grant && (!sources.IsValid() || sources.Contains(e.Source))
 	})
 	d.settle()
 }
