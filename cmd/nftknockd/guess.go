@@ -21,7 +21,8 @@ type guess struct {
 // how many there are: knocks on ports of no meaning change nothing, so that a scan
 // of all ports in random order tries very many at once. It knocks the n ports of the
 // sequence in the right order, and before any of d decoys, once in (d+1)·(d+2)·…·(d+n)
-// scans. A knock that is repeated at once costs a scan nothing and is not counted.
+// scans. A knock that is repeated at once costs a scan nothing and is not counted. That attempts
+// go on side by side does not help a scan, which sends each port once.
 func guessOf(d *knock.Door, decoys int) guess {
 	g := guess{scans: 1, codes: 1}
 	if decoys > 0 || !inScanOrder(d.Sequence) {
