@@ -40,7 +40,7 @@ type attempt struct {
 	place         int32  // of the chain, in the index
 	elder, junior int32  // neighbours in the chain
 	older, newer  int32  // neighbours in the list
-	part          uint16 // of a network: see muted
+	part          uint16 // of a network: see muted; or hashedSource
 	complete      bool
 }
 
@@ -52,6 +52,9 @@ type chunk struct {
 }
 
 const chunkLen = 1024
+
+// hashedSource marks an attempt whose key does not tell the source.
+const hashedSource = 1
 
 // none is the number of no attempt.
 const none int32 = -1

@@ -129,6 +129,17 @@ func (m *muted) touch(source netip.Addr, keys keys, now time.Duration) (fresh bo
 	return fresh
 }
 
+// forgive ends the mute of a source, or of the network that is muted with it.
+func (m *muted) forgive(source netip.Addr, keys keys, now time.Duration) bool {
+	muted, _ := m.find(source, keys, now)
+	if muted {
+		k, part := m.keyOf(source, keys)
+		_, a, _ := m.chain(&k, m.sources.index.hash(k), part, now)
+		m.sources.remove(a)
+	}
+	return muted
+}
+
 // removeAll forgets a chain.
 func (m *muted) removeAll(head int32) int32 {
 	for head != none {

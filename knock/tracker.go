@@ -18,8 +18,13 @@ type Tracker struct {
 	keys      keys
 	attempts  *attempts
 	muted     *muted
-	heads     []int32 // scratch of Observe
-	events    []Event // scratch of Observe
+
+	watcher       func(Step) // nil if nobody watches
+	failedBegun   ring       // of attempts that had counted one knock, or none
+	failedFurther ring
+
+	heads  []int32 // scratch of Observe
+	events []Event // scratch of Observe
 }
 
 // NewTracker returns a tracker for the doors, which must be valid (see Door) and must not
@@ -88,6 +93,9 @@ func (t *Tracker) Observe(arrived time.Time, p Packet) []Event {
 	}
 	muted, since := t.muted.find(p.Source, t.keys, t.now)
 	if muted {
+		if t.watcher != nil {
+			t.watcher(Step{Time: t.epoch.Add(t.now), Source: p.Source, Outcome: Ignored})
+		}
 		return nil
 	}
 	k, id := t.keys.of(p.Source, 0), p.syn()
@@ -96,7 +104,7 @@ func (t *Tracker) Observe(arrived time.Time, p Packet) []Event {
 	for _, sequence := range members {
 		k.sequence = sequence
 		head := t.attempts.find(&k, source.with(sequence))
-		head, repeated := t.review(head, since, id)
+		head, repeated := t.review(head, p.Source, since, id)
 		if repeated {
 			return nil
 		}
@@ -104,6 +112,7 @@ func (t *Tracker) Observe(arrived time.Time, p Packet) []Event {
 	}
 	evicted := t.attempts.evicted
 	var opening *Door // of which a knock has advanced the opening
+	counted := false
 	for i, sequence := range members {
 		s := &t.sequences[sequence]
 		if s.action == Revoke && s.door == opening {
@@ -121,13 +130,22 @@ func (t *Tracker) Observe(arrived time.Time, p Packet) []Event {
 				opening = s.door
 			}
 			t.count(a, s, p, arrived)
+			counted = true
 		case s.expects(0, p.Port):
 			head = t.makeRoom(head, false)
 			t.forgetExpired()
-			t.count(t.attempts.begin(&k, h, head), s, p, arrived)
+			a = t.attempts.begin(&k, h, head)
+			if p.Source.Zone() != "" {
+				t.attempts.at(a).part = hashedSource
+			}
+			t.count(a, s, p, arrived)
+			counted = true
 		default:
-			t.startOver(head)
+			counted = t.startOver(head, s, p.Source) || counted
 		}
+	}
+	if !counted {
+		t.fail(&t.sequences[members[0]], p.Source, 0, WrongKnock)
 	}
 	return t.events
 }
@@ -135,11 +153,14 @@ func (t *Tracker) Observe(arrived time.Time, p Packet) []Event {
 // review forgets those attempts of a chain that are over: that have run out of time, or
 // were begun before their source was muted. It returns the head of what remains, and
 // whether a SYN is a retransmission of one that an attempt has counted.
-func (t *Tracker) review(head int32, muted time.Duration, id syn) (_ int32, repeated bool) {
+func (t *Tracker) review(head int32, source netip.Addr, muted time.Duration, id syn) (_ int32, repeated bool) {
 	for a := head; a != none; {
 		attempt := t.attempts.at(a)
 		elder := attempt.elder
-		if t.expired(attempt) || !attempt.complete && attempt.at <= muted {
+		if expired := t.expired(attempt); expired || !attempt.complete && attempt.at <= muted {
+			if expired && !attempt.complete {
+				t.fail(&t.sequences[attempt.key.sequence], source, attempt.step, TooSlow)
+			}
 			t.attempts.remove(a)
 			if a == head {
 				head = elder
@@ -193,8 +214,12 @@ func (t *Tracker) count(a int32, s *sequence, p Packet, arrived time.Time) {
 	t.attempts.count(a, p.syn(), arrived.Sub(t.epoch))
 	attempt := t.attempts.at(a)
 	if t.expired(attempt) { // the knock was delayed by too much
+		t.fail(s, p.Source, attempt.step, TooSlow)
 		t.attempts.remove(a)
 		return
+	}
+	if t.watcher != nil {
+		t.watcher(Step{t.epoch.Add(t.now), p.Source, Advanced, s.door, s.action, int(attempt.step), s.len()})
 	}
 	if int(attempt.step) < s.len() {
 		return
@@ -218,15 +243,23 @@ func (t *Tracker) complete(a int32) {
 	t.attempts.complete(a, t.now)
 }
 
-// startOver forgets the attempts of a chain that are under way.
-func (t *Tracker) startOver(head int32) {
+// startOver forgets the attempts of a chain that are under way. It reports whether there
+// were any.
+func (t *Tracker) startOver(head int32, s *sequence, source netip.Addr) bool {
+	furthest := int32(0)
 	for a := head; a != none; {
-		elder := t.attempts.at(a).elder
-		if !t.attempts.at(a).complete {
+		attempt := t.attempts.at(a)
+		elder := attempt.elder
+		if !attempt.complete {
+			furthest = max(furthest, attempt.step)
 			t.attempts.remove(a)
 		}
 		a = elder
 	}
+	if furthest > 0 {
+		t.fail(s, source, furthest, WrongKnock)
+	}
+	return furthest > 0
 }
 
 // forgetExpired frees what has run out of time, a little with every attempt that begins,
@@ -238,6 +271,10 @@ func (t *Tracker) forgetExpired() {
 			a := list.oldest
 			if a == none || !t.expired(t.attempts.at(a)) {
 				break
+			}
+			if attempt := t.attempts.at(a); !attempt.complete && attempt.part != hashedSource {
+				source := netip.AddrFrom16(attempt.key.source).Unmap()
+				t.fail(&t.sequences[attempt.key.sequence], source, attempt.step, TooSlow)
 			}
 			t.attempts.remove(a)
 		}
@@ -266,5 +303,6 @@ func (t *Tracker) WithDoors(doors []Door, scan Scan, limit int) *Tracker {
 	}
 	next.attempts.adopt(t.attempts, same)
 	next.muted.adopt(t.muted)
+	next.watcher, next.failedBegun, next.failedFurther = t.watcher, t.failedBegun, t.failedFurther
 	return next
 }
