@@ -203,7 +203,7 @@ func (s *attempts) adopt(from *attempts, sequences map[int32]int32) {
 		attempt.key.sequence = sequences[attempt.key.sequence]
 		attempt.hash = s.index.hash(attempt.key)
 		attempt.elder, attempt.junior = none, none
-		copy(s.syns(a), from.syns(old)[:attempt.step])
+		copy(s.syns(a), from.syns(old))
 		s.push(a)
 	}
 	for old, a := range renumbered { // chains keep their order

@@ -13,8 +13,8 @@ import (
 // outside can find an address whose key is that of another.
 type keys struct{ secret [sha256.Size]byte }
 
-func newKeys() keys {
-	var k keys
+func newKeys() *keys {
+	k := new(keys)
 	rand.Read(k.secret[:]) // never fails
 	return k
 }

@@ -47,11 +47,11 @@ const (
 )
 
 func newMuted(limit int, mute, slowest time.Duration) *muted {
-	return &muted{sources: newAttempts(limit, mutedWhole), mute: mute, memory: max(mute, slowest)}
+	return &muted{sources: newAttempts(limit, 0), mute: mute, memory: max(mute, slowest)}
 }
 
 // keyOf returns the key under which a source is muted, and its part of that.
-func (m *muted) keyOf(source netip.Addr, keys keys) (key, uint16) {
+func (m *muted) keyOf(source netip.Addr, keys *keys) (key, uint16) {
 	if source.Is4() {
 		return keys.of(source, none), 0
 	}
@@ -88,7 +88,7 @@ func (m *muted) over(a *attempt, now time.Duration) bool { return now-a.at > m.m
 
 // find reports whether a source is muted. If it was until lately, since is when it was
 // touched last; otherwise that is before all times.
-func (m *muted) find(source netip.Addr, keys keys, now time.Duration) (muted bool, since time.Duration) {
+func (m *muted) find(source netip.Addr, keys *keys, now time.Duration) (muted bool, since time.Duration) {
 	if m.sources.len() == 0 {
 		return false, never
 	}
@@ -103,7 +103,7 @@ func (m *muted) find(source netip.Addr, keys keys, now time.Duration) (muted boo
 
 // touch mutes a source, or renews that. It reports whether the source was listened to
 // until now.
-func (m *muted) touch(source netip.Addr, keys keys, now time.Duration) (fresh bool) {
+func (m *muted) touch(source netip.Addr, keys *keys, now time.Duration) (fresh bool) {
 	m.forgetExpired(now)
 	k, part := m.keyOf(source, keys)
 	h := m.sources.index.hash(k)
@@ -121,16 +121,17 @@ func (m *muted) touch(source netip.Addr, keys keys, now time.Duration) (fresh bo
 		head = m.removeAll(head)
 	}
 	a = m.sources.begin(&k, h, head)
-	m.sources.at(a).part = part
-	m.sources.count(a, 0, now)
+	attempt := m.sources.at(a)
+	attempt.part, attempt.at, attempt.step = part, now, mutedPart
 	if whole {
-		m.sources.count(a, 0, now)
+		attempt.step = mutedWhole
 	}
+	m.sources.push(a)
 	return fresh
 }
 
 // forgive ends the mute of a source, or of the network that is muted with it.
-func (m *muted) forgive(source netip.Addr, keys keys, now time.Duration) bool {
+func (m *muted) forgive(source netip.Addr, keys *keys, now time.Duration) bool {
 	muted, _ := m.find(source, keys, now)
 	if muted {
 		k, part := m.keyOf(source, keys)

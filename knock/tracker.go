@@ -15,7 +15,7 @@ type Tracker struct {
 	byPort    byPort
 	epoch     time.Time     // what times are counted from
 	now       time.Duration // the time of the latest packet
-	keys      keys
+	keys      *keys
 	attempts  *attempts
 	muted     *muted
 

@@ -202,14 +202,13 @@ func (g *gate) stop() error {
 }
 
 // observe takes in one packet from the log.
-func (g *gate) observe(p knock.Packet) {
-	arrived := time.Now()
+func (g *gate) observe(arrived time.Time, p knock.Packet) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.table == nil {
 		return // it could not be opened; the daemon is about to end
 	}
-	for _, e := range g.tracker.Observe(time.Now(), p) {
+	for _, e := range g.tracker.Observe(arrived, p) {
 		switch e.Action {
 		case knock.Muted:
 			g.emit(control.Event{Kind: control.Scan, Source: e.Source.String(), Until: time.Now().Add(g.cfg.Scan.Mute)})

@@ -140,7 +140,7 @@ var someone = netip.MustParseAddr("203.0.113.7")
 func (r *rehearsal) knock(ports ...uint16) {
 	for _, port := range ports {
 		r.knocks++
-		r.observe(knock.Packet{Source: someone, Port: knock.Port{Number: port, Proto: knock.TCP}, ISN: r.knocks})
+		r.observe(time.Now(), knock.Packet{Source: someone, Port: knock.Port{Number: port, Proto: knock.TCP}, ISN: r.knocks})
 	}
 }
 
