@@ -113,7 +113,7 @@ func checkGuards(doors []*door) {
 }
 
 // checkConflicts reports sequences that cannot be knocked without completing
-// another one. The doors have to be valid.
+// another one, or not at all. The doors have to be valid.
 func checkConflicts(doors []*door) {
 	byName := make(map[string]*door, len(doors))
 	all := make([]knock.Door, len(doors))
@@ -121,8 +121,13 @@ func checkConflicts(doors []*door) {
 		byName[d.Name] = d
 		all[i] = d.Door
 	}
-	key := map[knock.Action]string{knock.LetIn: "sequence", knock.PutOut: "close_sequence"}
+	key := map[knock.Action]string{knock.Grant: "sequence", knock.Revoke: "close_sequence"}
 	for _, c := range knock.Conflicts(all) {
+		if c.Completes == "" {
+			byName[c.Door].fail(key[c.Action],
+				"it can never be completed, as its knocks begin the door's sequence and go on with it: choose another order, or ports that the sequence does not use")
+			continue
+		}
 		byName[c.Door].fail(key[c.Action],
 			"knocking it completes the %s of door %s as well: change one of them, best to ports that the other does not use",
 			key[c.CompletesAction], c.Completes)

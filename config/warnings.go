@@ -63,6 +63,10 @@ func (w *warner) door(d *knock.Door) {
 			tutorial = true
 			w.warn(d.Name, key, "this is the sequence of the tutorial that everybody follows: choose one of your own")
 		}
+		if port, ok := knock.Revisits(sequence); ok {
+			w.warn(d.Name, key, "it comes back to port %v: of people behind one address who knock at the same time "+
+				"some have to knock again; let each port come once", port)
+		}
 		for i, port := range sequence {
 			if !seen[port] {
 				seen[port] = true

@@ -32,7 +32,14 @@ func TestWarnings(t *testing.T) {
 		},
 		{
 			name: "the same port again is no order",
-			toml: "[door.ssh]\nports = [22]\nsequence = [2201, 2201, 3302]\nclose_sequence = [3302, 2201, 2201]",
+			toml: "[door.ssh]\nports = [22]\nsequence = [2201, 2201, 3302]\nclose_sequence = [3302, 3302, 2201]",
+		},
+		{
+			name: "comes back to a port",
+			toml: "[door.ssh]\nports = [22]\nsequence = [2201, 3302, 2201]",
+			want: []string{
+				"f.toml:3: door ssh: sequence: it comes back to port 2201: of people behind one address who knock at the same time some have to knock again; let each port come once",
+			},
 		},
 		{
 			name: "few, and in order",
@@ -65,6 +72,7 @@ func TestWarnings(t *testing.T) {
 			toml: "[door.ssh]\nports = [22]\nsequence = [32767, 61000, 60999, 80, \"80:udp\", 32768, 80]\n" +
 				"[door.web]\nports = [443]\nsequence = [2201, 3302, 1103]\nclose_sequence = [3302, \"5353:udp\", 2201]",
 			want: []string{
+				"f.toml:3: door ssh: sequence: it comes back to port 80: of people behind one address who knock at the same time some have to knock again; let each port come once",
 				"f.toml:3: door ssh: sequence: knock 3 is in the ephemeral range (32768-60999), which the host's own programs use: " +
 					"their traffic can count as knocks: choose a port outside of it",
 				"f.toml:3: door ssh: sequence: knock 4 is on a port that a program of the host listens on: " +

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A sequence is one door's way to one action.
+// A sequence is the knocks that bring about one action at one door.
 type sequence struct {
 	door    *Door
 	action  Action
@@ -18,16 +18,29 @@ type sequence struct {
 func sequencesOf(d *Door) []sequence {
 	var all []sequence
 	if len(d.Sequence) > 0 || d.CodeBase != 0 {
-		s := sequence{d, LetIn, d.Sequence, d.CodeBase, d.SeqTimeout}
+		s := sequence{d, Grant, d.Sequence, d.CodeBase, d.SeqTimeout}
 		if s.base != 0 {
 			s.action = CheckCode
 		}
 		all = append(all, s)
 	}
 	if len(d.CloseSequence) > 0 {
-		all = append(all, sequence{d, PutOut, d.CloseSequence, 0, d.SeqTimeout})
+		all = append(all, sequence{d, Revoke, d.CloseSequence, 0, d.SeqTimeout})
 	}
 	return all
+}
+
+// Revisits returns a port to which a sequence comes back after another one. If several
+// people behind one address knock such a sequence at once, a knock may count for another's
+// attempt at another place: of two, some 80 to 95 % are let in at the first try, of eight some 20 to
+// 70 %. All of them are if each port comes once, or only several times in a row.
+func Revisits(sequence []Port) (Port, bool) {
+	for i, p := range sequence {
+		if i > 0 && sequence[i-1] != p && slices.Contains(sequence[:i], p) {
+			return p, true
+		}
+	}
+	return Port{}, false
 }
 
 // len returns how many knocks the sequence has.

@@ -269,7 +269,7 @@ func FuzzReceive(f *testing.F) {
 			datagram = append(datagram, logMessage(t, attributes)...)
 		}
 		var observed uint64
-		l := Listener{observe: func(knock.Packet) { observed++ }}
+		l := Listener{stamping: true, observe: func(time.Time, knock.Packet) { observed++ }}
 		for m := range messages(datagram) {
 			l.receive(m)
 		}
@@ -305,7 +305,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add(make([]byte, netlinkHeader+nfnetlinkHeader+attributeHeader))
 	f.Fuzz(func(t *testing.T, datagram []byte) {
-		l := Listener{observe: func(knock.Packet) {}}
+		l := Listener{stamping: true, observe: func(time.Time, knock.Packet) {}}
 		n := 0
 		for m := range messages(datagram) {
 			l.receive(m)
