@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"nftknock/config/internal/doctest"
 )
 
 // errorTests are files that are refused, with the whole of what is said about them.
@@ -545,7 +547,7 @@ func TestErrors(t *testing.T) {
 			if diff := cmp.Diff(strings.Split(tt.want, "\n"), strings.Split(err.Error(), "\n")); diff != "" {
 				t.Error(diff)
 			}
-			checkErrors(t, err)
+			doctest.CheckErrors(t, err)
 		})
 	}
 }
