@@ -99,10 +99,11 @@ type Limits struct {
 
 // Ranges and defaults that are not those of a type.
 const (
-	maxSources     = 1 << 24
-	maxPerSource   = 10000
-	maxSeqTimeout  = time.Hour
-	maxOpenTimeout = 365 * 24 * time.Hour
+	maxSources        = 1 << 24
+	maxPerSource      = 10000
+	defaultSeqTimeout = 15 * time.Second
+	maxSeqTimeout     = time.Hour
+	maxOpenTimeout    = 365 * 24 * time.Hour
 )
 
 // The keys of the file, in the order of the reference.

@@ -25,7 +25,7 @@ var doorName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,15}$`)
 func (r *reader) door(s *doc.Section) *door {
 	d := &door{Section: s, Door: knock.Door{
 		Name:        s.Owner,
-		SeqTimeout:  15 * time.Second,
+		SeqTimeout:  defaultSeqTimeout,
 		OpenTimeout: time.Minute,
 		IPv4Prefix:  32,
 		IPv6Prefix:  128,
@@ -60,7 +60,7 @@ func (r *reader) door(s *doc.Section) *door {
 	return d
 }
 
-var openTimeout = doc.Duration(maxOpenTimeout, `from 1s to 8760h (365 days), or "forever"`, true)
+var openTimeout = doc.Duration(maxOpenTimeout, `from 1s to 365d, or "forever"`, true)
 
 // ParseOpenTimeout reads a time that somebody is let in for, in the notation of
 // open_timeout: at least a second, at most 365 days, or knock.Forever.

@@ -37,7 +37,7 @@ func pause(most time.Duration, right string) func(any) (time.Duration, error) {
 		if !ok {
 			return 0, doc.WrongKind(v, "a duration "+right)
 		}
-		d, err := time.ParseDuration(s)
+		d, err := doc.ParseDuration(s)
 		if err != nil {
 			return 0, fmt.Errorf("%q is not possible: write a duration %s", s, right)
 		}

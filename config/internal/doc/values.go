@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"nftknock/knock"
@@ -75,7 +77,7 @@ func OneOf[T ~string](a, b T) func(any) (T, error) {
 // "1m30s", or whole numbers of seconds.
 func Duration(most time.Duration, span string, forever bool) func(any) (time.Duration, error) {
 	return func(v any) (time.Duration, error) {
-		right := `a duration such as "15s", or a whole number of seconds, ` + span
+		right := `a duration such as "15s" or "1d", or a whole number of seconds, ` + span
 		var d time.Duration
 		var written string
 		switch v := v.(type) {
@@ -88,7 +90,7 @@ func Duration(most time.Duration, span string, forever bool) func(any) (time.Dur
 				return knock.Forever, nil
 			}
 			var err error
-			if d, err = time.ParseDuration(v); err != nil {
+			if d, err = ParseDuration(v); err != nil {
 				return 0, fmt.Errorf("%q is not possible: write %s", v, right)
 			}
 			written = v
@@ -101,6 +103,26 @@ func Duration(most time.Duration, span string, forever bool) func(any) (time.Dur
 		return d, nil
 	}
 }
+
+// ParseDuration reads what [time.ParseDuration] does, with days before it: "1d", "1d12h". A
+// day is 24 hours.
+func ParseDuration(s string) (time.Duration, error) {
+	count, rest, ok := strings.Cut(s, "d")
+	if !ok {
+		return time.ParseDuration(s)
+	}
+	days, err := strconv.ParseUint(count, 10, 16)
+	var d time.Duration
+	if err == nil && rest != "" {
+		d, err = time.ParseDuration(rest)
+	}
+	if err != nil || d < 0 || d > 24*time.Hour*maxDays {
+		return 0, fmt.Errorf("invalid duration %q", s)
+	}
+	return time.Duration(days)*24*time.Hour + d, nil
+}
+
+const maxDays = 1 << 15 // more than a uint16 of them beside, and far from the greatest duration
 
 // List reads a list, each element with parse, which is told the position from 1.
 // All that is wrong with the elements is in the error, joined.
