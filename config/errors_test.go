@@ -66,7 +66,7 @@ on_stop = "keep"
 a = 1
 [door.ssh."a\nb"]`,
 		want: `f.toml:1: unknown key "tabel": did you mean "table"?
-f.toml:2: unknown key "colour": possible here: interfaces, always_allow, table, nflog_group, own_table, on_stop, log_format, limits, scan, metrics, door
+f.toml:2: unknown key "colour": possible here: interfaces, always_allow, table, nflog_group, own_table, on_stop, log_format, limits, scan, metrics, spa, fleet, hook, door
 f.toml:3: unknown key "sources": it belongs in [limits]
 f.toml:4: unknown key "sequence": it belongs in a door, such as [door.ssh]
 f.toml:6: limits: unknown key "source": did you mean "sources"?
@@ -76,8 +76,8 @@ f.toml:10: door ssh: unknown key "sequnce": did you mean "sequence"?
 f.toml:11: door ssh: unknown key "Shut": did you mean "shut"?
 f.toml:12: door ssh: unknown key "seq-timeout": did you mean "seq_timeout"?
 f.toml:13: door ssh: unknown key "on_stop": it belongs at the top of the file, above the first [table]
-f.toml:14: door ssh: unknown key "deep": possible here: ports, sequence, close_sequence, otp_secret_file, otp_base, seq_timeout, open_timeout, shut, ipv4_prefix, ipv6_prefix
-f.toml:16: door ssh: unknown key "a\nb": possible here: ports, sequence, close_sequence, otp_secret_file, otp_base, seq_timeout, open_timeout, shut, ipv4_prefix, ipv6_prefix`,
+f.toml:14: door ssh: unknown key "deep": possible here: ports, sequence, close_sequence, otp_secret_file, otp_base, spa_keys, spa_any_source, seq_timeout, open_timeout, shut, ipv4_prefix, ipv6_prefix
+f.toml:16: door ssh: unknown key "a\nb": possible here: ports, sequence, close_sequence, otp_secret_file, otp_base, spa_keys, spa_any_source, seq_timeout, open_timeout, shut, ipv4_prefix, ipv6_prefix`,
 	},
 	{
 		name: "wrong types at the top",
@@ -192,8 +192,7 @@ a = 1`,
 
 [door.web]
 ports = [80]`,
-		want: `f.toml:1: door ssh: ports: is missing: write what the door guards, such as [22, "51820:udp"]
-f.toml:1: door ssh: sequence: is missing: write the knocks that open the door, such as [PORT, "PORT:udp", PORT]
+		want: `f.toml:1: door ssh: sequence: is missing: write the knocks that open the door, such as [PORT, "PORT:udp", PORT]
 f.toml:3: door web: sequence: is missing: write the knocks that open the door, such as [PORT, "PORT:udp", PORT]`,
 	},
 	{
@@ -211,7 +210,7 @@ ports = []
 sequence = []
 close_sequence = []`,
 		want: `f.toml:1: interfaces: is empty: leave it out to guard every interface but loopback
-f.toml:3: door ssh: ports: is empty: write what the door guards, such as [22, "51820:udp"]
+f.toml:3: door ssh: ports: is empty: write what the door guards, such as [22, "51820:udp"], or leave it out if it guards nothing and only makes events
 f.toml:4: door ssh: sequence: is empty: write the knocks that open the door, such as [PORT, "PORT:udp", PORT]
 f.toml:5: door ssh: close_sequence: is empty: leave it out if there is nothing to knock`,
 	},

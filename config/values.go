@@ -60,7 +60,7 @@ func ports(v any) ([]knock.Port, error) {
 		return p, err
 	})
 	if err == nil && len(ports) == 0 {
-		return nil, fmt.Errorf("is empty: write what the door guards, %s", examplePorts)
+		return nil, fmt.Errorf("is empty: write what the door guards, %s, or leave it out if it guards nothing and only makes events", examplePorts)
 	}
 	return ports, err
 }

@@ -93,8 +93,8 @@ func (o *initOptions) run(stdout, stderr io.Writer) error {
 	return err
 }
 
-// addDoor draws the door's sequence, and returns the configuration with the door, of which
-// nothing is to be warned. One that is empty so far gets a heading.
+// addDoor draws the door's sequence, and returns the configuration with the door, about
+// whose sequence nothing is to be warned. One that is empty so far gets a heading.
 func addDoor(name string, before []byte, door *knock.Door, host config.Host) ([]byte, error) {
 	if len(before) == 0 {
 		before = []byte(newConfigHeading)
@@ -115,8 +115,8 @@ func addDoor(name string, before []byte, door *knock.Door, host config.Host) ([]
 		if err != nil {
 			return nil, err
 		}
-		ofDoor := func(p config.Problem) bool { return p.Door == door.Name }
-		if !slices.ContainsFunc(cfg.Warnings(host), ofDoor) {
+		unwise := func(p config.Problem) bool { return p.Door == door.Name && p.Key == "sequence" }
+		if !slices.ContainsFunc(cfg.Warnings(host), unwise) {
 			return text, nil
 		}
 	}
