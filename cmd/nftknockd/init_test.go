@@ -91,7 +91,7 @@ func TestAddDoor(t *testing.T) {
 	t.Parallel()
 	host := config.Host{EphemeralFirst: 2048, EphemeralLast: 65535, Listening: map[knock.Port]bool{{Number: 1030, Proto: knock.TCP}: true}}
 	for range 300 {
-		door := knock.Door{Name: "ssh", Ports: []knock.Port{{Number: 1025, Proto: knock.TCP}, {Number: 51820, Proto: knock.UDP}}}
+		door := knock.Door{Name: "ssh", Ports: []knock.Port{{Number: 1025, Proto: knock.TCP}, {Number: 1500, Proto: knock.UDP}}}
 		text, err := addDoor("", nil, &door, host)
 		if err != nil {
 			t.Fatal(err)
