@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"nftknock/config/internal/doc"
 	"nftknock/knock"
 )
 
@@ -187,10 +188,10 @@ func TestAlwaysAllow(t *testing.T) {
 }
 
 func TestParseTooLarge(t *testing.T) {
-	_, err := Parse("f.toml", []byte(strings.Repeat("#", maxSize+1)))
+	_, err := Parse("f.toml", []byte(strings.Repeat("#", doc.MaxSize+1)))
 	const want = "f.toml: is larger than 1 MiB, the most that is read: is it the right file?"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	mustParse(t, strings.Repeat("#", maxSize))
+	mustParse(t, strings.Repeat("#", doc.MaxSize))
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"nftknock/config/internal/doctest"
 )
 
 // errorTests are files that are refused, with the whole of what is said about them.
@@ -120,8 +122,8 @@ ipv6_prefix = 2026-01-01`,
 		want: `f.toml:2: door ssh: ports: found a whole number: write a list, such as [22, "51820:udp"]
 f.toml:3: door ssh: sequence: found a string: write a list, such as [PORT, "PORT:udp", PORT]
 f.toml:4: door ssh: close_sequence: found a table: write a list, such as [PORT, "PORT:udp", PORT]
-f.toml:5: door ssh: seq_timeout: found a number with a fraction: write a duration such as "15s", or a whole number of seconds, from 1s to 1h
-f.toml:6: door ssh: open_timeout: found a list: write a duration such as "15s", or a whole number of seconds, from 1s to 8760h (365 days), or "forever"
+f.toml:5: door ssh: seq_timeout: found a number with a fraction: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 1h
+f.toml:6: door ssh: open_timeout: found a list: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 365d, or "forever"
 f.toml:7: door ssh: shut: found a boolean: write "drop" or "reject"
 f.toml:8: door ssh: ipv4_prefix: found a string: write a whole number from 1 to 32
 f.toml:9: door ssh: ipv6_prefix: found a date or time: write a whole number from 1 to 128`,
@@ -331,14 +333,14 @@ ports = [25]
 sequence = [2204, 3305, 1106]
 seq_timeout = 9223372036854775807
 open_timeout = -5`,
-		want: `f.toml:4: door a: seq_timeout: 999ms is out of range: write a duration such as "15s", or a whole number of seconds, from 1s to 1h
-f.toml:5: door a: open_timeout: 0 is out of range: write a duration such as "15s", or a whole number of seconds, from 1s to 8760h (365 days), or "forever"
-f.toml:9: door b: seq_timeout: 2h is out of range: write a duration such as "15s", or a whole number of seconds, from 1s to 1h
-f.toml:10: door b: open_timeout: 8761h is out of range: write a duration such as "15s", or a whole number of seconds, from 1s to 8760h (365 days), or "forever"
-f.toml:14: door c: seq_timeout: "forever" is not possible: write a duration such as "15s", or a whole number of seconds, from 1s to 1h
-f.toml:15: door c: open_timeout: "a minute" is not possible: write a duration such as "15s", or a whole number of seconds, from 1s to 8760h (365 days), or "forever"
-f.toml:19: door d: seq_timeout: 9223372036854775807 is out of range: write a duration such as "15s", or a whole number of seconds, from 1s to 1h
-f.toml:20: door d: open_timeout: -5 is out of range: write a duration such as "15s", or a whole number of seconds, from 1s to 8760h (365 days), or "forever"`,
+		want: `f.toml:4: door a: seq_timeout: 999ms is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 1h
+f.toml:5: door a: open_timeout: 0 is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 365d, or "forever"
+f.toml:9: door b: seq_timeout: 2h is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 1h
+f.toml:10: door b: open_timeout: 8761h is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 365d, or "forever"
+f.toml:14: door c: seq_timeout: "forever" is not possible: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 1h
+f.toml:15: door c: open_timeout: "a minute" is not possible: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 365d, or "forever"
+f.toml:19: door d: seq_timeout: 9223372036854775807 is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 1h
+f.toml:20: door d: open_timeout: -5 is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 365d, or "forever"`,
 	},
 	{
 		name: "the same port twice in a door",
@@ -450,7 +452,7 @@ ports = [22]
 sequence = [2201, 3302, 1103]
 mute = 3`,
 		want: `f.toml:2: scan.decoys: 1025 is out of range: write a whole number from 0 to 1024
-f.toml:3: scan.mute: 500ms is out of range: write a duration such as "15s", or a whole number of seconds, from 1s to 24h
+f.toml:3: scan.mute: 500ms is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 24h
 f.toml:4: scan.decoy_seed: is too short: write a string of 16 or more random characters, or leave it out
 f.toml:5: scan: unknown key "decoy_sed": did you mean "decoy_seed"?
 f.toml:9: door ssh: unknown key "mute": it belongs in [scan]`,
@@ -462,7 +464,7 @@ decoys = "32"
 mute = true
 decoy_seed = 1234567890123456`,
 		want: `f.toml:2: scan.decoys: found a string: write a whole number from 0 to 1024
-f.toml:3: scan.mute: found a boolean: write a duration such as "15s", or a whole number of seconds, from 1s to 24h
+f.toml:3: scan.mute: found a boolean: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 24h
 f.toml:4: scan.decoy_seed: found a whole number: write a string of 16 or more random characters, or leave it out`,
 	},
 	{
@@ -545,7 +547,7 @@ func TestErrors(t *testing.T) {
 			if diff := cmp.Diff(strings.Split(tt.want, "\n"), strings.Split(err.Error(), "\n")); diff != "" {
 				t.Error(diff)
 			}
-			checkErrors(t, err)
+			doctest.CheckErrors(t, err)
 		})
 	}
 }

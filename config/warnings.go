@@ -38,7 +38,7 @@ type warner struct {
 func (w *warner) warn(door, key, format string, args ...any) {
 	p := Problem{File: w.config.file, Door: door, Key: key, Text: fmt.Sprintf(format, args...)}
 	if n, ok := w.config.nodes[place{door, key}]; ok {
-		p.Line = n.line()
+		p.Line = n.Line()
 	}
 	w.warnings = append(w.warnings, p)
 }

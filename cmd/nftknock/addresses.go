@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"syscall"
 
-	"nftknock/config"
+	"nftknock/config/profile"
 )
 
 const (
@@ -25,7 +25,7 @@ const (
 // that this machine has no way to are left out: ssh will not get there either.
 func addresses(t *target) ([][]netip.Addr, error) {
 	family := t.Family
-	if t.Source.IsValid() && family == config.AnyFamily {
+	if t.Source.IsValid() && family == profile.AnyFamily {
 		family = familyOf(t.Source)
 	}
 	all, err := resolve(t.Host)
@@ -34,11 +34,11 @@ func addresses(t *target) ([][]netip.Addr, error) {
 	}
 	var reached []netip.Addr
 	seen := make(map[netip.Addr]bool)
-	count := make(map[config.Family]int)
-	unreachable := make(map[config.Family]error)
+	count := make(map[profile.Family]int)
+	unreachable := make(map[profile.Family]error)
 	for _, a := range all[:min(len(all), maxResolved)] {
 		f := familyOf(a)
-		if family != config.AnyFamily && f != family || seen[a] || count[f] == maxAddresses {
+		if family != profile.AnyFamily && f != family || seen[a] || count[f] == maxAddresses {
 			continue
 		}
 		seen[a] = true
@@ -55,14 +55,14 @@ func addresses(t *target) ([][]netip.Addr, error) {
 	case len(seen) == 0:
 		return nil, fmt.Errorf("%s has no address of the family %s", t.Host, family)
 	case len(reached) == 0:
-		return nil, errors.Join(unreachable[config.IPv4], unreachable[config.IPv6])
+		return nil, errors.Join(unreachable[profile.IPv4], unreachable[profile.IPv6])
 	}
 	return group(reached, t.OTPSecret != ""), nil
 }
 
 // resolve returns the addresses of a host, with their zones.
 func resolve(host string) ([]netip.Addr, error) {
-	name, err := config.LookupHost(host)
+	name, err := profile.LookupHost(host)
 	if err != nil {
 		return nil, fmt.Errorf("the host %w", err)
 	}
@@ -106,7 +106,7 @@ func zoneExists(a netip.Addr) error {
 // group makes groups of one address of each family, or of one address each: a code is
 // good once, so that at a second address it would be spent already.
 func group(reached []netip.Addr, single bool) (groups [][]netip.Addr) {
-	count := make(map[config.Family]int)
+	count := make(map[profile.Family]int)
 	for i, a := range reached {
 		n := count[familyOf(a)]
 		count[familyOf(a)]++
@@ -123,11 +123,11 @@ func group(reached []netip.Addr, single bool) (groups [][]netip.Addr) {
 	return groups
 }
 
-func familyOf(a netip.Addr) config.Family {
+func familyOf(a netip.Addr) profile.Family {
 	if a.Is4() {
-		return config.IPv4
+		return profile.IPv4
 	}
-	return config.IPv6
+	return profile.IPv6
 }
 
 // reach makes sure that there is a way from the source to an address. It sends

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"nftknock/config"
+	"nftknock/config/profile"
 )
 
 func TestGroup(t *testing.T) {
@@ -53,7 +53,7 @@ func TestAddresses(t *testing.T) {
 		"nothing.invalid":      "nothing.invalid",
 		"ü-.example":           "cannot be looked up as an internationalized name",
 	} {
-		at, err := addresses(&target{Profile: config.Profile{Host: host, Family: config.AnyFamily}})
+		at, err := addresses(&target{Profile: profile.Profile{Host: host, Family: profile.AnyFamily}})
 		if got := fmt.Sprint(at, err); !strings.Contains(got, want) {
 			t.Errorf("%s: %s, want %s", host, got, want)
 		}

@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"nftknock/config"
+	"nftknock/config/profile"
 )
 
 // One program knocks at a host at a time, and others wait, but not for ever.
@@ -16,7 +16,7 @@ func TestLock(t *testing.T) {
 	t.Setenv("LocalAppData", t.TempDir())
 	synctest.Test(t, func(t *testing.T) {
 		at := func(host string) *knocker {
-			return &knocker{target: &target{Profile: config.Profile{Host: host}}, stderr: os.Stderr}
+			return &knocker{target: &target{Profile: profile.Profile{Host: host}}, stderr: os.Stderr}
 		}
 		unlock := at("server.example.org").lockHost()
 		begin := time.Now()
@@ -45,6 +45,6 @@ func TestLockWithoutMemory(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", "/dev/null")
 	t.Setenv("HOME", "/dev/null")
 	t.Setenv("LocalAppData", "")
-	k := &knocker{target: &target{Profile: config.Profile{Host: "server.example.org"}}, stderr: os.Stderr}
+	k := &knocker{target: &target{Profile: profile.Profile{Host: "server.example.org"}}, stderr: os.Stderr}
 	k.lockHost()()
 }
