@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -44,7 +45,9 @@ type set struct {
 	interval bool
 	timeout  bool // its elements are people who are let in: they stay when the table changes
 	verdicts bool
-	dynamic  bool // the rules fill it, with elements that last a while after their last packet
+	dynamic  bool          // the rules fill it
+	size     int           // how many elements a dynamic one can have
+	lasts    time.Duration // how long one of them stays; 0: as each rule says
 	elements []element
 }
 
@@ -115,7 +118,7 @@ func (s *set) kernel(t *nftables.Table) *nftables.Set {
 		k.DataType = nftables.TypeVerdict
 	}
 	if s.dynamic {
-		k.Dynamic, k.HasTimeout, k.Timeout, k.Size = true, true, loudMemory, loudSources
+		k.Dynamic, k.HasTimeout, k.Timeout, k.Size = true, true, s.lasts, uint32(s.size)
 	}
 	return k
 }
@@ -137,7 +140,10 @@ func (s *set) script(b *strings.Builder) {
 	}
 	switch {
 	case s.dynamic:
-		fmt.Fprintf(b, "\t\tsize %d\n\t\tflags dynamic,timeout\n\t\ttimeout %v\n", loudSources, loudMemory)
+		fmt.Fprintf(b, "\t\tsize %d\n\t\tflags dynamic,timeout\n", s.size)
+		if s.lasts != 0 {
+			fmt.Fprintf(b, "\t\ttimeout %v\n", s.lasts)
+		}
 	case s.interval && s.timeout:
 		b.WriteString("\t\tflags interval,timeout\n")
 	case s.interval:

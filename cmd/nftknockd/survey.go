@@ -77,11 +77,10 @@ func survey(table string, inspect func(string) (*nft.Snapshot, error)) (*control
 
 // doorIn sums up the ports that a door guards.
 func doorIn(s *nft.Snapshot, name string) control.Door {
-	d := control.Door{Name: name, Ports: []string{}}
+	d := control.Door{Name: name, Ports: []string{}, LetIn: s.Granted[name]}
 	for _, guard := range s.Guards {
-		if letIn, ok := guard.LetIn[name]; ok {
+		if slices.Contains(guard.Doors, name) {
 			d.Ports = append(d.Ports, guard.Port.String())
-			d.LetIn += letIn
 			d.Shut += guard.Shut
 		}
 	}
