@@ -170,7 +170,6 @@ func (r *Ruleset) addFlows() {
 // addUp adds the chains that let pass what is up. They return if it is not.
 func (r *Ruleset) addUp() {
 	c := r.addChain(upTCPChain)
-	c.add("what may begin a connection is for the doors to judge", isTCP, firstSegment, back)
 	for _, k := range flowKeys {
 		c.add("a large one is looked up, and seldom renewed", longerThan(largeLength), exceptOneIn(renewOne),
 			k.in(upSets, inbound), goTo(admitChain))

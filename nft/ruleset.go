@@ -78,8 +78,8 @@ func NewRuleset(spec Spec) *Ruleset {
 	dispatch.add("no more than a knock port", dportNotIn("th", guardedPortsSet), accept)
 	arrived.add("was admitted at the gate", isPriority(admitted), accept)
 	for _, c := range []*chain{dispatch, arrived} {
-		c.add("TCP that is up", l4proto(knock.TCP), jump(upTCPChain))
-		c.add("UDP that is up", l4proto(knock.UDP), jump(upUDPChain))
+		c.add("TCP: goes on, if it is up", isTCP, laterSegment, jump(upTCPChain))
+		c.add("UDP: goes on, if it is up", l4proto(knock.UDP), jump(upUDPChain))
 	}
 	dispatch.add("on its way to another host", fibDaddrUnicast(), accept)
 	for _, c := range []*chain{dispatch, arrived} {

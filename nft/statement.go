@@ -146,16 +146,24 @@ const (
 
 // tcpFlags matches a header in which, of the bits in mask, exactly value is set.
 func tcpFlags(text string, value, mask byte) statement {
+	return tcpFlagsCompared(text, expr.CmpOpEq, value, mask)
+}
+
+func tcpFlagsCompared(text string, op expr.CmpOp, value, mask byte) statement {
 	return statement{"tcp flags " + text, []expr.Any{
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
 		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 1, Mask: []byte{mask}, Xor: []byte{0}},
-		is([]byte{value}),
+		&expr.Cmp{Op: op, Register: register, Data: []byte{value}},
 	}}
 }
 
 // firstSegment matches what may begin a connection (RFC 9293, section 3.10.7.2), together
 // with isTCP: a segment with SYN and without ACK, whatever else it has.
 var firstSegment = tcpFlags("& (syn | ack) == syn", syn, syn|ack)
+
+// laterSegment matches what may not. Neither matches the first fragment of a segment that is
+// too short to have flags.
+var laterSegment = tcpFlagsCompared("& (syn | ack) != syn", expr.CmpOpNeq, syn, syn|ack)
 
 // longerThan matches a packet of more than n bytes.
 func longerThan(n uint32) statement {
