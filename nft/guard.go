@@ -83,6 +83,7 @@ func (r *Ruleset) addGuards(judge *chain, doors []knock.Door) {
 		return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Number, b.Number))
 	})
 	guards := make(map[knock.Proto]*set)
+	var refused []uint16
 	for _, port := range ports {
 		guard := r.addGuard(port, byPort[port])
 		s := guards[port.Proto]
@@ -96,6 +97,12 @@ func (r *Ruleset) addGuards(judge *chain, doors []knock.Door) {
 				l4proto(port.Proto).silent(), dportVerdict(port.Proto, s.name))
 		}
 		s.elements = append(s.elements, portElement(port.Number, guard.name))
+		if port.Proto == knock.TCP && byPort[port][0].Shut == knock.Reject {
+			refused = append(refused, port.Number)
+		}
+	}
+	if len(refused) > 0 {
+		r.addRefuse(refused)
 	}
 }
 
@@ -122,7 +129,7 @@ func (r *Ruleset) addGuard(port knock.Port, doors []*knock.Door) *chain {
 	case doors[0].Shut == knock.Drop:
 		c.add(shut, counted, drop)
 	case port.Proto == knock.TCP:
-		c.add(shut, l4proto(port.Proto), counted, reject(port.Proto))
+		c.add(shut, append([]statement{counted}, refuse(port.Number)...)...)
 	default:
 		c.add(shut, counted, reject(port.Proto))
 	}

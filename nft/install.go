@@ -217,7 +217,7 @@ func (tx *transaction) addRules() {
 
 // kernel returns the element as the kernel has it: an interval is two.
 func (e element) kernel() []nftables.SetElement {
-	first := nftables.SetElement{Key: e.from}
+	first := nftables.SetElement{Key: e.from, Val: e.data}
 	if e.to != "" {
 		first.VerdictData = &expr.Verdict{Kind: expr.VerdictGoto, Chain: e.to}
 	}
@@ -229,6 +229,9 @@ func (e element) kernel() []nftables.SetElement {
 
 // equals says whether an element in the kernel is this one.
 func (e element) equals(k nftables.SetElement) bool {
+	if e.data != nil {
+		return bytes.Equal(e.from, k.Key) && bytes.Equal(e.data, k.Val)
+	}
 	return bytes.Equal(e.from, k.Key) && bytes.Equal(e.end, k.KeyEnd) && e.to == verdictChain(k)
 }
 
