@@ -41,17 +41,20 @@ const (
 )
 
 // A flowKey is how a connection, or a flow of datagrams, is known in the sets of flows: its
-// addresses, its ports, and the protocol.
+// addresses, its ports, and the protocol. With a link-local peer it is the interface instead of this host's
+// address: nft has at most five parts in a key.
 type flowKey struct {
 	family
 	suffix string // of set names
+	link   bool
 }
 
 var (
-	flow4 = flowKey{ipv4, ipv4.suffix}
-	flow6 = flowKey{ipv6, ipv6.suffix}
+	flow4     = flowKey{ipv4, ipv4.suffix, false}
+	flow6     = flowKey{ipv6, ipv6.suffix, false}
+	flow6Link = flowKey{ipv6, linkSuffix, true}
 
-	flowKeys = []flowKey{flow4, flow6}
+	flowKeys = []flowKey{flow4, flow6, flow6Link}
 )
 
 // A direction is which end of a packet is the peer's.
@@ -63,34 +66,57 @@ const (
 )
 
 func (k flowKey) keyType() nftables.SetDatatype {
-	t, err := nftables.ConcatSetType(k.family.keyType, nftables.TypeInetService, k.family.keyType, nftables.TypeInetService, nftables.TypeInetProto)
-	if err != nil {
-		panic(err) // five types are as many as there may be
+	port, proto := nftables.TypeInetService, nftables.TypeInetProto
+	if k.link {
+		return concat(k.family.keyType, port, port, proto, nftables.TypeIFName)
 	}
-	return t
+	return concat(k.family.keyType, port, k.family.keyType, port, proto)
 }
 
 // load puts a packet's key into the registers from the first on, each part at the start of
 // a register of 4 bytes.
 func (k flowKey) load(d direction) (text string, exprs []expr.Any) {
-	peerAddr, peerPort, hostAddr, hostPort := "saddr", "sport", "daddr", "dport"
-	peerAddrAt, peerPortAt, hostAddrAt, hostPortAt := k.saddr, uint32(0), k.saddr+k.addrLen, uint32(2)
-	if d == outbound {
-		peerAddr, peerPort, hostAddr, hostPort = hostAddr, hostPort, peerAddr, peerPort
-		peerAddrAt, peerPortAt, hostAddrAt, hostPortAt = hostAddrAt, hostPortAt, peerAddrAt, peerPortAt
+	saddr, daddr := addrPart(k.keyword+" saddr", k.saddr, k.addrLen), addrPart(k.keyword+" daddr", k.saddr+k.addrLen, k.addrLen)
+	sport, dport, l4proto := portPart("sport"), portPart("dport"), metaPart("meta l4proto", expr.MetaKeyL4PROTO, 1)
+	var parts []part
+	switch {
+	case k.link && d == inbound:
+		parts = []part{saddr, sport, dport, l4proto, metaPart("iifname", expr.MetaKeyIIFNAME, unix.IFNAMSIZ)}
+	case k.link:
+		parts = []part{daddr, dport, sport, l4proto, metaPart("oifname", expr.MetaKeyOIFNAME, unix.IFNAMSIZ)}
+	case d == inbound:
+		parts = []part{saddr, sport, daddr, dport, l4proto}
+	default:
+		parts = []part{daddr, dport, saddr, sport, l4proto}
 	}
-	next := uint32(unix.NFT_REG32_00)
-	part := func(e *expr.Payload) {
-		e.DestRegister = next
-		exprs = append(exprs, e)
-		next += (e.Len + 3) / 4
+	register := uint32(unix.NFT_REG32_00)
+	var texts []string
+	for _, p := range parts {
+		texts, exprs = append(texts, p.text), append(exprs, p.load(register))
+		register += (p.len + 3) / 4
 	}
-	part(&expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: peerAddrAt, Len: k.addrLen})
-	part(&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: peerPortAt, Len: 2})
-	part(&expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: hostAddrAt, Len: k.addrLen})
-	part(&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: hostPortAt, Len: 2})
-	exprs = append(exprs, &expr.Meta{Key: expr.MetaKeyL4PROTO, Register: next})
-	return fmt.Sprintf("%[1]s %[2]s . th %[3]s . %[1]s %[4]s . th %[5]s . meta l4proto", k.keyword, peerAddr, peerPort, hostAddr, hostPort), exprs
+	return strings.Join(texts, " . "), exprs
+}
+
+// A part is a part of a key.
+type part struct {
+	text string
+	len  uint32 // in bytes
+	load func(register uint32) expr.Any
+}
+
+func addrPart(text string, offset, length uint32) part {
+	return part{text, length, func(register uint32) expr.Any {
+		return &expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length}
+	}}
+}
+
+func portPart(name string) part {
+	return part{"th " + name, 2, func(register uint32) expr.Any { return loadPort(name, register) }}
+}
+
+func metaPart(text string, key expr.MetaKey, length uint32) part {
+	return part{text, length, func(register uint32) expr.Any { return &expr.Meta{Key: key, Register: register} }}
 }
 
 // in matches a packet whose flow is in the sets of that name.
@@ -100,6 +126,16 @@ func (k flowKey) in(sets string, d direction) statement {
 	return statement{fmt.Sprintf("%s @%s%s", text, sets, k.suffix), append(exprs, &expr.Lookup{
 		SourceRegister: unix.NFT_REG32_00, SetName: sets + k.suffix,
 	})}
+}
+
+// remember is change where an entry may be new: that of a link-local peer is for the sets of links alone.
+func (k flowKey) remember(op flowOp, sets string, d direction, timeout time.Duration) statement {
+	s := k.change(op, sets, d, timeout)
+	if k.family != ipv6 {
+		return s
+	}
+	which := peerIsLinkLocal(d, k.link)
+	return statement{which.text + " " + s.text, append(which.exprs, s.exprs[len(k.isFamily()):]...)}
 }
 
 // change adds a packet's flow to the sets of that name, renews it or deletes it. A rule ends where
@@ -218,10 +254,10 @@ func (r *Ruleset) addSent() {
 
 	leaving.add("to the host itself", oifname("lo"), accept)
 	for _, k := range flowKeys {
-		leaving.add("UDP: this host speaks, or answers", l4proto(knock.UDP), k.change(updateFlow, upSets, outbound, udpTimeout))
+		leaving.add("UDP: this host speaks, or answers", l4proto(knock.UDP), k.remember(updateFlow, upSets, outbound, udpTimeout))
 	}
 	for _, k := range flowKeys {
-		leaving.add("TCP: this host begins a connection", isTCP, firstSegment, k.change(updateFlow, upSets, outbound, beginTimeout))
+		leaving.add("TCP: this host begins a connection", isTCP, firstSegment, k.remember(updateFlow, upSets, outbound, beginTimeout))
 	}
 	for _, k := range flowKeys {
 		leaving.add("TCP: there is no such connection any more", isTCP, tcpFlags("& rst == rst", rst, rst),
@@ -240,7 +276,7 @@ func (r *Ruleset) addBegin(c *chain, comment string, more ...statement) {
 		c.add("was let in already", k.in(upSets, inbound), goTo(admitChain))
 	}
 	for _, k := range flowKeys {
-		statements := append([]statement{k.change(addFlow, upSets, inbound, beginTimeout)}, more...)
+		statements := append([]statement{k.remember(addFlow, upSets, inbound, beginTimeout)}, more...)
 		c.add(comment, append(statements, goTo(admitChain))...)
 	}
 }

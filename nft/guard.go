@@ -69,6 +69,9 @@ func (r *Ruleset) addDoor(d *knock.Door) {
 			keyType: f.keyType, timeout: true, interval: prefixLen(d, f) < f.bits,
 		})
 	}
+	r.addSet(&set{
+		name: linkSet(d.Name), comment: fmt.Sprintf("door %s: who is let in on a link", d.Name), keyType: linkKeyType, timeout: true,
+	})
 }
 
 // addGuards adds a chain for each guarded port, and the maps that lead there.
@@ -111,12 +114,14 @@ func (r *Ruleset) addGuards(judge *chain, doors []knock.Door) {
 func (r *Ruleset) addGuard(port knock.Port, doors []*knock.Door) *chain {
 	c := r.addChain(guardChain(port))
 	for _, d := range doors {
-		for _, f := range families {
-			var first []statement
-			if port.Proto == knock.TCP {
-				first = []statement{isTCP, firstSegment}
-			}
-			c.add(fmt.Sprintf("door %s: let in", d.Name), append(first, saddrIn(f, openSet(d.Name, f)), goTo(doorChain(d.Name)))...)
+		var first []statement
+		if port.Proto == knock.TCP {
+			first = []statement{isTCP, firstSegment}
+		}
+		for _, source := range []statement{
+			saddrIn(ipv4, openSet(d.Name, ipv4)), saddrIn(ipv6, openSet(d.Name, ipv6)), saddrOnLinkIn(linkSet(d.Name)),
+		} {
+			c.add(fmt.Sprintf("door %s: let in", d.Name), append(slices.Clone(first), source, goTo(doorChain(d.Name)))...)
 		}
 	}
 	shut := fmt.Sprintf("door %s: shut", doors[0].Name)

@@ -73,7 +73,7 @@ func Inspect(table string) (*Snapshot, error) {
 		s.People = append(s.People, people...)
 	}
 	slices.SortFunc(s.People, func(a, b Person) int {
-		return cmp.Or(cmp.Compare(a.Door, b.Door), a.Source.Compare(b.Source))
+		return cmp.Or(cmp.Compare(a.Door, b.Door), a.Source.Compare(b.Source), cmp.Compare(a.Zone, b.Zone))
 	})
 	for name := range state.chains {
 		port, ok := portOf(name)
@@ -94,7 +94,7 @@ func Inspect(table string) (*Snapshot, error) {
 
 func isOpenSet(s *nftables.Set) bool {
 	return s.HasTimeout && !s.Dynamic &&
-		(strings.HasSuffix(s.Name, openSet("", ipv4)) || strings.HasSuffix(s.Name, openSet("", ipv6)))
+		(strings.HasSuffix(s.Name, openSet("", ipv4)) || strings.HasSuffix(s.Name, openSet("", ipv6)) || strings.HasSuffix(s.Name, linkSuffix))
 }
 
 // portOf returns the port that a chain of addGuard decides about.

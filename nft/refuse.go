@@ -84,15 +84,14 @@ func (r *Ruleset) addRefuse(ports []uint16) {
 
 // portIs matches a port of TCP.
 func portIs(name string, number uint16) statement {
-	return statement{fmt.Sprintf("tcp %s %d", name, number), []expr.Any{port(name), is(binaryutil.BigEndian.PutUint16(number))}}
+	return statement{fmt.Sprintf("tcp %s %d", name, number), []expr.Any{loadPort(name, register), is(binaryutil.BigEndian.PutUint16(number))}}
 }
 
 // writePort gives a TCP header the port that the register holds, and puts its checksum right.
 func writePort(name string) expr.Any {
 	const checksum = 16 // its offset (RFC 9293, section 3.1)
-	offset := map[string]uint32{"sport": 0, "dport": 2}[name]
 	return &expr.Payload{
-		OperationType: expr.PayloadWrite, SourceRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2,
+		OperationType: expr.PayloadWrite, SourceRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: portOffset[name], Len: 2,
 		CsumType: expr.CsumTypeInet, CsumOffset: checksum,
 	}
 }
@@ -116,10 +115,9 @@ func loadPeer(f family, d direction, portName string) (string, []expr.Any) {
 	if d == outbound {
 		name, at = "daddr", f.saddr+f.addrLen
 	}
-	p := port(portName).(*expr.Payload)
-	p.DestRegister = unix.NFT_REG32_00 + f.addrLen/4
 	return f.keyword + " " + name, []expr.Any{
-		&expr.Payload{DestRegister: unix.NFT_REG32_00, Base: expr.PayloadBaseNetworkHeader, Offset: at, Len: f.addrLen}, p,
+		&expr.Payload{DestRegister: unix.NFT_REG32_00, Base: expr.PayloadBaseNetworkHeader, Offset: at, Len: f.addrLen},
+		loadPort(portName, unix.NFT_REG32_00+f.addrLen/4),
 	}
 }
 

@@ -70,7 +70,15 @@ func socketFlows() ([]flow, error) {
 				return nil, fmt.Errorf("listing the sockets: %w", err)
 			}
 			for _, m := range messages {
-				if f, ok := socketFlow(proto, m.Data); ok {
+				f, link, ok := socketFlow(proto, m.Data)
+				if ok && isLinkLocal(f.peer.Addr()) {
+					zone, err := interfaceName(c, link)
+					if err != nil {
+						continue // the interface has gone
+					}
+					f.peer = netip.AddrPortFrom(f.peer.Addr().WithZone(zone), f.peer.Port())
+				}
+				if ok {
 					flows = append(flows, f)
 				}
 			}
@@ -79,10 +87,11 @@ func socketFlows() ([]flow, error) {
 	return flows, nil
 }
 
-// socketFlow reads a struct inet_diag_msg.
-func socketFlow(proto knock.Proto, b []byte) (flow, bool) {
+// socketFlow reads a struct inet_diag_msg. link is the index of the interface that the socket is
+// bound to, as one with a link-local peer is.
+func socketFlow(proto knock.Proto, b []byte) (f flow, link uint32, ok bool) {
 	if len(b) < diagMessageLen {
-		return flow{}, false
+		return flow{}, 0, false
 	}
 	addr := func(at int) netip.Addr {
 		if b[0] == unix.AF_INET {
@@ -90,12 +99,12 @@ func socketFlow(proto knock.Proto, b []byte) (flow, bool) {
 		}
 		return netip.AddrFrom16([16]byte(b[at : at+16])).Unmap() // sockets of IPv6 take IPv4 too
 	}
-	f := flow{
+	f = flow{
 		proto:   proto,
 		host:    netip.AddrPortFrom(addr(8), binary.BigEndian.Uint16(b[4:])),
 		peer:    netip.AddrPortFrom(addr(24), binary.BigEndian.Uint16(b[6:])),
 		closing: proto == knock.TCP && 1<<b[1]&endingStates != 0,
 	}
 	connected := f.peer.Port() != 0 && !f.peer.Addr().IsUnspecified() && f.host.Addr().BitLen() == f.peer.Addr().BitLen()
-	return f, connected
+	return f, binary.NativeEndian.Uint32(b[40:]), connected
 }

@@ -104,18 +104,19 @@ func l4proto(p knock.Proto) statement {
 // isTCP is for the statements that match something of TCP, whose text implies it.
 var isTCP = l4proto(knock.TCP).silent()
 
-// port loads a port of TCP or UDP, which have them at the same place: the source's in
+// loadPort loads a port of TCP or UDP, which have them at the same place: the source's in
 // bytes 0 and 1 of the header, the destination's in 2 and 3. name is sport or dport.
-func port(name string) expr.Any {
-	offset := map[string]uint32{"sport": 0, "dport": 2}[name]
-	return &expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2}
+func loadPort(name string, register uint32) expr.Any {
+	return &expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: portOffset[name], Len: 2}
 }
+
+var portOffset = map[string]uint32{"sport": 0, "dport": 2}
 
 // portIn matches a port among a set's. The header is tcp or udp in a rule that has
 // matched the protocol, or th, which is what TCP and UDP have in common.
 func portIn(header, name, set string) statement {
 	return statement{fmt.Sprintf("%s %s @%s", header, name, set), []expr.Any{
-		port(name), &expr.Lookup{SourceRegister: register, SetName: set},
+		loadPort(name, register), &expr.Lookup{SourceRegister: register, SetName: set},
 	}}
 }
 
@@ -125,14 +126,14 @@ func dportIn(header, set string) statement { return portIn(header, "dport", set)
 // dportNotIn matches a destination port that is not among a set's.
 func dportNotIn(header, set string) statement {
 	return statement{fmt.Sprintf("%s dport != @%s", header, set), []expr.Any{
-		port("dport"), &expr.Lookup{SourceRegister: register, SetName: set, Invert: true},
+		loadPort("dport", register), &expr.Lookup{SourceRegister: register, SetName: set, Invert: true},
 	}}
 }
 
 // dportVerdict does with a port what a verdict map says.
 func dportVerdict(p knock.Proto, set string) statement {
 	return statement{fmt.Sprintf("%s dport vmap @%s", p, set), []expr.Any{
-		port("dport"), &expr.Lookup{SourceRegister: register, SetName: set, IsDestRegSet: true},
+		loadPort("dport", register), &expr.Lookup{SourceRegister: register, SetName: set, IsDestRegSet: true},
 	}}
 }
 

@@ -46,8 +46,11 @@ func (r *Ruleset) listFlows() (flowList, error) {
 }
 
 func flowKeyOf(peer netip.Addr) flowKey {
-	if peer.Is4() {
+	switch {
+	case peer.Is4():
 		return flow4
+	case isLinkLocal(peer):
+		return flow6Link
 	}
 	return flow6
 }
@@ -55,11 +58,19 @@ func flowKeyOf(peer netip.Addr) flowKey {
 // key returns a flow's key as load puts it together.
 func (k flowKey) key(f flow) []byte {
 	var b []byte
-	for _, end := range []netip.AddrPort{f.peer, f.host} {
-		b = append(b, end.Addr().AsSlice()...)
-		b = append(binary.BigEndian.AppendUint16(b, end.Port()), 0, 0)
+	addr := func(end netip.AddrPort) { b = append(b, end.Addr().AsSlice()...) }
+	port := func(end netip.AddrPort) { b = append(binary.BigEndian.AppendUint16(b, end.Port()), 0, 0) }
+	addr(f.peer)
+	port(f.peer)
+	if !k.link {
+		addr(f.host)
 	}
-	return append(b, byte(f.proto), 0, 0, 0)
+	port(f.host)
+	b = append(b, byte(f.proto), 0, 0, 0)
+	if k.link {
+		b = append(b, ifname(f.peer.Addr().Zone())...)
+	}
+	return b
 }
 
 // readFlows returns what is up by the sets of a table.
