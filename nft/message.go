@@ -12,6 +12,7 @@ type message struct {
 	payload  []byte // the start of the packet
 	seq      uint32 // the message's number in its group
 	numbered bool   // it has one
+	link     uint32 // the index of the interface that the packet came by; 0 if it is not told
 }
 
 // The sizes of netlink (linux/netlink.h, linux/netfilter/nfnetlink.h), in bytes.
@@ -43,7 +44,7 @@ func messages(datagram []byte) iter.Seq[message] {
 
 // readMessage reads the attributes of a message.
 func readMessage(attributes []byte) message {
-	const payload, seq = 9, 12 // NFULA_PAYLOAD, NFULA_SEQ (linux/netfilter/nfnetlink_log.h)
+	const inDev, payload, seq = 4, 9, 12 // NFULA_IFINDEX_INDEV, NFULA_PAYLOAD, NFULA_SEQ (linux/netfilter/nfnetlink_log.h)
 	var m message
 	for len(attributes) >= attributeHeader {
 		length := int(binary.NativeEndian.Uint16(attributes))
@@ -52,6 +53,10 @@ func readMessage(attributes []byte) message {
 		}
 		value := attributes[attributeHeader:length]
 		switch binary.NativeEndian.Uint16(attributes[2:]) {
+		case inDev:
+			if len(value) == 4 {
+				m.link = binary.BigEndian.Uint32(value)
+			}
 		case payload:
 			m.payload = value
 		case seq:
