@@ -289,7 +289,7 @@ func TestOwned(t *testing.T) {
 func TestRestore(t *testing.T) {
 	for _, hand := range []string{
 		"flush ruleset", "delete table inet nftknock", "flush chain inet nftknock gate",
-		"add rule inet nftknock exempt accept", "flush ruleset; table inet nftknock { chain other { }; }",
+		"add rule inet nftknock admit accept", "flush ruleset; table inet nftknock { chain other { }; }",
 	} {
 		t.Run(hand, func(t *testing.T) {
 			inNetNS(t)

@@ -19,6 +19,15 @@ type people struct {
 type place struct {
 	door   string
 	source netip.Prefix
+	zone   string
+}
+
+// keyType is that of the set that it is in.
+func (p place) keyType() nftables.SetDatatype {
+	if p.zone != "" {
+		return linkKeyType
+	}
+	return familyOf(p.source.Addr()).keyType
 }
 
 type stay struct {
@@ -42,7 +51,7 @@ func (p *people) letIn(person Person) {
 	if person.Left != knock.Forever {
 		s.until = time.Now().Add(person.Left)
 	}
-	p.in[place{person.Door, person.Source}] = s
+	p.in[place{person.Door, person.Source, person.Zone}] = s
 	if len(p.in) > p.pruneAt {
 		p.prune(time.Now())
 	}
@@ -59,8 +68,8 @@ func (p *people) prune(now time.Time) {
 	p.pruneAt = 2*len(p.in) + 1024
 }
 
-func (p *people) putOut(door string, source netip.Prefix) {
-	delete(p.in, place{door, source})
+func (p *people) putOut(person Person) {
+	delete(p.in, place{person.Door, person.Source, person.Zone})
 }
 
 // of returns the elements of those who are to be in a door's set.
@@ -71,10 +80,13 @@ func (p *people) of(s *set) []nftables.SetElement {
 	var elements []nftables.SetElement
 	now := time.Now()
 	for place, stay := range p.in {
-		if place.door != doorOf(s.name) || familyOf(place.source.Addr()).keyType != s.keyType {
+		if place.door != doorOf(s.name) || place.keyType() != s.keyType {
 			continue
 		}
 		e := peopleElements(place.source, s.interval)
+		if place.zone != "" {
+			e = []nftables.SetElement{{Key: linkKey(place.source.Addr().WithZone(place.zone))}}
+		}
 		e[0].Comment = stay.by
 		if !stay.until.IsZero() {
 			left := stay.until.Sub(now)

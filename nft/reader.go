@@ -17,6 +17,9 @@ func (l *Listener) hook(a nflog.Attribute) int {
 	if a.Seq != nil {
 		m.seq, m.numbered = *a.Seq, true
 	}
+	if a.InDev != nil {
+		m.link = *a.InDev
+	}
 	if a.Payload != nil {
 		m.payload = *a.Payload
 	}
@@ -85,6 +88,11 @@ func (l *Listener) receive(m message) {
 		}
 	}
 	p, err := decode(m.payload)
+	if err == nil && isLinkLocal(p.Source) {
+		var zone string
+		zone, err = interfaceName(l.log.Con, m.link)
+		p.Source = p.Source.WithZone(zone)
+	}
 	if err != nil {
 		l.ignored.Add(1)
 		return

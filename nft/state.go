@@ -15,6 +15,8 @@ type state struct {
 	flags  uint32 // the table's
 	chains map[string]bool
 	sets   map[string]*nftables.Set
+
+	objects map[string]nftables.ObjType
 }
 
 // readState returns what the kernel has, or nil if there is no such table.
@@ -44,6 +46,16 @@ func readState(c *nftables.Conn, table *nftables.Table) (*state, error) {
 	for _, set := range sets {
 		s.sets[set.Name] = set
 	}
+	s.objects = make(map[string]nftables.ObjType)
+	objects, err := c.GetNamedObjects(table)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range objects {
+		if o, ok := o.(*nftables.NamedObj); ok && o.Table.Name == table.Name {
+			s.objects[o.Name] = o.Type
+		}
+	}
 	return s, nil
 }
 
@@ -53,7 +65,7 @@ func (s *state) ours() bool {
 	if len(s.chains) == 0 && len(s.sets) == 0 {
 		return true
 	}
-	return s.chains["gate"] && s.chains["exempt"] && s.sets["always_allow4"] != nil
+	return s.chains["gate"] && s.sets["always_allow4"] != nil
 }
 
 // free returns an error if the table of that name is another's, or belongs to a process.

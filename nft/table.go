@@ -125,7 +125,11 @@ func (t *Table) Restore() error {
 
 // change turns what the kernel has into the ruleset.
 func (t *Table) change(was *state) error {
-	tx := &transaction{table: t.table, rules: t.rules, was: was, own: t.owned, query: t.query, people: t.people}
+	flows, err := t.rules.listFlows()
+	if err != nil {
+		return err
+	}
+	tx := &transaction{table: t.table, rules: t.rules, was: was, own: t.owned, query: t.query, people: t.people, flows: flows}
 	batch, err := encode(tx.build)
 	if err == nil && t.owned {
 		err = setFlags(batch, t.table.Name, t.flags())
@@ -248,7 +252,7 @@ func explain(err error) error {
 	case errors.Is(err, unix.EPROTONOSUPPORT):
 		hint = "this kernel has no nftables (CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET)"
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EAFNOSUPPORT):
-		hint = "this kernel lacks a part of nftables that is needed: CONFIG_NFT_CT, CONFIG_NFT_LOG, CONFIG_NFT_LIMIT, " +
+		hint = "this kernel lacks a part of nftables that is needed: CONFIG_NFT_NUMGEN, CONFIG_NFT_LOG, CONFIG_NFT_LIMIT, " +
 			"CONFIG_NFT_REJECT_INET, CONFIG_NFT_FIB_INET, CONFIG_NETFILTER_NETLINK_LOG; Linux 5.10 or newer has them"
 	case errors.Is(err, unix.EMSGSIZE):
 		hint = "the table is too large for this socket's buffer: raise net.core.wmem_max"

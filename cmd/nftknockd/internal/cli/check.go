@@ -33,7 +33,11 @@ secrets of one-time codes beside it.`,
 				fmt.Fprintf(out, "warning: %v\n", w)
 			}
 			for _, d := range cfg.Doors {
-				fmt.Fprintf(out, "door %s guards %s: %s\n", d.Name, portList(d.Ports), describeStrength(&d, cfg.Scan))
+				guards := "guards " + portList(d.Ports)
+				if len(d.Ports) == 0 {
+					guards = "guards nothing, it is a trigger"
+				}
+				fmt.Fprintf(out, "door %s %s: %s\n", d.Name, guards, describeStrength(&d, cfg.Scan))
 			}
 			fmt.Fprintf(out, "%s: valid\n", *configFile)
 			return nil
@@ -82,6 +86,9 @@ func inScanOrder(sequence []knock.Port) bool {
 // describeStrength says how many tries it takes to guess a door, and how often one may
 // be made. It reveals nothing that a scan would not.
 func describeStrength(d *knock.Door, scan config.Scan) string {
+	if len(d.Sequence) == 0 && d.CodeBase == 0 {
+		return "only a packet made with one of its spa_keys opens it"
+	}
 	s := strengthOf(d, scan.Decoys)
 	try := "port scans in random order"
 	switch {
