@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"nftknock/config/profile"
 	"nftknock/integration/lab"
@@ -55,7 +56,7 @@ host = "%v"
 otp_secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 otp_base = 40000
 `, s.Addr))
-	lab.WaitForStep(t, lab.Timeout)
+	lab.WaitForStep(t, 10*time.Second)
 	u.run(t, lab.Nftknock, "code")
 	c := s.Server.Capture(t, 1)
 	p := s.Client.Start(t, u.env[0], u.with(lab.Nftknock, "--wait", "22", "code")...)
