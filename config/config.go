@@ -46,6 +46,9 @@ type Config struct {
 	Metrics     Metrics
 	Doors       []knock.Door   // in the order of the file
 	OTP         map[string]OTP // of the doors that take one-time codes (their CodeBase is not 0), by name
+	SPA         SPA
+	Fleet       *Fleet // nil: none
+	Hooks       []Hook // in the order of the file
 
 	// For the warnings:
 	file  string
@@ -110,14 +113,14 @@ const (
 var (
 	topKeys = []string{
 		"interfaces", "always_allow", "table", "nflog_group", "own_table", "on_stop", "log_format",
-		"limits", "scan", "metrics", "door",
+		"limits", "scan", "metrics", "spa", "fleet", "hook", "door",
 	}
 	limitsKeys  = []string{"sources", "per_source"}
 	scanKeys    = []string{"decoys", "mute", "decoy_seed"}
 	metricsKeys = []string{"listen"}
 	doorKeys    = []string{
-		"ports", "sequence", "close_sequence", "otp_secret_file", "otp_base", "seq_timeout", "open_timeout", "shut",
-		"ipv4_prefix", "ipv6_prefix",
+		"ports", "sequence", "close_sequence", "otp_secret_file", "otp_base", "spa_keys", "spa_any_source",
+		"seq_timeout", "open_timeout", "shut", "ipv4_prefix", "ipv6_prefix",
 	}
 )
 
@@ -130,7 +133,11 @@ func Parse(name string, data []byte) (*Config, error) {
 
 // parse reads the files of secrets too, if it is to.
 func parse(name string, data []byte, secrets bool) (*Config, error) {
-	r := &reader{&doc.Document{File: name, Elsewhere: elsewhere}, secrets}
+	r := &reader{
+		Document: &doc.Document{File: name, Elsewhere: elsewhere},
+		secrets:  secrets,
+		keyFiles: make(map[string]string),
+	}
 	c := r.config(r.Open(data))
 	if err := r.Err(); err != nil {
 		return nil, err
@@ -141,7 +148,8 @@ func parse(name string, data []byte, secrets bool) (*Config, error) {
 // A reader reads a configuration.
 type reader struct {
 	*doc.Document
-	secrets bool // whether to read the files that hold secrets
+	secrets  bool              // whether to read the files that hold secrets
+	keyFiles map[string]string // of single packet authorization, by people's names
 }
 
 // config reads the whole file.
@@ -157,6 +165,9 @@ func (r *reader) config(root *doc.Section) *Config {
 		nodes:      make(map[place]doc.Node),
 	}
 	root.RefuseUnknown(topKeys)
+	if n, ok := root.Keys["interfaces"]; ok {
+		c.nodes[place{"", "interfaces"}] = n
+	}
 	doc.Read(root, "interfaces", &c.Interfaces, interfaces)
 	doc.Read(root, "always_allow", &c.AlwaysAllow, prefixes)
 	doc.Read(root, "table", &c.Table, tableName)
@@ -177,11 +188,17 @@ func (r *reader) config(root *doc.Section) *Config {
 		doc.Read(metrics, "listen", &c.Metrics.Listen, addrPort)
 	}
 
+	c.SPA = readSPA(root)
 	doors := r.doors(root)
+	c.Fleet = r.fleet(root, doors)
+	c.Hooks = r.hooks(root, doors)
 	for _, door := range doors {
 		c.Doors = append(c.Doors, door.Door)
-		for key := range sequences(&door.Door) {
-			c.nodes[place{door.Name, key}] = door.Keys[key]
+		c.nodes[place{door.Name, ""}] = door.Node
+		for _, key := range []string{"ports", "sequence", "close_sequence", "open_timeout"} {
+			if n, ok := door.Keys[key]; ok {
+				c.nodes[place{door.Name, key}] = n
+			}
 		}
 		if door.CodeBase != 0 {
 			if c.OTP == nil {
@@ -190,6 +207,15 @@ func (r *reader) config(root *doc.Section) *Config {
 			c.OTP[door.Name] = door.otp
 			c.nodes[place{door.Name, "otp_base"}] = door.Keys["otp_base"]
 		}
+		if len(door.spa.Keys) > 0 {
+			if c.SPA.Doors == nil {
+				c.SPA.Doors = make(map[string]SPADoor)
+			}
+			c.SPA.Doors[door.Name] = door.spa
+		}
+	}
+	if root.Has("spa") || c.SPA.Doors != nil {
+		checkPacketPort(root, c.SPA.Port, doors)
 	}
 	return c
 }
@@ -223,6 +249,12 @@ func elsewhere(key string) string {
 		return "it belongs in [scan]"
 	case slices.Contains(metricsKeys, key):
 		return "it belongs in [metrics]"
+	case slices.Contains(spaKeys, key):
+		return "it belongs in [spa]"
+	case slices.Contains(fleetKeys, key) && !slices.Contains(hookKeys, key):
+		return "it belongs in [fleet]"
+	case slices.Contains(hookKeys, key) && key != "door":
+		return "it belongs in a hook, such as [hook.wake]"
 	case slices.Contains(doorKeys, key):
 		return "it belongs in a door, such as [door.ssh]"
 	}

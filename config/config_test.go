@@ -39,6 +39,8 @@ func mustParse(t *testing.T, toml string) *Config {
 	return c
 }
 
+var defaultSPA = SPA{Port: udp(62201), MaxAge: 2 * time.Minute}
+
 var exported = cmp.Options{
 	cmpopts.IgnoreUnexported(Config{}),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
@@ -88,6 +90,7 @@ open_timeout = 31_536_000
 		OwnTable:   No,
 		OnStop:     Remove,
 		LogFormat:  JSON,
+		SPA:        defaultSPA,
 		Metrics:    Metrics{netip.MustParseAddrPort("[::1]:9722")},
 		Limits:     Limits{Sources: 1, PerSource: 10000},
 		Scan:       Scan{Decoys: 1024, Mute: 24 * time.Hour, Seed: "0123456789abcdef"},
@@ -119,7 +122,7 @@ open_timeout = 31_536_000
 
 func TestDefaults(t *testing.T) {
 	want := &Config{
-		Table: "nftknock", NFLogGroup: 7022, OwnTable: Auto, OnStop: Keep, LogFormat: Text,
+		Table: "nftknock", NFLogGroup: 7022, OwnTable: Auto, OnStop: Keep, LogFormat: Text, SPA: defaultSPA,
 		Limits: Limits{Sources: 262144, PerSource: 50},
 		Scan:   Scan{Decoys: 32, Mute: time.Minute},
 	}

@@ -16,6 +16,7 @@ type door struct {
 	knock.Door
 	*doc.Section
 	otp OTP
+	spa SPADoor
 }
 
 var doorName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,15}$`)
@@ -35,20 +36,17 @@ func (r *reader) door(s *doc.Section) *door {
 			"write a lower-case letter, then up to 15 lower-case letters, digits or _", d.Name)
 	}
 	s.RefuseUnknown(doorKeys)
-	if !s.Has("ports") {
-		s.Fail("ports", "is missing: write what the door guards, %s", examplePorts)
-	}
 	withoutKnocks := "write the knocks that open the door, " + doc.ExampleKnocks
-	if hasCodes(s) {
+	if hasCodes(s) || s.Has("spa_keys") {
 		withoutKnocks = ""
-	}
-	if !s.Has("sequence") && !hasCodes(s) {
-		s.Fail("sequence", "is missing: write the knocks that open the door, %s", doc.ExampleKnocks)
+	} else {
+		s.Require("sequence", withoutKnocks)
 	}
 	doc.Read(s, "ports", &d.Ports, ports)
 	doc.Read(s, "sequence", &d.Sequence, doc.Knocks(withoutKnocks))
 	doc.Read(s, "close_sequence", &d.CloseSequence, doc.Knocks("leave it out if there is nothing to knock"))
 	r.codes(d)
+	r.packets(d)
 	doc.Read(s, "seq_timeout", &d.SeqTimeout, doc.Duration(maxSeqTimeout, "from 1s to 1h", false))
 	doc.Read(s, "open_timeout", &d.OpenTimeout, openTimeout)
 	if !s.Has("shut") {
@@ -122,7 +120,7 @@ func checkConflicts(doors []*door) {
 		byName[d.Name] = d
 		all[i] = d.Door
 	}
-	key := map[knock.Action]string{knock.LetIn: "sequence", knock.PutOut: "close_sequence"}
+	key := map[knock.Action]string{knock.Grant: "sequence", knock.Revoke: "close_sequence"}
 	for _, c := range knock.Conflicts(all) {
 		byName[c.Door].Fail(key[c.Action],
 			"knocking it completes the %s of door %s as well: change one of them, best to ports that the other does not use",

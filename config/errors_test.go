@@ -66,7 +66,7 @@ on_stop = "keep"
 a = 1
 [door.ssh."a\nb"]`,
 		want: `f.toml:1: unknown key "tabel": did you mean "table"?
-f.toml:2: unknown key "colour": possible here: interfaces, always_allow, table, nflog_group, own_table, on_stop, log_format, limits, scan, metrics, door
+f.toml:2: unknown key "colour": possible here: interfaces, always_allow, table, nflog_group, own_table, on_stop, log_format, limits, scan, metrics, spa, fleet, hook, door
 f.toml:3: unknown key "sources": it belongs in [limits]
 f.toml:4: unknown key "sequence": it belongs in a door, such as [door.ssh]
 f.toml:6: limits: unknown key "source": did you mean "sources"?
@@ -76,8 +76,8 @@ f.toml:10: door ssh: unknown key "sequnce": did you mean "sequence"?
 f.toml:11: door ssh: unknown key "Shut": did you mean "shut"?
 f.toml:12: door ssh: unknown key "seq-timeout": did you mean "seq_timeout"?
 f.toml:13: door ssh: unknown key "on_stop": it belongs at the top of the file, above the first [table]
-f.toml:14: door ssh: unknown key "deep": possible here: ports, sequence, close_sequence, otp_secret_file, otp_base, seq_timeout, open_timeout, shut, ipv4_prefix, ipv6_prefix
-f.toml:16: door ssh: unknown key "a\nb": possible here: ports, sequence, close_sequence, otp_secret_file, otp_base, seq_timeout, open_timeout, shut, ipv4_prefix, ipv6_prefix`,
+f.toml:14: door ssh: unknown key "deep": possible here: ports, sequence, close_sequence, otp_secret_file, otp_base, spa_keys, spa_any_source, seq_timeout, open_timeout, shut, ipv4_prefix, ipv6_prefix
+f.toml:16: door ssh: unknown key "a\nb": possible here: ports, sequence, close_sequence, otp_secret_file, otp_base, spa_keys, spa_any_source, seq_timeout, open_timeout, shut, ipv4_prefix, ipv6_prefix`,
 	},
 	{
 		name: "wrong types at the top",
@@ -192,8 +192,7 @@ a = 1`,
 
 [door.web]
 ports = [80]`,
-		want: `f.toml:1: door ssh: ports: is missing: write what the door guards, such as [22, "51820:udp"]
-f.toml:1: door ssh: sequence: is missing: write the knocks that open the door, such as [PORT, "PORT:udp", PORT]
+		want: `f.toml:1: door ssh: sequence: is missing: write the knocks that open the door, such as [PORT, "PORT:udp", PORT]
 f.toml:3: door web: sequence: is missing: write the knocks that open the door, such as [PORT, "PORT:udp", PORT]`,
 	},
 	{
@@ -211,21 +210,27 @@ ports = []
 sequence = []
 close_sequence = []`,
 		want: `f.toml:1: interfaces: is empty: leave it out to guard every interface but loopback
-f.toml:3: door ssh: ports: is empty: write what the door guards, such as [22, "51820:udp"]
+f.toml:3: door ssh: ports: is empty: write what the door guards, such as [22, "51820:udp"], or leave it out if it guards nothing and only makes events
 f.toml:4: door ssh: sequence: is empty: write the knocks that open the door, such as [PORT, "PORT:udp", PORT]
 f.toml:5: door ssh: close_sequence: is empty: leave it out if there is nothing to knock`,
 	},
 	{
+		name: "loopback alone",
+		toml: `interfaces = ["lo"]`,
+		want: `f.toml:1: interfaces: only "lo" is named, on which nothing arrives from another host: write the interfaces to guard, such as ["eth0"], or leave it out to guard every one but loopback`,
+	},
+	{
 		name: "interfaces",
-		toml: `interfaces = ["eth0", "eth*", "", "eth 0", "a/b", "..", "longer_than_15_bytes", "eth0", "a:b", "a\tb", "\"", "ü€", "a\\"]`,
+		toml: `interfaces = ["eth0", "eth*", "ppp+", "", "eth 0", "a/b", "..", "longer_than_15_bytes", "eth0", "a:b", "a\tb", "\"", "ü€", "a\\"]`,
 		want: `f.toml:1: interfaces: "eth*": wildcards are not supported: write each interface by its whole name
+f.toml:1: interfaces: "ppp+": wildcards are not supported: write each interface by its whole name
 f.toml:1: interfaces: "" is not the name of an interface: write 1 to 15 bytes of printable characters other than space / : \ and quotes
 f.toml:1: interfaces: "eth 0" is not the name of an interface: write 1 to 15 bytes of printable characters other than space / : \ and quotes
 f.toml:1: interfaces: "a/b" is not the name of an interface: write 1 to 15 bytes of printable characters other than space / : \ and quotes
 f.toml:1: interfaces: ".." is not the name of an interface: write 1 to 15 bytes of printable characters other than space / : \ and quotes
-f.toml:1: interfaces: "longer_than_15_bytes" is not the name of an interface: write 1 to 15 bytes of printable characters other than space / : \ and quotes
+f.toml:1: interfaces: "longer_than_15_bytes" is longer than the 15 bytes that a name can have: write it as "ip link" shows it, not an altname
 f.toml:1: interfaces: "eth0" is there twice: write it once
-f.toml:1: interfaces: "a:b" is not the name of an interface: write 1 to 15 bytes of printable characters other than space / : \ and quotes
+f.toml:1: interfaces: "a:b" is an alias, a label of an address, under which no packet arrives: write "a"
 f.toml:1: interfaces: "a\tb" is not the name of an interface: write 1 to 15 bytes of printable characters other than space / : \ and quotes
 f.toml:1: interfaces: "\"" is not the name of an interface: write 1 to 15 bytes of printable characters other than space / : \ and quotes
 f.toml:1: interfaces: "a\\" is not the name of an interface: write 1 to 15 bytes of printable characters other than space / : \ and quotes`,

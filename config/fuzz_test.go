@@ -46,9 +46,23 @@ func checkConfig(t *testing.T, c *Config) {
 		c.Limits.Sources < 1 || c.Limits.Sources > maxSources {
 		t.Errorf("%+v", c)
 	}
+	for _, h := range c.Hooks {
+		if !hookName.MatchString(h.Name) || len(h.On) == 0 || len(h.Run) == 0 || h.Timeout < time.Second || h.Timeout > maxHookTimeout {
+			t.Errorf("%+v", h)
+		}
+		if _, err := Parse("", []byte(h.TOML())); err != nil && h.Door == "" {
+			t.Errorf("%v\n%s", err, h.TOML())
+		}
+	}
+	if f := c.Fleet; f != nil && (len(f.URLs) == 0 || f.KeyFile == "" || !groupName.MatchString(f.Group) || f.MaxGrant < time.Second) {
+		t.Errorf("%+v", f)
+	}
+	if c.SPA.Port.Proto != knock.UDP || c.SPA.MaxAge < time.Second {
+		t.Errorf("%+v", c.SPA)
+	}
 	guarded := make(map[knock.Port]knock.Shut)
 	for _, d := range c.Doors {
-		if !doorName.MatchString(d.Name) || len(d.Ports) == 0 || len(d.Sequence) == 0 && d.CodeBase == 0 ||
+		if !doorName.MatchString(d.Name) || len(d.Sequence) == 0 && d.CodeBase == 0 && len(c.SPA.Doors[d.Name].Keys) == 0 ||
 			len(d.Sequence) > knock.MaxSequence || len(d.CloseSequence) > knock.MaxSequence ||
 			d.SeqTimeout < time.Second || d.SeqTimeout > maxSeqTimeout ||
 			d.OpenTimeout < time.Second || d.OpenTimeout > maxOpenTimeout && d.OpenTimeout != knock.Forever ||

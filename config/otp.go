@@ -34,11 +34,24 @@ func (r *reader) codes(d *door) {
 	if d.otp.File == "" || !r.secrets {
 		return
 	}
-	secret, err := readSecret(d.otp.File, d.Name)
+	secret, err := readOTPSecret(d.otp.File, d.Name)
 	if err != nil {
 		d.Fail("otp_secret_file", "%v", err)
 	}
 	d.otp.Secret = secret
+}
+
+// readOTPSecret reads base32, as an authenticator app takes it.
+func readOTPSecret(path, door string) (Secret, error) {
+	text, err := doc.ReadSecretFile(path, fmt.Sprintf("\"nftknockd otp new %s\" makes it", doc.Plain(door)))
+	if err != nil {
+		return "", err
+	}
+	secret, err := doc.ParseBase32(string(text))
+	if err != nil {
+		return "", fmt.Errorf("%s %w", doc.Plain(path), err)
+	}
+	return secret, nil
 }
 
 // carriesCodes reports whether a knock on the port is part of a code of the door's.

@@ -17,7 +17,7 @@ type ConfigPage struct {
 
 var (
 	keyLine   = regexp.MustCompile(`^(?:# )?([a-z0-9_]+) += (.*)$`)
-	tableLine = regexp.MustCompile(`^\[(.+)\]$`)
+	tableLine = regexp.MustCompile(`^(?:# )?\[([a-z.]+)\]$`)
 )
 
 // String returns the page: the commented reference, set as one. A comment there is about the

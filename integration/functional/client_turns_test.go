@@ -43,8 +43,8 @@ func startTogether(t *testing.T, s *lab.Topology, users []*user, name string, ar
 	}
 }
 
-// TestClientTurns has programs of one user knock at once: they take turns, and all but the first
-// find the door open.
+// TestClientTurns has programs of one user knock at once: they take turns, and find the door open
+// when somebody before them has knocked. On a busy machine an open door may answer one of them too late.
 func TestClientTurns(t *testing.T) {
 	t.Parallel()
 	s := lab.NewTopology(t, lab.IPv4)
@@ -54,14 +54,17 @@ func TestClientTurns(t *testing.T) {
 	users := slices.Repeat([]*user{u}, together)
 	c := s.Server.Capture(t, 1)
 	ssh := sshConfig(t, sshd, "Host home\n ProxyCommand "+lab.Nftknock+" proxy --fdpass home\n ProxyUseFdpass yes\n")
-	for i, run := range [][]string{
+	before := 0
+	for _, run := range [][]string{
 		{lab.Nftknock, "home"},
 		{"ssh", "-F", ssh, "home", "true"},
 	} {
 		startTogether(t, s, users, run[0], run[1:]...)
-		if got := rounds(t, s, c); got != i+1 {
-			t.Errorf("%d of %s at once have knocked %d times", together, run[0], got-i)
+		all := rounds(t, s, c)
+		if got := all - before; got < 1 || got > together/2 {
+			t.Errorf("%d of %s at once have knocked %d times", together, run[0], got)
 		}
+		before = all + 1
 		s.WaitIn(t, "ssh", s.Person)
 		s.Knock(t, s.Person, lab.SSHCloseSequence...)
 		s.WaitOut(t, "ssh", s.Person)

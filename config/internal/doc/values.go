@@ -73,6 +73,15 @@ func OneOf[T ~string](a, b T) func(any) (T, error) {
 	}
 }
 
+// Bool reads true or false.
+func Bool(v any) (bool, error) {
+	b, ok := v.(bool)
+	if !ok {
+		return false, WrongKind(v, "true or false")
+	}
+	return b, nil
+}
+
 // Duration returns a reader of durations of at least a second: strings such as
 // "1m30s", or whole numbers of seconds.
 func Duration(most time.Duration, span string, forever bool) func(any) (time.Duration, error) {

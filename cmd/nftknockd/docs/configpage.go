@@ -1,0 +1,17 @@
+package main
+
+import (
+	"nftknock/cmd/docs"
+	"nftknock/cmd/nftknockd/internal/cli"
+)
+
+// configPage returns the man page of the configuration.
+func configPage(reference string) string {
+	return docs.ConfigPage{
+		Name:      "nftknockd.toml",
+		Summary:   "what the port-knocking daemon guards, and the knocks that let in",
+		Path:      cli.DefaultConfig,
+		Reference: reference,
+		SeeAlso:   "nftknockd(8), nftknockd-check(8), nftknockd-reload(8), nftknock(1), nft(8)",
+	}.String()
+}
