@@ -39,30 +39,24 @@ func newClientSide(host string) (*clientSide, error) {
 }
 
 // text returns what a client pastes: a profile, and how ssh uses it.
-func (c *clientSide) text(door *knock.Door) string {
-	port := firstTCP(door.Ports)
+func (c *clientSide) text(door *knock.Door) (string, error) {
 	p := profile.New(c.profile)
-	p.Host, p.Sequence, p.Wait = c.host, door.Sequence, port
-	var b strings.Builder
-	fmt.Fprintf(&b, "# On the client, in ~/.config/nftknock/hosts.toml, for nobody else to read (chmod 600):\n\n%s", p.TOML())
-	if port == 0 {
-		return b.String()
+	p.Host, p.Sequence, p.Wait = c.host, door.Sequence, firstTCP(door.Ports)
+	line, err := p.Line("")
+	if err != nil {
+		return "", err
 	}
-	fmt.Fprintf(&b, `
-# In ~/.ssh/config, so that "ssh %s" knocks first:
+	text := fmt.Sprintf(`# On the client: run "nftknock add", and paste this line. It is a secret.
 
-Match host %[1]s exec "nftknock %s"
-`, c.host, c.profile)
-	if port != 22 {
-		fmt.Fprintf(&b, "    Port %d\n", port)
+%s
+
+# Or by hand, in ~/.config/nftknock/hosts.toml, for nobody else to read (chmod 600):
+
+%s`, line, p.TOML())
+	if stanza := p.SSHConfig(true); stanza != "" {
+		text += "\n" + stanza
 	}
-	fmt.Fprintf(&b, `
-# Or let nftknock make the connection, too:
-#
-#   Host %s
-#       ProxyCommand nftknock proxy %s
-`, c.host, c.profile)
-	return b.String()
+	return text, nil
 }
 
 // firstTCP returns the first TCP port, 0 if there is none.

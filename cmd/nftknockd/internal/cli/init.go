@@ -94,7 +94,11 @@ func (o *initOptions) run(stdout, stderr io.Writer) error {
 		fmt.Fprintf(stderr, "nftknockd: wrote %s (mode %04o)\n", o.output, mode)
 	}
 	fmt.Fprintf(stderr, "hint: rehearse it: nftknockd demo -c %s; then shut the doors, on trial: nftknockd trial -c %[1]s\n", o.output)
-	_, err = io.WriteString(stdout, client.text(&door))
+	printed, err := client.text(&door)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(stdout, printed)
 	return err
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"nftknock/config"
+	"nftknock/config/profile"
 	"nftknock/knock"
 )
 
@@ -37,7 +38,8 @@ func TestInit(t *testing.T) {
 		t.Error(w)
 	}
 
-	client, ssh, _ := strings.Cut(stdout.String(), "\n# In ~/.ssh/config")
+	line, byHand, _ := strings.Cut(stdout.String(), "\n# Or by hand")
+	client, ssh, _ := strings.Cut("#"+byHand, "\n# In ~/.ssh/config")
 	var hosts struct {
 		Host map[string]struct {
 			Host     string
@@ -48,15 +50,18 @@ func TestInit(t *testing.T) {
 	if _, err := toml.Decode(client, &hosts); err != nil {
 		t.Fatalf("%v\n%s", err, client)
 	}
-	profile := hosts.Host["server.example.org"]
+	byHost := hosts.Host["server.example.org"]
 	var sequence []int
 	for _, p := range cfg.Doors[0].Sequence {
 		sequence = append(sequence, int(p.Number))
 	}
-	if !slices.Equal(profile.Sequence, sequence) || profile.Host != "server.example.org" || profile.Wait != 22 {
+	if !slices.Equal(byHost.Sequence, sequence) || byHost.Host != "server.example.org" || byHost.Wait != 22 {
 		t.Errorf("the client's side of %v is\n%s", sequence, client)
 	}
-	if !strings.Contains(ssh, "\nMatch host server.example.org exec \"nftknock server.example.org\"\n") {
+	if p, _, err := profile.ParseLine(line); err != nil || p.TOML() != client[strings.Index(client, "[host."):] {
+		t.Errorf("the line is not the profile that is written out: %v", err)
+	}
+	if !strings.Contains(ssh, "\nHost server.example.org\n") {
 		t.Errorf("for ssh:\n%s", ssh)
 	}
 
