@@ -43,26 +43,35 @@ func TestImport(t *testing.T) {
 }
 
 // TestImportTimed is knockd's start_command, cmd_timeout and stop_command, over UDP
-// and with another firewall's command, beside a section that cannot be carried over.
+// and with another firewall's command, beside a section that runs a program, which becomes
+// a trigger, and one that cannot be carried over.
 func TestImportTimed(t *testing.T) {
 	const conf = `
 [sshForAWhile]
-	sequence      = 7214:udp,8391,6127:udp
+	sequence      = 7214:udp,8391,6127:udp  # by hand
 	start_command = ufw allow from %IP% to any port 22 proto tcp
-	cmd_timeout   = 2
+	cmd_timeout   = 2 # seconds
 	stop_command  = ufw delete allow from %IP% to any port 22 proto tcp
 [wake]
 	sequence      = 5303,4871,7519
 	command       = /usr/bin/wakeonlan 00:11:22:33:44:55
+[flush]
+	sequence      = 5304,4872,7520
+	command       = iptables -F
 `
 	eachFamily(t, func(t *testing.T, f family) {
 		s := newSite(t, f)
 		sshd := startSSHD(t, s.server, 22)
 		r := s.server.try(t, program, "import", writeConfig(t, conf))
-		if r.exit() != 1 || !strings.Contains(r.stderr, ":9: door wake: command: ") {
-			t.Fatalf("exit %d\n%s", r.exit(), r.stderr)
+		for _, want := range []string{":12: door flush: command: ", ": 2 doors, 1 hook, 1 line not as before\n"} {
+			if r.exit() != 1 || !strings.Contains(r.stderr, want) {
+				t.Fatalf("exit %d: %q is not in\n%s", r.exit(), want, r.stderr)
+			}
 		}
 		startDaemon(t, s.server, r.stdout)
+		s.client.run(t, "knock", "-d", "50", s.addr.String(), "5303", "4871", "7519")
+		s.waitIn(t, "wake", s.person)
+		s.expectShut(t, s.person, "22", silent)
 		s.client.run(t, "knock", "-d", "50", s.addr.String(), "7214:udp", "8391", "6127:udp")
 		session := s.logIn(t, sshd, s.person, 22)
 		s.waitOut(t, "sshforawhile", s.person)

@@ -151,7 +151,10 @@ func (m *migration) readSequence(p *part) {
 		return
 	}
 	p.sequence = sequence
-	value, _, _ := strings.Cut(d.Value, "#")
+	value, comment, _ := strings.Cut(d.Value, "#")
+	if strings.Contains(comment, ",") {
+		m.lose(p.section, d, "of a comma in the comment knockd makes one more knock, on port 0, which nobody can send: left out")
+	}
 	for word := range strings.SplitSeq(value, ",") {
 		if !plainKnock.MatchString(word) {
 			m.lose(p.section, d, "something stands behind a port: read as knockd does, up to where its digits end")
