@@ -63,6 +63,9 @@ spa_keys = ["keys/alice.spa"]
 	}, got.Hooks); diff != "" {
 		t.Error(diff)
 	}
+	if diff := cmp.Diff([]string{"/etc/bob.ring.spa", "keys/alice.spa"}, got.SecretFiles()); diff != "" {
+		t.Error(diff)
+	}
 	if d := got.Doors[1]; d.Ports != nil || len(d.Sequence) != 3 {
 		t.Errorf("%+v", d)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"nftknock/config"
 	"nftknock/config/knockd"
+	"nftknock/config/profile"
 )
 
 var update = flag.Bool("update", false, "write the outputs in testdata anew")
@@ -90,6 +91,13 @@ func FuzzFromKnockd(f *testing.F) {
 		}
 		if cfg, err := config.Parse("", []byte(r.TOML)); err == nil && (len(cfg.Doors) != r.Doors || len(cfg.Hooks) != r.Hooks) {
 			t.Errorf("%d doors, %d hooks\n%s", r.Doors, r.Hooks, r.TOML)
+		}
+		profiles, _ := Profiles("knockd.conf", knockd.Parse([]byte(text)))
+		for i := range profiles {
+			profiles[i].Host = "server.example.org"
+		}
+		if _, err := profile.Parse("", []byte(Text(profiles))); err != nil {
+			t.Errorf("%v\n%s", err, Text(profiles))
 		}
 		for _, l := range r.Losses {
 			if line := l.String(); strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) {
