@@ -74,9 +74,9 @@ func (w *warner) door(d *knock.Door) {
 		case ordered(sequence, -1):
 			w.warn(d.Name, key, scan, "descending")
 		}
-		if repeats(sequence) {
-			w.warn(d.Name, key, "a port comes twice: of several people behind one address who knock at once, some 17 %% do not get in: "+
-				"use each port once")
+		if again, first := comesBack(sequence); again > 0 {
+			w.warn(d.Name, key, "knock %d comes back to the port of knock %d: of people behind one address who knock at the same time "+
+				"some have to knock again: let each port come once", again, first)
 		}
 		if isTutorial(sequence) && !tutorial {
 			tutorial = true
@@ -138,14 +138,15 @@ func (w *warner) hooked(d *knock.Door) bool {
 	})
 }
 
-// repeats reports whether a port is in a sequence twice.
-func repeats(sequence []knock.Port) bool {
+// comesBack returns the position of the first knock on a port that was left for another one,
+// and that of the knock before it; 0 if there is none.
+func comesBack(sequence []knock.Port) (again, first int) {
 	for i, p := range sequence {
-		if slices.Contains(sequence[i+1:], p) {
-			return true
+		if j := slices.Index(sequence[:i], p); j >= 0 && sequence[i-1] != p {
+			return i + 1, j + 1
 		}
 	}
-	return false
+	return 0, 0
 }
 
 // ordered reports whether the port numbers of a sequence rise (+1) or fall (-1) with
