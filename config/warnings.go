@@ -74,9 +74,9 @@ func (w *warner) door(d *knock.Door) {
 		case ordered(sequence, -1):
 			w.warn(d.Name, key, scan, "descending")
 		}
-		if port, ok := knock.Revisits(sequence); ok {
-			w.warn(d.Name, key, "it comes back to port %v: of several people behind one address who knock at once, some 17 %% do not get in: "+
-				"use each port once", port)
+		if again, first := knock.Revisits(sequence); again > 0 {
+			w.warn(d.Name, key, "knock %d comes back to the port of knock %d: of two people behind one address who knock at once "+
+				"some 17 %% have to knock again: let each port come once", again, first)
 		}
 		if isTutorial(sequence) && !tutorial {
 			tutorial = true
