@@ -17,3 +17,9 @@ var (
 	sshSequence      = []string{"7214", "8391", "6127"}
 	sshCloseSequence = []string{"6127", "8391", "7214"}
 )
+
+// noDecoys is for tests that compare a guarded port with any other.
+const noDecoys = `
+[scan]
+decoys = 0
+`
