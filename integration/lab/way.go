@@ -30,7 +30,9 @@ var Ways = []Way{
 	{"a connection that was reset, after the door has shut", reuse(SayReset)},
 	{"a connection that was closed, after the door has shut", reuse(SayFinish)},
 	{"a SYN cookie from before the gate", cookieFromBefore},
-	{"a SYN cookie once more, after its connection and the door have been closed", cookieAgain},
+	{"a SYN cookie once more, after its connection was reset and the door has shut", cookieAgain((*Conversation).EndByRST)},
+	{"a SYN cookie once more, after its connection was closed and the door has shut", cookieAgain((*Conversation).EndByClient)},
+	{"a SYN in fragments, from the port of a connection that was closed", fragmentedSYN},
 	{"an ACK scan", scanByACK},
 	{"a related connection of a helper for FTP", relatedByHelper},
 	{"an address that is local by a rule", localByRule},
@@ -99,7 +101,7 @@ func cookieFromBefore(t testing.TB, s *Topology) Assault {
 	who := l.Phantom(t, s.Family.Addr(1, 9, 9))
 	var cookies []Segment
 	for n := range triesOfWay {
-		cookies = append(cookies, l.handshake(t, netip.AddrPortFrom(who, uint16(44000+n)), netip.AddrPortFrom(s.Addr, 22)))
+		cookies = append(cookies, l.Handshake(t, netip.AddrPortFrom(who, uint16(44000+n)), netip.AddrPortFrom(s.Addr, 22)))
 	}
 	return func(t testing.TB, _ Keeper) (through, of int) { return l.complete(t, cookies) }
 }
@@ -116,56 +118,60 @@ func (l *Link) complete(t testing.TB, cookies []Segment) (through, of int) {
 	return through, len(cookies)
 }
 
-// cookieAgain is given a cookie, uses it, has the connection reset, and uses it again when
+// cookieAgain is given a cookie, uses it, has the connection ended, and uses it again when
 // the door has shut.
-func cookieAgain(t testing.TB, s *Topology) Assault {
-	alwaysCookies(t, s)
+func cookieAgain(end func(*Conversation, testing.TB)) func(t testing.TB, s *Topology) Assault {
+	return func(t testing.TB, s *Topology) Assault {
+		alwaysCookies(t, s)
+		l := OpenLink(t, s.Client, s.Server, 1)
+		who := l.Phantom(t, s.Family.Addr(1, 9, 8))
+		return func(t testing.TB, k Keeper) (through, of int) {
+			k.LetIn(t, who)
+			var cookies []Segment
+			for n := range triesOfWay {
+				c := l.Converse(t, netip.AddrPortFrom(who, uint16(45000+n)), netip.AddrPortFrom(s.Addr, 22))
+				end(c, t)
+				cookies = append(cookies, c.Completed)
+			}
+			k.Shut(t, who)
+			return l.complete(t, cookies)
+		}
+	}
+}
+
+// fragmentedSYN has a connection ended that was let in, and asks for the next from the same
+// port when the door has shut, in fragments so short that no flags are in the first.
+func fragmentedSYN(t testing.TB, s *Topology) Assault {
 	l := OpenLink(t, s.Client, s.Server, 1)
-	who := l.Phantom(t, s.Family.Addr(1, 9, 8))
+	who := l.Phantom(t, s.Family.Addr(1, 9, 6))
+	to := netip.AddrPortFrom(s.Addr, 22)
 	return func(t testing.TB, k Keeper) (through, of int) {
 		k.LetIn(t, who)
-		var cookies []Segment
+		var ended []*Conversation
 		for n := range triesOfWay {
-			ack := l.handshake(t, netip.AddrPortFrom(who, uint16(45000+n)), netip.AddrPortFrom(s.Addr, 22))
-			l.Send(t, ack.Datagram())
-			banner, ok := l.banner(t, ack.From, Timeout)
-			if !ok {
-				t.Fatal("let in, and the service does not answer to a cookie")
-			}
-			ask := ack
-			ask.Ack, ask.Flags, ask.Data = banner.Seq()+uint32(len(banner.Data())), FlagACK|FlagPSH, []byte(SayReset+"\r\n")
-			l.Send(t, ask.Datagram())
-			if _, ok := l.Receive(t, Timeout, func(a Received) bool { return isTo(a, ack.From) && a.Flags()&FlagRST != 0 }); !ok {
-				t.Fatal("the service has not reset the connection")
-			}
-			cookies = append(cookies, ack)
+			c := l.Converse(t, netip.AddrPortFrom(who, uint16(51000+n)), to)
+			c.EndByServer(t)
+			ended = append(ended, c)
 		}
 		k.Shut(t, who)
-		return l.complete(t, cookies)
+		for n, c := range ended {
+			from := c.Completed.From
+			whole := SYNOf(from, to, c.Next()).Datagram()
+			whole.ID = uint16(5000 + n)
+			l.Send(t, whole.Cut(8)...)
+			if _, ok := l.Receive(t, soon, func(a Received) bool { return a.IsSegmentTo(from) && a.Flags() == FlagSYN|FlagACK }); ok {
+				through++
+			}
+		}
+		return through, triesOfWay
 	}
-}
-
-// handshake sends a SYN, and returns the ACK that completes the handshake.
-func (l *Link) handshake(t testing.TB, from, to netip.AddrPort) Segment {
-	t.Helper()
-	syn := Segment{From: from, To: to, Seq: 1000, Flags: FlagSYN, Options: []byte{2, 4, 5, 180}}
-	l.Send(t, syn.Datagram())
-	a, ok := l.Receive(t, Timeout, func(a Received) bool { return isTo(a, from) && a.Flags() == FlagSYN|FlagACK })
-	if !ok {
-		t.Fatalf("%v is not answered", from)
-	}
-	return Segment{From: from, To: to, Seq: 1001, Ack: a.Seq() + 1, Flags: FlagACK}
-}
-
-func isTo(a Received, who netip.AddrPort) bool {
-	return a.IsTCP() && a.To == who.Addr() && a.Target() == who.Port()
 }
 
 // banner returns the segment in which a service says its banner to somebody.
 func (l *Link) banner(t testing.TB, who netip.AddrPort, patience time.Duration) (Received, bool) {
 	t.Helper()
 	return l.Receive(t, patience, func(a Received) bool {
-		return isTo(a, who) && bytes.Equal(a.Data(), []byte(ServiceBanner))
+		return a.IsSegmentTo(who) && bytes.Equal(a.Data(), []byte(ServiceBanner))
 	})
 }
 
