@@ -139,7 +139,7 @@ func TestNoAnswerToAnyShape(t *testing.T) {
 			}
 			answered := provoke(t, s, l, l.Phantom(t, f.Addr(1, 22, byte(n+1))), 22, shapes)
 			for _, from := range firstOf(answered) {
-				t.Errorf("%s: answered by %x", shapes[from-firstPort].name, answered[from][0].Raw)
+				t.Errorf("%s: answered by %x", nameOf(shapes, from), answered[from][0].Raw)
 			}
 			if len(answered) > 0 {
 				t.Errorf("a shut port answers %d of %d shapes", len(answered), len(shapes))
@@ -152,6 +152,15 @@ func TestNoAnswerToAnyShape(t *testing.T) {
 func firstOf(answered map[uint16][]lab.Received) []uint16 {
 	all := slices.Sorted(maps.Keys(answered))
 	return all[:min(len(all), 5)]
+}
+
+// nameOf returns which shape came from a port. An error may quote a part of a packet that
+// has no port in it.
+func nameOf(shapes []shape, from uint16) string {
+	if n := int(from) - firstPort; n >= 0 && n < len(shapes) {
+		return shapes[n].name
+	}
+	return "one of the shapes"
 }
 
 // firstPort is where the ports of an attacker begin: each packet comes from another.

@@ -72,7 +72,7 @@ func TestUDPNoAnswerToAnyShape(t *testing.T) {
 			}
 			for _, from := range firstOf(answered) {
 				if !some {
-					t.Errorf("%s: answered by %x", shapes[from-firstPort].name, answered[from][0].Raw)
+					t.Errorf("%s: answered by %x", nameOf(shapes, from), answered[from][0].Raw)
 				}
 			}
 		}
