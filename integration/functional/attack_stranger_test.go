@@ -153,3 +153,34 @@ func TestAnswersOfOthersFillNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestStrangerCutsNoPublishedSession is the same for a port that is published for a container.
+// Connection tracking leaves what is out of a connection's window to this host, whose own
+// stack answers by RST.
+func TestStrangerCutsNoPublishedSession(t *testing.T) {
+	lab.EachFamily(t, func(t *testing.T, f lab.Family) {
+		s := lab.NewTopology(t, f)
+		container := publishContainer(t, s)
+		container.ServeBanner(t, 22)
+		d := lab.StartDaemon(t, s.Server, publishedDoor)
+		d.Tell(t, "open", "container", s.Person.String())
+		from, to := netip.AddrPortFrom(s.Person, 43210), netip.AddrPortFrom(s.Addr, 2222)
+		c, ok := s.Client.Reach(from, to, lab.Timeout)
+		if !ok {
+			t.Fatal("let in, and the container does not answer")
+		}
+		defer c.Close()
+		d.Tell(t, "close", "container", s.Person.String())
+		s.WaitOut(t, "container", s.Person)
+
+		l := lab.OpenLink(t, s.Client, s.Server, 1)
+		for _, flags := range []byte{lab.FlagRST, lab.FlagRST | lab.FlagACK, lab.FlagFIN | lab.FlagACK, lab.FlagACK, lab.FlagSYN | lab.FlagACK, lab.FlagSYN} {
+			for range 20 {
+				l.Send(t, lab.Segment{From: from, To: to, Seq: rand.Uint32(), Ack: rand.Uint32(), Flags: flags}.Datagram())
+			}
+			if !lab.Says(c, fmt.Sprintf("after flags %#x", flags)) {
+				t.Fatalf("a stranger's segments with the flags %#x have cut the connection off", flags)
+			}
+		}
+	})
+}

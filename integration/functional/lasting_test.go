@@ -70,35 +70,13 @@ func TestSessionsGoOn(t *testing.T) {
 // TestPublishedSessionsGoOn is the same for a port that is published for a container, which
 // this host has no sockets of.
 func TestPublishedSessionsGoOn(t *testing.T) {
-	const publish = `
-table inet container_engine {
-	chain prerouting {
-		type nat hook prerouting priority dstnat;
-		fib daddr type local meta nfproto ipv4 tcp dport 2222 dnat ip to 10.2.0.2:22
-		fib daddr type local meta nfproto ipv6 tcp dport 2222 dnat ip6 to [fd00:2::2]:22
-	}
-}
-`
-	const config = `
-own_table = "no"
-` + lab.NoDecoys + `
-[door.container]
-ports        = [2222]
-sequence     = [7214, 8391, 6127]
-open_timeout = "2s"
-`
 	lab.EachFamily(t, func(t *testing.T, f lab.Family) {
 		s := lab.NewTopology(t, f)
-		container := lab.NewHost(t, "container")
-		lab.Connect(t, 2, s.Server, container)
-		s.Server.Sysctl(t, "net/ipv4/ip_forward", "1")
-		s.Server.Sysctl(t, "net/ipv6/conf/all/forwarding", "1")
-		container.Route(t, f.Addr(1, 0, 0), f.Addr(2, 0, 1))
-		s.Server.RunWith(t, publish, "nft", "-f", "-")
+		container := publishContainer(t, s)
 		sshd := lab.StartSSHD(t, container, 22)
 
 		old := s.LogIn(t, sshd, s.Person, 2222)
-		file := lab.WriteConfig(t, config)
+		file := lab.WriteConfig(t, "own_table = \"no\"\n"+publishedDoor+"open_timeout = \"2s\"\n")
 		d := lab.StartDaemonFile(t, s.Server, file)
 		s.ExpectShut(t, s.Stranger, "2222", lab.Silent)
 		old.ExpectEcho(t, "started")
@@ -120,6 +98,34 @@ open_timeout = "2s"
 		waitGuarding(t, s)
 		both("deleted by somebody")
 	})
+}
+
+// publishedDoor guards the port that a container is published on.
+const publishedDoor = lab.NoDecoys + `
+[door.container]
+ports    = [2222]
+sequence = [7214, 8391, 6127]
+`
+
+// publishContainer connects a host to the server, which publishes its port 22 as 2222.
+func publishContainer(t testing.TB, s *lab.Topology) *lab.Host {
+	t.Helper()
+	const publish = `
+table inet container_engine {
+	chain prerouting {
+		type nat hook prerouting priority dstnat;
+		fib daddr type local meta nfproto ipv4 tcp dport 2222 dnat ip to 10.2.0.2:22
+		fib daddr type local meta nfproto ipv6 tcp dport 2222 dnat ip6 to [fd00:2::2]:22
+	}
+}
+`
+	container := lab.NewHost(t, "container")
+	lab.Connect(t, 2, s.Server, container)
+	s.Server.Sysctl(t, "net/ipv4/ip_forward", "1")
+	s.Server.Sysctl(t, "net/ipv6/conf/all/forwarding", "1")
+	container.Route(t, s.Family.Addr(1, 0, 0), s.Family.Addr(2, 0, 1))
+	s.Server.RunWith(t, publish, "nft", "-f", "-")
+	return container
 }
 
 // waitGuarding waits until the table is there.
