@@ -88,7 +88,7 @@ func TestTimeOfRST(t *testing.T) {
 		lab.StartDaemon(t, s.Server, lab.NoDecoys+lab.SSHDoor)
 		l := lab.OpenLink(t, s.Client, s.Server, 1)
 		who := l.Phantom(t, f.Addr(1, 20, 1))
-		const rounds = 400
+		const rounds = 200
 		var watched, closed []time.Duration
 		for n := range rounds {
 			// Each port after the other, in an order of its own each time, slower than a
@@ -104,7 +104,7 @@ func TestTimeOfRST(t *testing.T) {
 				} else {
 					watched = append(watched, d)
 				}
-				time.Sleep(25 * time.Millisecond)
+				time.Sleep(12 * time.Millisecond)
 			}
 		}
 		t.Logf("watched: median %v, closed: median %v", middle(watched), middle(closed))

@@ -15,38 +15,44 @@ import (
 // addresses and ports of a connection that is up and not its sequence numbers. TCP ignores
 // them, and the gate must not believe them either.
 func TestStrangerCutsNothing(t *testing.T) {
-	lab.EachFamily(t, func(t *testing.T, f lab.Family) {
-		s := lab.NewTopology(t, f)
-		s.Server.ServeBanner(t, 22)
-		d := lab.StartDaemon(t, s.Server, lab.NoDecoys+lab.SSHDoor)
-		d.Tell(t, "open", "ssh", s.Person.String())
-		from, to := netip.AddrPortFrom(s.Person, 43210), netip.AddrPortFrom(s.Addr, 22)
-		c, ok := s.Client.Reach(from, to, lab.Timeout)
-		if !ok {
-			t.Fatal("let in, and the service does not answer")
-		}
-		defer c.Close()
-		d.Tell(t, "close", "ssh", s.Person.String())
-		s.WaitOut(t, "ssh", s.Person)
+	for _, shut := range []string{"drop", "reject"} {
+		t.Run(shut, func(t *testing.T) {
+			lab.EachFamily(t, func(t *testing.T, f lab.Family) { cutNothing(t, f, shut) })
+		})
+	}
+}
 
-		l := lab.OpenLink(t, s.Client, s.Server, 1)
-		for _, flags := range []byte{lab.FlagRST, lab.FlagRST | lab.FlagACK, lab.FlagFIN | lab.FlagACK, lab.FlagFIN,
-			lab.FlagSYN, lab.FlagSYN | lab.FlagACK, lab.FlagACK, lab.FlagFIN | lab.FlagRST | lab.FlagACK} {
-			for range 20 {
-				l.Send(t, lab.Segment{From: from, To: to, Seq: rand.Uint32(), Ack: rand.Uint32(), Flags: flags}.Datagram())
-				// In the server's name as well: what comes from outside is not the server.
-				l.Send(t, lab.Segment{From: to, To: from, Seq: rand.Uint32(), Ack: rand.Uint32(), Flags: flags}.Datagram())
-			}
-			if !lab.Says(c, fmt.Sprintf("after flags %#x", flags)) {
-				t.Fatalf("a stranger's segments with the flags %#x have cut the connection off", flags)
-			}
+func cutNothing(t *testing.T, f lab.Family, shut string) {
+	s := lab.NewTopology(t, f)
+	s.Server.ServeBanner(t, 22)
+	d := lab.StartDaemon(t, s.Server, lab.NoDecoys+lab.SSHDoor+fmt.Sprintf("shut = %q\n", shut))
+	d.Tell(t, "open", "ssh", s.Person.String())
+	from, to := netip.AddrPortFrom(s.Person, 43210), netip.AddrPortFrom(s.Addr, 22)
+	c, ok := s.Client.Reach(from, to, lab.Timeout)
+	if !ok {
+		t.Fatal("let in, and the service does not answer")
+	}
+	defer c.Close()
+	d.Tell(t, "close", "ssh", s.Person.String())
+	s.WaitOut(t, "ssh", s.Person)
+
+	l := lab.OpenLink(t, s.Client, s.Server, 1)
+	for _, flags := range []byte{lab.FlagRST, lab.FlagRST | lab.FlagACK, lab.FlagFIN | lab.FlagACK, lab.FlagFIN,
+		lab.FlagSYN, lab.FlagSYN | lab.FlagACK, lab.FlagACK, lab.FlagFIN | lab.FlagRST | lab.FlagACK} {
+		for range 20 {
+			l.Send(t, lab.Segment{From: from, To: to, Seq: rand.Uint32(), Ack: rand.Uint32(), Flags: flags}.Datagram())
+			// In the server's name as well: what comes from outside is not the server.
+			l.Send(t, lab.Segment{From: to, To: from, Seq: rand.Uint32(), Ack: rand.Uint32(), Flags: flags}.Datagram())
 		}
-		// It may be idle for hours, as sessions are. TCP asks after two whether the other end
-		// is still there (tcp(7), tcp_keepalive_time).
-		if left := rememberedFor(t, s, from); left >= 0 && left < 2*time.Hour {
-			t.Errorf("the connection is remembered for %v more, and a session may be idle for longer", left)
+		if !lab.Says(c, fmt.Sprintf("after flags %#x", flags)) {
+			t.Fatalf("a stranger's segments with the flags %#x have cut the connection off", flags)
 		}
-	})
+	}
+	// It may be idle for hours, as sessions are. TCP asks after two whether the other end
+	// is still there (tcp(7), tcp_keepalive_time).
+	if left := rememberedFor(t, s, from); left >= 0 && left < 2*time.Hour {
+		t.Errorf("the connection is remembered for %v more, and a session may be idle for longer", left)
+	}
 }
 
 // rememberedFor returns for how long the gate will remember a peer's connection if nothing
