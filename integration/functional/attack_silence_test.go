@@ -172,19 +172,29 @@ func provoke(t testing.TB, s *lab.Topology, l *lab.Link, who netip.Addr, port ui
 	t.Helper()
 	to := netip.AddrPortFrom(s.Addr, port)
 	all := make(map[uint16][]lab.Received)
+	note := func(answers ...lab.Received) {
+		for _, a := range answers {
+			if at, ok := answered(a, who); ok {
+				all[at] = append(all[at], a)
+			}
+		}
+	}
 	const together = 64 // no more than a socket's buffer holds answers to
 	for n, shape := range shapes {
 		l.Send(t, shape.packets(netip.AddrPortFrom(who, uint16(firstPort+n)), to)...)
 		if n%together < together-1 && n < len(shapes)-1 {
 			continue
 		}
-		for _, a := range l.Answers(t, who, s.Addr) {
-			if at, ok := answered(a, who); ok {
-				all[at] = append(all[at], a)
-			}
-		}
+		note(l.Answers(t, who, s.Addr)...)
 	}
-	return all
+	// The kernel has answered by now, and a program may take its time.
+	for {
+		a, ok := l.Receive(t, soonEnough, func(a lab.Received) bool { return a.To == who && !lab.IsNeighbour(a) })
+		if !ok {
+			return all
+		}
+		note(a)
+	}
 }
 
 // answers returns the port whose packet this answers, if it is the host's own TCP or UDP, or
