@@ -137,7 +137,9 @@ func tampering(listing string) []string {
 }
 
 // isRate reports whether a set is one that packets write, and which may be emptied by anybody.
-func isRate(set string) bool { return strings.HasPrefix(set, "loud") || strings.HasPrefix(set, "knock_rate") }
+func isRate(set string) bool {
+	return strings.HasPrefix(set, "loud") || strings.HasPrefix(set, "knock_rate")
+}
 
 // firstRule returns the script that deletes the first rule of a chain.
 func firstRule(t testing.TB, h *lab.Host, chain string) string {
