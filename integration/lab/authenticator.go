@@ -20,6 +20,7 @@ type Authenticator struct {
 	File   string // which the server has the secret in
 }
 
+// NewAuthenticator makes a secret, and writes it to a file for the server to read.
 func NewAuthenticator(t testing.TB) *Authenticator {
 	t.Helper()
 	key := make([]byte, 20)

@@ -17,6 +17,7 @@ type Capture struct {
 	seen []string
 }
 
+// Capture begins to see what arrives at the host on one wire.
 func (h *Host) Capture(t testing.TB, net byte) *Capture {
 	t.Helper()
 	i := h.InterfaceByName(t, fmt.Sprintf("net%d", net))

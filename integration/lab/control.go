@@ -12,7 +12,7 @@ func (d *Daemon) Ask(t testing.TB, command string, args ...string) Result {
 	return d.Host.Try(t, Nftknockd, append([]string{command, "--socket", d.Socket}, args...)...)
 }
 
-// Tell is ask for what has to succeed.
+// Tell is Ask for what has to succeed.
 func (d *Daemon) Tell(t testing.TB, command string, args ...string) string {
 	t.Helper()
 	r := d.Ask(t, command, args...)
@@ -32,17 +32,18 @@ type Status struct {
 		MessagesLost uint64 `json:"messages_lost"`
 	}
 	Doors []struct {
-		Name  string
-		Ports []string
-		LetIn uint64 `json:"let_in_packets"`
-		Shut  uint64 `json:"shut_packets"`
+		Name     string
+		Ports    []string
+		Accepted uint64 `json:"accepted_packets"`
+		Shut     uint64 `json:"shut_packets"`
 	}
-	People []struct {
+	Grants []struct {
 		Door, Source, By string
 		Since, Until     time.Time
 	}
 }
 
+// Status asks the daemon for its status.
 func (d *Daemon) Status(t testing.TB, args ...string) Status {
 	t.Helper()
 	var s Status

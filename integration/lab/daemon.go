@@ -29,6 +29,7 @@ func StartDaemon(t testing.TB, h *Host, config string) *Daemon {
 	return StartDaemonFile(t, h, WriteConfig(t, config))
 }
 
+// StartDaemonFile is StartDaemon with a configuration that is in a file already.
 func StartDaemonFile(t testing.TB, h *Host, config string) *Daemon {
 	t.Helper()
 	notify := ListenNotify(t)
@@ -110,6 +111,7 @@ func NextNotice(c *net.UnixConn) string {
 	return string(b[:n])
 }
 
+// HasLine reports whether one of the lines of a text is this one.
 func HasLine(text, line string) bool {
 	for l := range strings.Lines(text) {
 		if strings.TrimRight(l, "\n") == line {

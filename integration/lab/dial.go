@@ -34,7 +34,7 @@ func (h *Host) Dial(from netip.Addr, to netip.AddrPort, patience time.Duration) 
 	return h.DialFrom(netip.AddrPortFrom(from, 0), to, patience)
 }
 
-// DialFrom is dial from a port of the caller's choice.
+// DialFrom is Dial from a port of the caller's choice.
 func (h *Host) DialFrom(from, to netip.AddrPort, patience time.Duration) (net.Conn, Answer, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

@@ -23,6 +23,7 @@ type Host struct {
 	NS   *os.File
 }
 
+// NewHost makes a host that is there until the test ends. Without root it skips the test.
 func NewHost(t testing.TB, name string) *Host {
 	t.Helper()
 	if !privileged() {
@@ -93,7 +94,7 @@ func (h *Host) Run(t testing.TB, name string, args ...string) string {
 	return h.RunWith(t, "", name, args...)
 }
 
-// RunWith is run with something on standard input.
+// RunWith is Run with something on standard input.
 func (h *Host) RunWith(t testing.TB, stdin, name string, args ...string) string {
 	t.Helper()
 	r := h.TryWith(t, stdin, name, args...)
@@ -126,6 +127,7 @@ func (h *Host) Try(t testing.TB, name string, args ...string) Result {
 	return h.TryWith(t, "", name, args...)
 }
 
+// TryWith is Try with something on standard input.
 func (h *Host) TryWith(t testing.TB, stdin, name string, args ...string) Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*Timeout)

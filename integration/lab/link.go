@@ -61,6 +61,7 @@ func (l *Link) Send(t testing.TB, packets ...*Datagram) {
 	}
 }
 
+// Write sends one packet. Unlike Send it can be used from any goroutine.
 func (l *Link) Write(d *Datagram) error {
 	protocol := uint16(unix.ETH_P_IPV6)
 	if d.To.Is4() {
@@ -148,6 +149,7 @@ func EchoRequest(from, to netip.Addr) *Datagram {
 	return NewDatagram(unix.IPPROTO_ICMPV6, from, to, b, 2)
 }
 
+// IsEchoReply reports whether the packet answers a ping.
 func IsEchoReply(a Received) bool {
 	return a.Proto == unix.IPPROTO_ICMP && a.Payload[0] == 0 || a.Proto == unix.IPPROTO_ICMPV6 && a.Payload[0] == 129
 }
@@ -157,6 +159,7 @@ func IsNeighbour(a Received) bool {
 	return a.Proto == unix.IPPROTO_ICMPV6 && a.Payload[0] >= 133 && a.Payload[0] <= 137
 }
 
+// InterfaceByName returns an interface of the host, with its index and link-layer address.
 func (h *Host) InterfaceByName(t testing.TB, name string) *net.Interface {
 	t.Helper()
 	var i *net.Interface

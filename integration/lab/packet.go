@@ -113,6 +113,7 @@ func (p Packet) Send() error {
 	return unix.Sendto(fd, p.Payload, 0, Sockaddr(p.To, 0))
 }
 
+// Sockaddr is an address and a port as system calls take them.
 func Sockaddr(a netip.Addr, port int) unix.Sockaddr {
 	if a.Is4() {
 		return &unix.SockaddrInet4{Addr: a.As4(), Port: port}

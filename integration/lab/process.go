@@ -26,6 +26,7 @@ func (h *Host) Start(t testing.TB, name string, args ...string) *Process {
 	return h.StartCmd(t, Command(context.Background(), t, name, args...))
 }
 
+// StartCmd is Start for a command that needs more than arguments.
 func (h *Host) StartCmd(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
 	p := &Process{Cmd: cmd, Done: make(chan struct{})}

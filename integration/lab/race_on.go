@@ -2,4 +2,5 @@
 
 package lab
 
+// Race says that the tests have the race detector.
 const Race = true

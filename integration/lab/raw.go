@@ -177,7 +177,7 @@ var (
 	OptionAO         = append([]byte{29, 16, 1, 1}, make([]byte, 12)...) // RFC 5925
 )
 
-// Received is a packet of IP as it came.
+// A Received is a packet of IP as it came.
 type Received struct {
 	Raw      []byte
 	From, To netip.Addr
@@ -209,6 +209,7 @@ func ParseReceived(frame []byte) (Received, bool) {
 	return Received{}, false
 }
 
+// IsTCP reports whether the packet is a whole TCP header at least. Flags, Seq and Data are for such packets.
 func (a Received) IsTCP() bool { return a.Proto == unix.IPPROTO_TCP && len(a.Payload) >= 20 }
 
 // IsError reports whether the packet is an ICMP error about another one.
@@ -222,17 +223,30 @@ func (a Received) IsError() bool {
 	return a.Proto == unix.IPPROTO_ICMPV6 && a.Payload[0] < 128
 }
 
+// Source is the port that a segment or datagram comes from.
 func (a Received) Source() uint16 { return binary.BigEndian.Uint16(a.Payload) }
+
+// Target is the port that it goes to.
 func (a Received) Target() uint16 { return binary.BigEndian.Uint16(a.Payload[2:]) }
-func (a Received) Seq() uint32    { return binary.BigEndian.Uint32(a.Payload[4:]) }
-func (a Received) Flags() byte    { return a.Payload[13] }
-func (a Received) Data() []byte   { return a.Payload[int(a.Payload[12]>>4)*4:] }
+
+// Seq is a segment's sequence number.
+func (a Received) Seq() uint32 { return binary.BigEndian.Uint32(a.Payload[4:]) }
+
+// Flags are a segment's flags, all eight of them.
+func (a Received) Flags() byte { return a.Payload[13] }
+
+// Data is what a segment carries behind its options.
+func (a Received) Data() []byte { return a.Payload[int(a.Payload[12]>>4)*4:] }
+
+// TOS is the type of service, which IPv6 calls traffic class.
 func (a Received) TOS() byte {
 	if a.From.Is4() {
 		return a.Raw[1]
 	}
 	return byte(binary.BigEndian.Uint16(a.Raw) >> 4)
 }
+
+// Label is IPv6's flow label.
 func (a Received) Label() uint32 { return binary.BigEndian.Uint32(a.Raw) & 0xfffff }
 
 // WordSum is the sum that the Internet's checksums are complements of (RFC
@@ -245,6 +259,7 @@ func WordSum(b []byte) uint32 {
 	return sum
 }
 
+// Complement folds a sum into the checksum that it is for.
 func Complement(sum uint32) uint16 {
 	for sum > 0xffff {
 		sum = sum>>16 + sum&0xffff

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ConnectReordering joins two hosts as connect does, by a wire that carries each second
+// ConnectReordering joins two hosts as Connect does, by a wire that carries each second
 // IP packet from b to a late, as one of two ways through a network that is longer.
 // (The kernels that the tests run on do not all have netem.)
 func ConnectReordering(t testing.TB, net byte, a, b *Host, late time.Duration) {

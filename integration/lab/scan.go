@@ -34,11 +34,13 @@ ports    = [22]
 sequence = [7216, 8393, 6129]
 `
 
+// MixedSequence opens the door mixed of ScannedDoors.
 var MixedSequence = []string{"7216", "8393", "6129"}
 
 // A PortRange has both its ends in it.
 type PortRange struct{ First, Last int }
 
+// AllPorts is what a scanner looks at that looks at everything.
 var AllPorts = PortRange{1, 65535}
 
 func (r PortRange) String() string { return fmt.Sprintf("%d-%d", r.First, r.Last) }
@@ -54,6 +56,7 @@ var AllScans = []Scan{
 	{Name: "nmap, at random, no retries", Run: NmapScan("--max-retries", "0")},
 }
 
+// NmapScan is a scan by nmap with options of its.
 func NmapScan(options ...string) func(testing.TB, *Topology, netip.Addr, PortRange) {
 	return func(t testing.TB, s *Topology, from netip.Addr, ports PortRange) {
 		args := append([]string{"-sS", "-Pn", "-n", "-p", ports.String(), "-S", from.String(), "-e", "net1"}, options...)

@@ -214,6 +214,7 @@ func (h *Host) PortsIn(t testing.TB, set string) []uint16 {
 	return ports
 }
 
+// Counters are what rules have counted, in a listing.
 var Counters = regexp.MustCompile(`counter packets \d+ bytes \d+`)
 
 // Ruleset returns what nft list ruleset prints, but for what was counted.
@@ -222,6 +223,7 @@ func (h *Host) Ruleset(t testing.TB) string {
 	return Counters.ReplaceAllString(h.Run(t, "nft", "list", "ruleset"), "counter packets 0 bytes 0")
 }
 
+// HasTable reports whether the table of the gate is there.
 func (h *Host) HasTable(t *testing.T) bool {
 	t.Helper()
 	return strings.Contains(h.Run(t, "nft", "list", "tables"), "table inet "+GateTable)

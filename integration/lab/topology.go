@@ -96,6 +96,7 @@ type Topology struct {
 	witnesses byte // see settle
 }
 
+// NewTopology connects a server and a client, and returns when they reach each other.
 func NewTopology(t testing.TB, f Family) *Topology {
 	t.Helper()
 	s := &Topology{
