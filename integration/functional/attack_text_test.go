@@ -89,7 +89,7 @@ func serveEvents(t testing.TB, events func(kind string) []string) (socket string
 }
 
 // knownKind is the kind of event that somebody is let in by.
-const knownKind = "let_in"
+const knownKind = "granted"
 
 // TestSpoofedPacketsBanNobody has a stranger send packets in somebody's name, as a scan's and as
 // wrong attempts, and reads the daemon's log as fail2ban does.
