@@ -52,7 +52,7 @@ func TestSessionsGoOn(t *testing.T) {
 				step("started again")
 				d.Stop(syscall.SIGKILL)
 				step("killed")
-				d = lab.StartDaemonFile(t, s.Server, config)
+				lab.StartDaemonFile(t, s.Server, config)
 				step("started after that")
 				if own == "no" {
 					s.Server.Run(t, "nft", "flush", "ruleset")
