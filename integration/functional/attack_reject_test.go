@@ -218,6 +218,11 @@ func TestRejectAndPortZero(t *testing.T) {
 		for _, ports := range [][]uint16{{22, 0}, {0, 22}, {22, 0, 22}, {22, 2222, 22, 0, 2222}, {2222, 22, 23, 22}} {
 			from := netip.AddrPortFrom(who, firstPort)
 			for _, port := range ports {
+				// Nothing answers these: what is kept for an answer must not be left for the next.
+				l.Send(t, lab.Segment{From: from, To: netip.AddrPortFrom(s.Addr, 22), Seq: 1000, Flags: lab.FlagRST}.Datagram())
+				signed := lab.SYNOf(from, netip.AddrPortFrom(s.Addr, 2222), 1000)
+				signed.Options = lab.OptionMD5
+				l.Send(t, signed.Datagram())
 				l.Send(t, lab.Segment{From: from, To: netip.AddrPortFrom(s.Addr, port), Seq: 1000, Flags: lab.FlagSYN}.Datagram())
 			}
 			var answered []uint16
