@@ -1,6 +1,7 @@
 package functional
 
 import (
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -154,13 +155,12 @@ func firstOf(answered map[uint16][]lab.Received) []uint16 {
 	return all[:min(len(all), 5)]
 }
 
-// nameOf returns which shape came from a port. An error may quote a part of a packet that
-// has no port in it.
+// nameOf returns which shape came from a port.
 func nameOf(shapes []shape, from uint16) string {
 	if n := int(from) - firstPort; n >= 0 && n < len(shapes) {
 		return shapes[n].name
 	}
-	return "one of the shapes"
+	return "what was not sent"
 }
 
 // firstPort is where the ports of an attacker begin: each packet comes from another.
@@ -225,6 +225,9 @@ func parseQuoted(ip []byte) (lab.Received, bool) {
 	case len(ip) >= 44 && ip[0]>>4 == 6:
 		a := lab.Received{Raw: ip, From: netip.AddrFrom16([16]byte(ip[8:])), To: netip.AddrFrom16([16]byte(ip[24:])), Proto: ip[6], Payload: ip[40:]}
 		for a.Proto == unix.IPPROTO_HOPOPTS || a.Proto == unix.IPPROTO_DSTOPTS || a.Proto == unix.IPPROTO_ROUTING || a.Proto == unix.IPPROTO_FRAGMENT {
+			if a.Proto == unix.IPPROTO_FRAGMENT && len(a.Payload) >= 4 && binary.BigEndian.Uint16(a.Payload[2:])&^7 != 0 {
+				return lab.Received{}, false // a later fragment: no port was asked
+			}
 			size := 8
 			if a.Proto != unix.IPPROTO_FRAGMENT {
 				size += int(a.Payload[1]) * 8
