@@ -117,8 +117,10 @@ always_allow = ["10.1.7.0/24", "fd00:1:0:7::/64"]
 		pretended := []netip.Addr{l.Phantom(t, f.Addr(1, 7, 20)), l.Phantom(t, f.Addr(1, 7, 21))}
 		for n := range mostRemembered {
 			from := netip.AddrPortFrom(pretended[n&1], uint16(1024+n/2))
-			l.Send(t, lab.SYNOf(from, to, 1000).Datagram(),
-				lab.Segment{From: from, To: to, Seq: 1001, Ack: 1, Flags: lab.FlagACK}.Datagram())
+			ack := lab.Segment{From: from, To: to, Seq: 1001, Ack: 1, Flags: lab.FlagACK}
+			signed := ack // which TCP does not even answer by RST
+			signed.Options = lab.OptionMD5
+			l.Send(t, lab.SYNOf(from, to, 1000).Datagram(), ack.Datagram(), signed.Datagram(), signed.Datagram())
 		}
 		d.Tell(t, "open", "ssh", s.Person.String())
 		if !s.Client.Reaches(netip.AddrPortFrom(s.Person, 43210), to, lab.Timeout) {
