@@ -136,7 +136,11 @@ func steps(d *Door, action Action) [][]Port {
 func (m *model) tried(of sequenceOf, complete bool) []*try {
 	var tried []*try
 	for _, a := range slices.Backward(m.tries) {
-		if a.sequenceOf == of && a.complete == complete && !a.over && m.now.Sub(a.since) <= a.door.SeqTimeout {
+		// A knock from before the source was muted may come late, after that is over.
+		before := !complete && slices.ContainsFunc(m.touches, func(t touch) bool {
+			return m.mutes(t.source, a.source) && !a.since.After(t.at)
+		})
+		if a.sequenceOf == of && a.complete == complete && !a.over && !before && m.now.Sub(a.since) <= a.door.SeqTimeout {
 			tried = append(tried, a)
 		}
 	}
