@@ -28,6 +28,11 @@ const (
 	closingTimeout = 2 * time.Minute    // TCP: after this host has sent its FIN
 	udpTimeout     = 3 * time.Minute    // UDP: after the last datagram either way
 
+	// Somebody may pretend to be a source that is let in, from all its ports. So what begins is remembered at
+	// this rate; what goes beyond is let in as well, and remembered when something follows.
+	beginRate  = 100 // a second
+	beginBurst = 1000
+
 	// Large packets come in great numbers, and to look an entry up takes half as long as
 	// to renew it too. So one in renewOne of them renews its entry, and every small one.
 	largeLength = 512 // bytes
@@ -244,17 +249,29 @@ func (r *Ruleset) addAdmit() {
 	c.add("bears a priority of somebody else's", accept)
 }
 
+// priorityBeforeRaw is that of what watches this host's packets: before chain answers gives those their port
+// that the stack sends for a port that is shut. They say nothing of a connection.
+var priorityBeforeRaw = priority{"raw - 1", nftables.ChainPriorityRef(*nftables.ChainPriorityRaw - 1)}
+
 // addSent adds what watches this host's own packets from guarded ports. They are those of the
 // output hook, where no packet is that merely passes through: those may have a forged source.
 func (r *Ruleset) addSent() {
 	leaving := r.addChain("leaving")
-	sent := &chain{name: "sent", hook: &hook{"output", nftables.ChainHookOutput, priorityMangle}}
+	sent := &chain{name: "sent", hook: &hook{"output", nftables.ChainHookOutput, priorityBeforeRaw}}
 	r.chains = append(r.chains, sent)
 	sent.add("nothing else is looked at", portIn("th", "sport", guardedPortsSet), goTo(leaving.name))
 
 	leaving.add("to the host itself", oifname("lo"), accept)
-	for _, k := range flowKeys {
-		leaving.add("UDP: this host speaks, or answers", l4proto(knock.UDP), k.remember(updateFlow, upSets, outbound, udpTimeout))
+	if numbers := portNumbers(r.guarded, knock.UDP); len(numbers) > 0 {
+		ports := r.addPorts(guardedPortsSet+"_udp", "ports that are guarded, UDP", numbers)
+		udp, ofGuarded := l4proto(knock.UDP).silent(), portIn("udp", "sport", ports.name)
+		for _, k := range flowKeys {
+			leaving.add("UDP: a flow goes on", udp, ofGuarded, k.in(upSets, outbound), k.change(updateFlow, upSets, outbound, udpTimeout), accept)
+		}
+		leaving.add("UDP: too many new ones at once", udp, ofGuarded, limitOver(beginRate, beginBurst), accept)
+		for _, k := range flowKeys {
+			leaving.add("UDP: this host begins a flow, or answers", udp, ofGuarded, k.remember(addFlow, upSets, outbound, udpTimeout))
+		}
 	}
 	for _, k := range flowKeys {
 		leaving.add("TCP: this host begins a connection", isTCP, firstSegment, k.remember(updateFlow, upSets, outbound, beginTimeout))
@@ -269,14 +286,17 @@ func (r *Ruleset) addSent() {
 	}
 }
 
-// addBegin adds to a chain what remembers that a packet has begun a flow and admits it. A
-// packet of a flow that is there already, such as a SYN that is repeated, is admitted without ado.
+// addBegin adds to a chain what admits packets of a source that is let in, and remembers their flows. What follows
+// on no connection is answered by a RST, and forgotten by it. Where the set is full the chain goes on.
 func (r *Ruleset) addBegin(c *chain, comment string, more ...statement) {
 	for _, k := range flowKeys {
-		c.add("was let in already", k.in(upSets, inbound), goTo(admitChain))
+		c.add("is up already", k.in(upSets, inbound), goTo(admitChain))
 	}
 	for _, k := range flowKeys {
-		statements := append([]statement{k.remember(addFlow, upSets, inbound, beginTimeout)}, more...)
-		c.add(comment, append(statements, goTo(admitChain))...)
+		c.add("goes on, and is not remembered", isTCP, laterSegment, k.remember(addFlow, upSets, inbound, beginTimeout), goTo(admitChain))
+	}
+	c.add(comment+"; is remembered when something follows", append(append([]statement{limitOver(beginRate, beginBurst)}, more...), goTo(admitChain))...)
+	for _, k := range flowKeys {
+		c.add(comment, append([]statement{k.remember(addFlow, upSets, inbound, beginTimeout)}, append(more, goTo(admitChain))...)...)
 	}
 }

@@ -22,8 +22,9 @@ const (
 	floodBatch     = 64 // packets
 	floodBatchWait = 1  // how long a batch may take to fill, in 1/100 s
 
-	loudSources = 65535            // whose rate is known at once
-	loudMemory  = 10 * time.Second // how long after a source's last packet its rate is forgotten
+	rateSets     = "knock_rate"
+	ratedSources = 65535            // whose rate is known at once
+	rateMemory   = 10 * time.Second // how long after a source's last packet its rate is forgotten
 )
 
 // addGate adds what every packet that arrives meets. For those that are none of our
@@ -107,7 +108,7 @@ func (r *Ruleset) addKnocks(dispatch *chain, spec Spec) {
 	knocks := r.addChain("knock")
 	knocks.add("on its way to another host", fibDaddrUnicast(), back)
 	for _, f := range families {
-		s := r.addSet(&set{name: "loud" + f.suffix, comment: "how fast each source knocks", keyType: f.keyType, dynamic: true, lasts: loudMemory, size: loudSources})
+		s := r.addSet(&set{name: rateSets + f.suffix, comment: "how fast each source knocks", keyType: f.keyType, dynamic: true, lasts: rateMemory, size: ratedSources})
 		knocks.add("too loud to be listened to", overLimit(f, s.name, spec.PerSource), back)
 	}
 	knocks.add("at rest: handed over at once",

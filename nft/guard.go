@@ -29,6 +29,7 @@ func (r *Ruleset) addAlwaysAllow(judge *chain, allow []netip.Prefix) {
 		}
 		judge.add("never needs to knock", saddrIn(f, s.name), goTo(c.name))
 	}
+	c.add("never needs to knock; is remembered when something follows", isTCP, firstSegment, goTo(admitChain))
 	r.addBegin(c, "never needs to knock")
 	c.add("never needs to knock, and there is no room to remember it", goTo(admitChain))
 }
@@ -109,19 +110,15 @@ func (r *Ruleset) addGuards(judge *chain, doors []knock.Door) {
 	}
 }
 
-// addGuard adds the chain that decides about a port. Of TCP, the doors judge what may begin a
-// connection: nothing else of a stranger's has a way in.
+// addGuard adds the chain that decides about a port, of what is not up: what may begin a connection always
+// comes here. Nothing of a stranger's has another way in.
 func (r *Ruleset) addGuard(port knock.Port, doors []*knock.Door) *chain {
 	c := r.addChain(guardChain(port))
 	for _, d := range doors {
-		var first []statement
-		if port.Proto == knock.TCP {
-			first = []statement{isTCP, firstSegment}
-		}
 		for _, source := range []statement{
 			saddrIn(ipv4, openSet(d.Name, ipv4)), saddrIn(ipv6, openSet(d.Name, ipv6)), saddrOnLinkIn(linkSet(d.Name)),
 		} {
-			c.add(fmt.Sprintf("door %s: let in", d.Name), append(slices.Clone(first), source, goTo(doorChain(d.Name)))...)
+			c.add(fmt.Sprintf("door %s: let in", d.Name), source, goTo(doorChain(d.Name)))
 		}
 	}
 	shut := fmt.Sprintf("door %s: shut", doors[0].Name)

@@ -92,10 +92,7 @@ func Inspect(table string) (*Snapshot, error) {
 	return s, nil
 }
 
-func isOpenSet(s *nftables.Set) bool {
-	return s.HasTimeout && !s.Dynamic &&
-		(strings.HasSuffix(s.Name, openSet("", ipv4)) || strings.HasSuffix(s.Name, openSet("", ipv6)) || strings.HasSuffix(s.Name, linkSuffix))
-}
+func isOpenSet(s *nftables.Set) bool { return s.HasTimeout && !s.Dynamic && isOpenSetName(s.Name) }
 
 // portOf returns the port that a chain of addGuard decides about.
 func portOf(chain string) (knock.Port, bool) {

@@ -27,17 +27,21 @@ type transaction struct {
 
 	conn *nftables.Conn // takes the messages
 
-	people people   // who is let in through sets that are new
-	flows  flowList // what is up
+	grants  *grantCache     // who is let in through sets that are new
+	flows   flowList        // what is up
+	foreign []foreignChange // to what is up, to be undone
 }
 
 func (tx *transaction) build(c *nftables.Conn) error {
 	tx.conn = c
-	if tx.was == nil || tx.own {
+	if tx.was == nil || tx.own || tx.was.flags&tableDormant != 0 {
 		tx.conn.AddTable(tx.table)
 	}
 	if tx.was != nil {
 		tx.conn.FlushTable(tx.table) // all rules
+		for _, f := range tx.was.flowtables {
+			tx.conn.DelFlowtable(f)
+		}
 	}
 	tx.addChains()
 	tx.addCounters()
@@ -76,6 +80,8 @@ func (tx *transaction) dropCounters() {
 	}
 }
 
+// addChains adds the chains that are not there. A hook and its priority cannot be changed, so a chain that
+// has the wrong ones goes, and another takes its place.
 func (tx *transaction) addChains() {
 	policy := nftables.ChainPolicyAccept
 	for _, c := range tx.rules.chains {
@@ -84,10 +90,27 @@ func (tx *transaction) addChains() {
 			k.Type, k.Policy = nftables.ChainTypeFilter, &policy
 			k.Hooknum, k.Priority = c.hook.number, c.hook.priority.number
 		}
-		if tx.was == nil || !tx.was.chains[c.name] {
+		var old *nftables.Chain
+		if tx.was != nil {
+			old = tx.was.chains[c.name]
+		}
+		if old != nil && !sameHook(k, old) {
+			tx.conn.DelChain(old)
+			old = nil
+		}
+		if old == nil || !equal(k.Policy, old.Policy) {
 			tx.conn.AddChain(k)
 		}
 	}
+}
+
+func sameHook(a, b *nftables.Chain) bool {
+	return a.Type == b.Type && equal(a.Hooknum, b.Hooknum) && equal(a.Priority, b.Priority)
+}
+
+// equal compares what may be absent.
+func equal[T comparable](a, b *T) bool {
+	return a == b || a != nil && b != nil && *a == *b
 }
 
 func (tx *transaction) dropChains() {
@@ -112,7 +135,7 @@ func (tx *transaction) changeSets() error {
 	for _, s := range tx.rules.sets {
 		wanted[s.name] = true
 		if tx.was == nil || tx.was.sets[s.name] == nil {
-			if err := tx.addSet(s, append(tx.people.of(s), tx.flows[s.name]...)); err != nil {
+			if err := tx.addSet(s, append(tx.grants.elements(s), tx.flows[s.name]...)); err != nil {
 				return err
 			}
 			continue
@@ -136,6 +159,9 @@ func (tx *transaction) changeSet(s *set, old *nftables.Set) error {
 	same := s.sameTypeAs(old)
 	switch {
 	case same && s.dynamic:
+		if err := tx.undo(s); err != nil {
+			return err
+		}
 		return tx.addElements(s.kernel(tx.table), tx.flows[s.name]) // those that are there already stay as they are
 	case same && s.timeout:
 		return nil
@@ -198,6 +224,35 @@ func (tx *transaction) addSet(s *set, people []nftables.SetElement) error {
 
 func (tx *transaction) addElements(k *nftables.Set, elements []nftables.SetElement) error {
 	return inChunks(elements, func(c []nftables.SetElement) error { return tx.conn.SetAddElements(k, c) })
+}
+
+// undo undoes what somebody else has done to a set of flows. An entry that is gone again is no
+// matter, and no error: it is added before it is deleted.
+func (tx *transaction) undo(s *set) error {
+	k := s.kernel(tx.table)
+	for _, c := range tx.foreign {
+		if c.set != s.name {
+			continue
+		}
+		timeout := time.Duration(beginTimeout)
+		if c.deleted {
+			timeout = resetTimeout // until something follows
+		}
+		elements := make([]nftables.SetElement, len(c.elements))
+		for i, e := range c.elements {
+			elements[i] = nftables.SetElement{Key: e.Key, Timeout: timeout}
+		}
+		if err := tx.addElements(k, elements); err != nil {
+			return err
+		}
+		if c.deleted {
+			continue
+		}
+		if err := inChunks(elements, func(c []nftables.SetElement) error { return tx.conn.SetDeleteElements(k, c) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (tx *transaction) addRules() {

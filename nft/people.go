@@ -33,16 +33,13 @@ func (t *Table) LetIn(door string, source netip.Addr, timeout time.Duration, com
 	if timeout != knock.Forever {
 		elements[0].Timeout = timeout
 	}
-	l, err := t.letterTo(set, elements)
-	if err == nil {
-		err = t.post(l)
-	}
+	err = t.send(addElements(set, elements))
 	if err != nil {
 		return person.Source, err
 	}
 	if !t.owned {
 		person.Left, person.By = timeout, comment
-		t.people.letIn(person)
+		t.grants.add(person)
 	}
 	return person.Source, nil
 }
@@ -53,17 +50,11 @@ func (t *Table) PutOut(door string, source netip.Addr) (netip.Prefix, error) {
 	if err != nil {
 		return netip.Prefix{}, err
 	}
-	// To remove what is not there is an error, and those take the kernel long.
-	batch, err := encode(
-		func(c *nftables.Conn) error { return c.SetAddElements(set, elements) },
-		func(c *nftables.Conn) error { return c.SetDeleteElements(set, elements) })
-	if err == nil {
-		err = t.commit(batch)
-	}
+	err = t.send(removeElements(set, elements))
 	if err != nil {
 		return person.Source, err
 	}
-	t.people.putOut(person)
+	t.grants.remove(person)
 	return person.Source, nil
 }
 
@@ -127,12 +118,8 @@ func peopleIn(c *nftables.Conn, set *nftables.Set) ([]Person, error) {
 	now := time.Now()
 	var people []Person
 	for _, e := range elements {
-		p := Person{Door: doorOf(set.Name), Left: knock.Forever, By: e.Comment}
-		if source := linkSource(e.Key); source.IsValid() {
-			p.Source, p.Zone = netip.PrefixFrom(source, ipv6.bits), source.Zone()
-		} else {
-			p.Source = prefixOf(e, set.Interval)
-		}
+		p := personOf(set.Name, e, set.Interval)
+		p.Left = knock.Forever
 		if !p.Source.IsValid() {
 			continue // in a set that somebody else has made
 		}
@@ -142,6 +129,17 @@ func peopleIn(c *nftables.Conn, set *nftables.Set) ([]Person, error) {
 		people = append(people, p)
 	}
 	return people, nil
+}
+
+// personOf returns who an element of a door's set is.
+func personOf(set string, e nftables.SetElement, interval bool) Person {
+	p := Person{Door: doorOf(set), By: e.Comment}
+	if source := linkSource(e.Key); source.IsValid() {
+		p.Source, p.Zone = netip.PrefixFrom(source, ipv6.bits), source.Zone()
+	} else {
+		p.Source = prefixOf(e, interval)
+	}
+	return p
 }
 
 // doorOf is the inverse of openSet and linkSet.

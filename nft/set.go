@@ -132,6 +132,9 @@ func (s *set) kernel(t *nftables.Table) *nftables.Set {
 // library reads a verdict map's key type wrongly, so that is not compared: a
 // table that is ours has no other maps.
 func (s *set) sameTypeAs(k *nftables.Set) bool {
+	if s.dynamic && (s.size != int(k.Size) || s.lasts != k.Timeout) {
+		return false
+	}
 	return s.interval == k.Interval && (s.timeout || s.dynamic) == k.HasTimeout && (s.verdicts || s.dataType.Bytes != 0) == k.IsMap && s.dynamic == k.Dynamic &&
 		(s.verdicts || s.keyType.GetNFTMagic() == k.KeyType.GetNFTMagic())
 }

@@ -239,6 +239,13 @@ func limit(rate uint64, burst uint32) statement {
 	}}
 }
 
+// limitOver matches what comes beyond the rate and the burst.
+func limitOver(rate uint64, burst uint32) statement {
+	return statement{fmt.Sprintf("limit rate over %d/second burst %d packets", rate, burst), []expr.Any{
+		&expr.Limit{Type: expr.LimitTypePkts, Rate: rate, Unit: expr.LimitTimeSecond, Burst: burst, Over: true},
+	}}
+}
+
 // overLimit matches a source, by as much of its address as mask leaves, of which more
 // than rate packets a second have come, after a burst of as many. The sources are
 // kept in a set of their own: when that is full, the packets of others do not match.

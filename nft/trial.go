@@ -18,16 +18,17 @@ func Try(r *Ruleset) (*Table, error) {
 	if err := Free(r.name); err != nil {
 		return nil, err
 	}
-	return try(r, people{}, nil)
+	return try(r, nil, nil)
 }
 
 // try installs a trial's table, with who is in and what is up besides what is listed.
-func try(r *Ruleset, who people, up flowList) (*Table, error) {
+func try(r *Ruleset, who []Person, up flowList) (*Table, error) {
 	t, err := connect(r.name)
 	if err != nil {
 		return nil, err
 	}
-	t.rules, t.people = r, who
+	t.rules = r
+	t.grants.reset(who)
 	t.owned, t.onTrial = true, true
 	err = t.change(nil)
 	if err == nil {
@@ -85,7 +86,7 @@ func (t *Table) Keep(own bool) error {
 	if err != nil {
 		return explain(err)
 	}
-	s, err := try(&standIn, remember(in), up)
+	s, err := try(&standIn, in, up)
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,8 @@ func (t *Table) Keep(own bool) error {
 	if up, err = t.readFlows(); err != nil {
 		return explain(err)
 	}
-	tx := &transaction{table: t.table, rules: t.rules, own: own, query: t.query, people: remember(in), flows: up}
+	t.grants.reset(in)
+	tx := &transaction{table: t.table, rules: t.rules, own: own, query: t.query, grants: &t.grants, flows: up}
 	batch, err := encode(func(c *nftables.Conn) error { c.DelTable(t.table); return nil }, tx.build)
 	if err == nil && own {
 		err = setFlags(batch, t.table.Name, tableOwner|tablePersist)
@@ -110,7 +112,7 @@ func (t *Table) Keep(own bool) error {
 	if up, err = s.readFlows(); err == nil {
 		err = t.addFlows(up)
 	}
-	return errors.Join(err, t.rememberPeople())
+	return errors.Join(err, t.rememberGrants())
 }
 
 // canPersist says whether the kernel has tables that outlive their owner. It asks by a
