@@ -8,14 +8,15 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nftknock/config"
+	"nftknock/config/profile"
 )
 
 func listCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "list",
-		Short:   "List the profiles",
-		Long:    `Lists the profiles: their names, hosts, and the ports that wait behind the doors.`,
+		Use:   "list",
+		Short: "List the profiles",
+		Long: `Lists the profiles: their names, hosts, the ports that wait behind the doors, and what opens
+them: a sequence, a one-time code, a packet (single packet authorization). No secrets.`,
 		Example: "  nftknock list",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -29,25 +30,40 @@ func listCommand() *cobra.Command {
 				if p.Wait != 0 {
 					port = strconv.Itoa(int(p.Wait))
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\n", p.Name, p.Host, port)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.Name, p.Host, port, openedBy(p))
 			}
 			return w.Flush()
 		},
 	}
 }
 
-func loadProfiles() (config.Hosts, error) {
-	path, err := config.HostsPath()
+// openedBy returns the kinds of what opens the door of a profile.
+func openedBy(p profile.Profile) string {
+	var kinds []string
+	if len(p.Sequence) > 0 {
+		kinds = append(kinds, "sequence")
+	}
+	if p.OTPSecret != "" {
+		kinds = append(kinds, "code")
+	}
+	if p.SPAKeyFile != "" {
+		kinds = append(kinds, "packet")
+	}
+	return strings.Join(kinds, ", ")
+}
+
+func loadProfiles() (profile.Profiles, error) {
+	path, err := profile.Path()
 	if err != nil {
 		return nil, err
 	}
-	return config.LoadHosts(path)
+	return profile.Load(path)
 }
 
-func findProfile(cmd *cobra.Command, name string) (config.Profile, error) {
+func findProfile(cmd *cobra.Command, name string) (profile.Profile, error) {
 	hosts, err := loadProfiles()
 	if err == nil {
-		var p config.Profile
+		var p profile.Profile
 		if p, err = hosts.Find(name); err == nil {
 			return p, nil
 		}
@@ -56,7 +72,7 @@ func findProfile(cmd *cobra.Command, name string) (config.Profile, error) {
 	if commands := cmd.Root().SuggestionsFor(name); len(commands) > 0 {
 		err = fmt.Errorf("%w\nhint: did you mean the command %s?", err, strings.Join(commands, " or "))
 	}
-	return config.Profile{}, err
+	return profile.Profile{}, err
 }
 
 // completeProfile completes the first word. What is wrong with the profiles is

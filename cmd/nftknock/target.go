@@ -9,21 +9,22 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"nftknock/config"
+	"nftknock/config/profile"
 	"nftknock/knock"
 )
 
 // A target is what to knock at, and how.
 type target struct {
-	config.Profile
+	profile.Profile
 	closing bool
 	verbose bool
 	retry   int
+	force   bool // knock even if the port answers
 }
 
 // target makes one of a command's arguments: a profile, or a host and ports.
 func (o *options) target(cmd *cobra.Command, args []string, closing bool) (*target, error) {
-	t := &target{closing: closing, verbose: o.verbose, retry: int(o.retry)}
+	t := &target{closing: closing, verbose: o.verbose, retry: int(o.retry), force: o.force}
 	if len(args) == 1 {
 		p, err := findProfile(cmd, args[0])
 		switch {
@@ -46,7 +47,10 @@ func (o *options) target(cmd *cobra.Command, args []string, closing bool) (*targ
 		if err != nil {
 			return nil, err
 		}
-		t.Profile = config.Profile{Host: args[0], Sequence: sequence, Delay: config.DefaultDelay, Family: config.AnyFamily}
+		if _, err := profile.LookupHost(args[0]); err != nil {
+			return nil, fmt.Errorf("the host %w", err)
+		}
+		t.Profile = profile.Profile{Host: args[0], Sequence: sequence, Delay: profile.DefaultDelay, Family: profile.AnyFamily}
 	}
 	if err := o.override(cmd.Flags(), &t.Profile); err != nil {
 		return nil, err
@@ -71,7 +75,7 @@ func (o *options) sequence(words []string) ([]knock.Port, error) {
 }
 
 // override puts what is on the command line in the place of what the profile says.
-func (o *options) override(f *pflag.FlagSet, p *config.Profile) error {
+func (o *options) override(f *pflag.FlagSet, p *profile.Profile) error {
 	if f.Changed("delay") {
 		p.Delay = time.Duration(o.delay) * time.Millisecond
 	}
@@ -91,8 +95,9 @@ func (o *options) override(f *pflag.FlagSet, p *config.Profile) error {
 		p.Family = o.family
 	}
 	if o.source != "" {
-		a, err := netip.ParseAddr(o.source)
-		if err != nil {
+		host, err := profile.LookupHost(o.source)
+		a, notAddr := netip.ParseAddr(host)
+		if err != nil || notAddr != nil {
 			return fmt.Errorf("--source %q is not an address: write one of this machine, such as 192.0.2.7", o.source)
 		}
 		p.Source = a.Unmap()

@@ -58,7 +58,10 @@ put_gz() {
 for program in nftknockd nftknock; do
 	CGO_ENABLED=0 GOOS=linux GOARCH=$goarch GOARM=$goarm go build -trimpath -ldflags='-s -w' -o "$tmp/$program" ./cmd/$program
 	mkdir "$docs/$program"
-	go run ./cmd/$program docs "$docs/$program"
+	case $program in
+	nftknockd) go run ./cmd/nftknockd/docs "$docs/$program" ;;
+	*) go run ./cmd/$program docs "$docs/$program" ;;
+	esac
 	for page in "$docs/$program"/man?/*; do
 		put_gz "$page" "/usr/share/man/${page#"$docs/$program"/}.gz"
 	done
@@ -81,7 +84,7 @@ chmod 0750 "$root/etc/nftknock"
 doc=/usr/share/doc/nftknock
 put 0644 "$here/copyright" $doc/copyright
 put 0644 config/reference.toml $doc/examples/reference.toml
-put 0644 config/hosts.toml $doc/examples/hosts.toml
+put 0644 config/profile/hosts.toml $doc/examples/hosts.toml
 put 0644 systemd/metrics.conf $doc/examples/metrics.conf
 put 0644 systemd/fail2ban/nftknockd.conf $doc/examples/fail2ban.conf
 put 0644 cmd/nftknockd/alerts.yml $doc/examples/alerts.yml
