@@ -85,7 +85,8 @@
 //   - Knowing that a source is let in, somebody can pretend to be it, as long as its door is open.
 //   - A kernel before 6.5, and without the fix that its stable releases have (nft_set_hash: mark set element as dead when
 //     deleting from packet path), loses the memory of each entry that a rule deletes.
-//   - shut = "reject": a rule for all ports (DNAT without a port) takes a refused segment to port 0 of another host; a first fragment too
+//   - shut = "reject": with several such ports, more than some sixteen segments a second of one source are answered by nft's own
+//     reject; a port of 0 may be answered from a guarded port for two seconds; a rule for all ports (DNAT without a port) takes a refused segment to port 0 of another host; a first fragment too
 //     short for TCP's checksum gets no answer.
 //
 // # Changing it
