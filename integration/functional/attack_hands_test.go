@@ -88,7 +88,8 @@ func listTable(t testing.TB, h *lab.Host) string {
 	t.Helper()
 	r := h.Try(t, "nft", "list", "table", "inet", lab.GateTable)
 	const end = "\n\t}\n" // of a set, or of a chain
-	objects := strings.SplitAfter(strings.TrimSuffix(changing.ReplaceAllString(r.Stdout, ""), "}\n"), end)
+	_, body, _ := strings.Cut(changing.ReplaceAllString(r.Stdout, ""), "{\n")
+	objects := strings.SplitAfter(strings.TrimSuffix(body, "}\n"), end)
 	for i := range objects {
 		objects[i] = strings.TrimLeft(objects[i], "\n")
 	}
