@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestImports keeps the packages apart: knock needs nothing but the standard library,
+// TestImports keeps the packages apart: knock and knock/spa need nothing but the standard library,
 // config and nft don't know of each other, and the client needs nothing of netfilter.
 func TestImports(t *testing.T) {
 	t.Parallel()
@@ -15,6 +15,10 @@ func TestImports(t *testing.T) {
 	}{
 		{"nftknock/knock", "github.com/"},
 		{"nftknock/knock", "nftknock/"},
+		{"nftknock/knock/spa", "github.com/"},
+		{"nftknock/knock/spa", "nftknock/config"},
+		{"nftknock/knock/spa", "nftknock/nft"},
+		{"nftknock/knock/spa", "nftknock/cmd/"},
 		{"nftknock/config", "nftknock/nft"},
 		{"nftknock/config", "nftknock/cmd/"},
 		{"nftknock/nft", "nftknock/config"},
