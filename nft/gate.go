@@ -30,7 +30,11 @@ const (
 // look at a port is all, so the ports are in a set that has them all: the kernel makes a
 // bitmap of it.
 func (r *Ruleset) addGate(gate, ours *chain, spec Spec) {
-	numbers := portNumbers(append(spec.knockPorts(), guardedPorts(spec.Doors)...), knock.TCP, knock.UDP)
+	ports := append(spec.knockPorts(), guardedPorts(spec.Doors)...)
+	if spec.PacketPort != 0 {
+		ports = append(ports, knock.Port{Number: spec.PacketPort, Proto: knock.UDP})
+	}
+	numbers := portNumbers(ports, knock.TCP, knock.UDP)
 	if len(numbers) > 0 {
 		s := r.addPorts("ports", "all ports that the table looks at", numbers)
 		gate.add("no other ports are looked at", dportIn("th", s.name), toChain(ours.name))

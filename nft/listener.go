@@ -61,7 +61,7 @@ func Listen(group uint16, observe func(knock.Packet), overrun func()) (*Listener
 
 func listen(group uint16, observe func(knock.Packet), overrun func()) (*Listener, error) {
 	log, err := nflog.Open(&nflog.Config{
-		Group: group, Copymode: nflog.CopyPacket, Bufsize: snaplen,
+		Group: group, Copymode: nflog.CopyPacket, Bufsize: packetSnaplen,
 		QThresh: floodBatch, Timeout: floodBatchWait, Flags: nflog.FlagSeq,
 	})
 	if err != nil {

@@ -17,6 +17,7 @@ type Spec struct {
 	PerSource   uint32         // how many knocks a second of one source are logged
 	Doors       []knock.Door
 	Decoys      []knock.Port // logged like knock ports, and not told from them
+	PacketPort  uint16       // the UDP port of single packet authorization; 0: none
 }
 
 // A Ruleset is the whole of a table: a value that can print itself as an nft
@@ -52,6 +53,7 @@ func NewRuleset(spec Spec) *Ruleset {
 	r.chains = []*chain{gate, ours}
 	r.addGate(gate, ours, spec)
 	r.addInterfaces(ours, spec.Interfaces)
+	r.addPackets(ours, spec.PacketPort)
 	r.addKnocks(ours, spec)
 	r.addExempt(spec.AlwaysAllow)
 	r.addGuards(ours, spec.Doors)

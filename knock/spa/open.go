@@ -51,15 +51,9 @@ func NewKeys(keys ...Key) *Keys {
 // A packet without a right HMAC costs nothing but the checks of its size and alphabet, or
 // an HMAC with each key, and no memory.
 func (k *Keys) Open(payload []byte, now time.Time, maxAge time.Duration) (Packet, error) {
-	in256 := isText(len(payload) - sha256Text)
-	in512 := isText(len(payload) - sha512Text)
-	if len(payload) > maxPacket || !in256 && !in512 {
-		return Packet{}, Size
-	}
-	in256 = in256 && hasShape(split(payload, sha256Text))
-	in512 = in512 && hasShape(split(payload, sha512Text))
-	if !in256 && !in512 || !inAlphabet(payload) {
-		return Packet{}, Encoding
+	in256, in512, reason := shape(payload)
+	if reason != 0 {
+		return Packet{}, reason
 	}
 	key := -1
 	if in256 {
@@ -88,6 +82,31 @@ func (k *Keys) Open(payload []byte, now time.Time, maxAge time.Duration) (Packet
 		return packet, Early
 	}
 	return packet, nil
+}
+
+// Shape checks what [Keys.Open] checks first, without keys: size and alphabet, as far as it
+// can. Its error is nil, [Size] or [Encoding]. Of random text that is as long as a packet,
+// about one in 256 passes.
+func Shape(payload []byte) error {
+	if _, _, reason := shape(payload); reason != 0 {
+		return reason
+	}
+	return nil
+}
+
+// shape returns which HMACs a packet can end in.
+func shape(payload []byte) (in256, in512 bool, reason Reason) {
+	in256 = isText(len(payload) - sha256Text)
+	in512 = isText(len(payload) - sha512Text)
+	if len(payload) > maxPacket || !in256 && !in512 {
+		return false, false, Size
+	}
+	in256 = in256 && hasShape(split(payload, sha256Text))
+	in512 = in512 && hasShape(split(payload, sha512Text))
+	if !in256 && !in512 || !inAlphabet(payload) {
+		return false, false, Encoding
+	}
+	return in256, in512, 0
 }
 
 // split cuts a packet into its text and its HMAC.
