@@ -14,15 +14,23 @@
 package config
 
 import (
-	"cmp"
 	"io/fs"
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
 
+	"nftknock/config/internal/doc"
 	"nftknock/knock"
 )
+
+// A Problem is something in a configuration that is wrong, or unwise.
+type Problem = doc.Problem
+
+// Errors is all that is wrong with a file, in the order of its lines.
+type Errors = doc.Errors
+
+// A Secret is text that must not get into a log or an error.
+type Secret = doc.Secret
 
 // A Config is a valid configuration.
 type Config struct {
@@ -38,11 +46,14 @@ type Config struct {
 	Metrics     Metrics
 	Doors       []knock.Door   // in the order of the file
 	OTP         map[string]OTP // of the doors that take one-time codes (their CodeBase is not 0), by name
+	SPA         SPA
+	Fleet       *Fleet // nil: none
+	Hooks       []Hook // in the order of the file
 
 	// For the warnings:
 	file  string
 	mode  fs.FileMode // of the file; zero: not known
-	nodes map[place]node
+	nodes map[place]doc.Node
 }
 
 // A place is where in a file a value stands.
@@ -91,24 +102,25 @@ type Limits struct {
 
 // Ranges and defaults that are not those of a type.
 const (
-	maxSources     = 1 << 24
-	maxPerSource   = 10000
-	maxSeqTimeout  = time.Hour
-	maxOpenTimeout = 365 * 24 * time.Hour
+	maxSources        = 1 << 24
+	maxPerSource      = 10000
+	defaultSeqTimeout = 15 * time.Second
+	maxSeqTimeout     = time.Hour
+	maxOpenTimeout    = 365 * 24 * time.Hour
 )
 
 // The keys of the file, in the order of the reference.
 var (
 	topKeys = []string{
 		"interfaces", "always_allow", "table", "nflog_group", "own_table", "on_stop", "log_format",
-		"limits", "scan", "metrics", "door",
+		"limits", "scan", "metrics", "spa", "fleet", "hook", "door",
 	}
 	limitsKeys  = []string{"sources", "per_source"}
 	scanKeys    = []string{"decoys", "mute", "decoy_seed"}
 	metricsKeys = []string{"listen"}
 	doorKeys    = []string{
-		"ports", "sequence", "close_sequence", "otp_secret_file", "otp_base", "seq_timeout", "open_timeout", "shut",
-		"ipv4_prefix", "ipv6_prefix",
+		"ports", "sequence", "close_sequence", "otp_secret_file", "otp_base", "spa_keys", "spa_any_source",
+		"seq_timeout", "open_timeout", "shut", "ipv4_prefix", "ipv6_prefix",
 	}
 )
 
@@ -116,23 +128,32 @@ var (
 // that it names are in the same folder; but they are not read. An error is of
 // type [Errors].
 func Parse(name string, data []byte) (*Config, error) {
-	return parse(name, data, nil)
+	return parse(name, data, false)
 }
 
-// parse reads the files of secrets too, with readSecret unless that is nil.
-func parse(name string, data []byte, readSecret secretReader) (*Config, error) {
-	d := &document{file: name, readSecret: readSecret}
-	root := d.open(data)
-	c := d.config(root)
-	if len(d.problems) > 0 {
-		slices.SortStableFunc(d.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
-		return nil, d.problems
+// parse reads the files of secrets too, if it is to.
+func parse(name string, data []byte, secrets bool) (*Config, error) {
+	r := &reader{
+		Document: &doc.Document{File: name, Elsewhere: elsewhere},
+		secrets:  secrets,
+		keyFiles: make(map[string]string),
+	}
+	c := r.config(r.Open(data))
+	if err := r.Err(); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
 
+// A reader reads a configuration.
+type reader struct {
+	*doc.Document
+	secrets  bool              // whether to read the files that hold secrets
+	keyFiles map[string]string // of single packet authorization, by people's names
+}
+
 // config reads the whole file.
-func (d *document) config(root *section) *Config {
+func (r *reader) config(root *doc.Section) *Config {
 	c := &Config{
 		Table:      "nftknock",
 		NFLogGroup: 7022,
@@ -140,71 +161,70 @@ func (d *document) config(root *section) *Config {
 		OnStop:     Keep,
 		LogFormat:  Text,
 		Limits:     Limits{Sources: 262144, PerSource: 50},
-		file:       d.file,
-		nodes:      make(map[place]node),
+		file:       r.File,
+		nodes:      make(map[place]doc.Node),
 	}
-	root.refuseUnknown(topKeys)
-	read(root, "interfaces", &c.Interfaces, interfaces)
-	read(root, "always_allow", &c.AlwaysAllow, prefixes)
-	read(root, "table", &c.Table, tableName)
-	read(root, "nflog_group", &c.NFLogGroup, nflogGroup)
-	read(root, "own_table", &c.OwnTable, oneOf(Auto, No))
-	read(root, "on_stop", &c.OnStop, oneOf(Keep, Remove))
-	read(root, "log_format", &c.LogFormat, oneOf(Text, JSON))
+	root.RefuseUnknown(topKeys)
+	doc.Read(root, "interfaces", &c.Interfaces, interfaces)
+	doc.Read(root, "always_allow", &c.AlwaysAllow, prefixes)
+	doc.Read(root, "table", &c.Table, tableName)
+	doc.Read(root, "nflog_group", &c.NFLogGroup, nflogGroup)
+	doc.Read(root, "own_table", &c.OwnTable, doc.OneOf(Auto, No))
+	doc.Read(root, "on_stop", &c.OnStop, doc.OneOf(Keep, Remove))
+	doc.Read(root, "log_format", &c.LogFormat, doc.OneOf(Text, JSON))
 
-	if limits := root.subsection("limits"); limits != nil {
-		limits.refuseUnknown(limitsKeys)
-		read(limits, "sources", &c.Limits.Sources, number(1, maxSources))
-		read(limits, "per_source", &c.Limits.PerSource, number(1, maxPerSource))
-	}
-
-	c.Scan = d.scan(root)
-	if metrics := root.subsection("metrics"); metrics != nil {
-		metrics.refuseUnknown(metricsKeys)
-		read(metrics, "listen", &c.Metrics.Listen, addrPort)
+	if limits := root.Subsection("limits"); limits != nil {
+		limits.RefuseUnknown(limitsKeys)
+		doc.Read(limits, "sources", &c.Limits.Sources, doc.Number(1, maxSources))
+		doc.Read(limits, "per_source", &c.Limits.PerSource, doc.Number(1, maxPerSource))
 	}
 
-	doors := d.doors(root)
+	c.Scan = readScan(root)
+	if metrics := root.Subsection("metrics"); metrics != nil {
+		metrics.RefuseUnknown(metricsKeys)
+		doc.Read(metrics, "listen", &c.Metrics.Listen, addrPort)
+	}
+
+	c.SPA = readSPA(root)
+	doors := r.doors(root)
+	c.Fleet = r.fleet(root, doors)
+	c.Hooks = r.hooks(root, doors)
 	for _, door := range doors {
 		c.Doors = append(c.Doors, door.Door)
-		for key := range sequences(&door.Door) {
-			c.nodes[place{door.Name, key}] = door.keys[key]
+		c.nodes[place{door.Name, ""}] = door.Node
+		for _, key := range []string{"ports", "sequence", "close_sequence", "open_timeout"} {
+			if n, ok := door.Keys[key]; ok {
+				c.nodes[place{door.Name, key}] = n
+			}
 		}
 		if door.CodeBase != 0 {
 			if c.OTP == nil {
 				c.OTP = make(map[string]OTP)
 			}
 			c.OTP[door.Name] = door.otp
-			c.nodes[place{door.Name, "otp_base"}] = door.keys["otp_base"]
+			c.nodes[place{door.Name, "otp_base"}] = door.Keys["otp_base"]
 		}
+		if len(door.spa.Keys) > 0 {
+			if c.SPA.Doors == nil {
+				c.SPA.Doors = make(map[string]SPADoor)
+			}
+			c.SPA.Doors[door.Name] = door.spa
+		}
+	}
+	if root.Has("spa") || c.SPA.Doors != nil {
+		checkPacketPort(root, c.SPA.Port, doors)
 	}
 	return c
 }
 
 // doors reads the doors, in the order of the file, and checks them against each other.
-func (d *document) doors(root *section) []*door {
-	tables, ok := root.keys["door"]
-	if !ok {
-		return nil
-	}
-	const right = "a door is a table with a name, such as [door.ssh]"
-	named, ok := tables.table()
-	if !ok {
-		root.fail("door", "found %s: %s", kind(tables.value()), right)
-		return nil
-	}
-	before := len(d.problems)
+func (r *reader) doors(root *doc.Section) []*door {
+	before := r.Problems()
 	var doors []*door
-	for _, name := range slices.SortedFunc(maps.Keys(named), d.inFileOrder("door")) {
-		keys, ok := named[name].table()
-		if !ok {
-			d.report(named[name].line(), name, "", "found %s: %s", kind(named[name].value()), right)
-			continue
-		}
-		s := &section{doc: d, node: named[name], keys: keys, door: name}
-		doors = append(doors, readDoor(s))
+	for _, s := range root.Named("door", "a door is a table with a name, such as [door.ssh]") {
+		doors = append(doors, r.door(s))
 	}
-	sound := len(d.problems) == before
+	sound := r.Problems() == before
 	checkGuards(doors)
 	checkCodePorts(doors)
 	if sound {
@@ -212,4 +232,28 @@ func (d *document) doors(root *section) []*door {
 		checkConflicts(doors)
 	}
 	return doors
+}
+
+// elsewhere says where a key of the configuration belongs. TOML has no way back to the
+// top level: what follows [door.ssh] is in it.
+func elsewhere(key string) string {
+	switch {
+	case slices.Contains(topKeys, key):
+		return "it belongs at the top of the file, above the first [table]"
+	case slices.Contains(limitsKeys, key):
+		return "it belongs in [limits]"
+	case slices.Contains(scanKeys, key):
+		return "it belongs in [scan]"
+	case slices.Contains(metricsKeys, key):
+		return "it belongs in [metrics]"
+	case slices.Contains(spaKeys, key):
+		return "it belongs in [spa]"
+	case slices.Contains(fleetKeys, key) && !slices.Contains(hookKeys, key):
+		return "it belongs in [fleet]"
+	case slices.Contains(hookKeys, key) && key != "door":
+		return "it belongs in a hook, such as [hook.wake]"
+	case slices.Contains(doorKeys, key):
+		return "it belongs in a door, such as [door.ssh]"
+	}
+	return ""
 }

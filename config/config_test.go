@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"nftknock/config/internal/doc"
 	"nftknock/knock"
 )
 
@@ -37,6 +38,8 @@ func mustParse(t *testing.T, toml string) *Config {
 	}
 	return c
 }
+
+var defaultSPA = SPA{Port: udp(62201), MaxAge: 2 * time.Minute}
 
 var exported = cmp.Options{
 	cmpopts.IgnoreUnexported(Config{}),
@@ -87,6 +90,7 @@ open_timeout = 31_536_000
 		OwnTable:   No,
 		OnStop:     Remove,
 		LogFormat:  JSON,
+		SPA:        defaultSPA,
 		Metrics:    Metrics{netip.MustParseAddrPort("[::1]:9722")},
 		Limits:     Limits{Sources: 1, PerSource: 10000},
 		Scan:       Scan{Decoys: 1024, Mute: 24 * time.Hour, Seed: "0123456789abcdef"},
@@ -118,7 +122,7 @@ open_timeout = 31_536_000
 
 func TestDefaults(t *testing.T) {
 	want := &Config{
-		Table: "nftknock", NFLogGroup: 7022, OwnTable: Auto, OnStop: Keep, LogFormat: Text,
+		Table: "nftknock", NFLogGroup: 7022, OwnTable: Auto, OnStop: Keep, LogFormat: Text, SPA: defaultSPA,
 		Limits: Limits{Sources: 262144, PerSource: 50},
 		Scan:   Scan{Decoys: 32, Mute: time.Minute},
 	}
@@ -187,10 +191,10 @@ func TestAlwaysAllow(t *testing.T) {
 }
 
 func TestParseTooLarge(t *testing.T) {
-	_, err := Parse("f.toml", []byte(strings.Repeat("#", maxSize+1)))
+	_, err := Parse("f.toml", []byte(strings.Repeat("#", doc.MaxSize+1)))
 	const want = "f.toml: is larger than 1 MiB, the most that is read: is it the right file?"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	mustParse(t, strings.Repeat("#", maxSize))
+	mustParse(t, strings.Repeat("#", doc.MaxSize))
 }

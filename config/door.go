@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"nftknock/config/internal/doc"
 	"nftknock/knock"
 )
 
@@ -13,53 +14,51 @@ import (
 // only beside other doors.
 type door struct {
 	knock.Door
+	*doc.Section
 	otp OTP
-	*section
+	spa SPADoor
 }
 
 var doorName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,15}$`)
 
-// readDoor reads one door. What is wrong with it is reported, and left as it is
+// door reads one door. What is wrong with it is reported, and left as it is
 // without that key.
-func readDoor(s *section) *door {
-	d := &door{section: s, Door: knock.Door{
-		Name:        s.door,
-		SeqTimeout:  15 * time.Second,
+func (r *reader) door(s *doc.Section) *door {
+	d := &door{Section: s, Door: knock.Door{
+		Name:        s.Owner,
+		SeqTimeout:  defaultSeqTimeout,
 		OpenTimeout: time.Minute,
 		IPv4Prefix:  32,
 		IPv6Prefix:  128,
 	}}
 	if !doorName.MatchString(d.Name) {
-		s.doc.report(s.node.line(), d.Name, "", "%q is not a name for a door, which becomes part of set names: "+
+		r.Report(s.Node.Line(), d.Name, "", "%q is not a name for a door, which becomes part of set names: "+
 			"write a lower-case letter, then up to 15 lower-case letters, digits or _", d.Name)
 	}
-	s.refuseUnknown(doorKeys)
-	if _, ok := s.keys["ports"]; !ok {
-		s.fail("ports", "is missing: write what the door guards, %s", examplePorts)
-	}
-	withoutKnocks := "write the knocks that open the door, " + exampleKnocks
-	if s.hasCodes() {
+	s.RefuseUnknown(doorKeys)
+	withoutKnocks := "write the knocks that open the door, " + doc.ExampleKnocks
+	if hasCodes(s) || s.Has("spa_keys") {
 		withoutKnocks = ""
+	} else {
+		s.Require("sequence", withoutKnocks)
 	}
-	if _, ok := s.keys["sequence"]; !ok && !s.hasCodes() {
-		s.fail("sequence", "is missing: write the knocks that open the door, %s", exampleKnocks)
-	}
-	read(s, "ports", &d.Ports, ports)
-	read(s, "sequence", &d.Sequence, knocks(withoutKnocks))
-	read(s, "close_sequence", &d.CloseSequence, knocks("leave it out if there is nothing to knock"))
-	d.readOTP()
-	read(s, "seq_timeout", &d.SeqTimeout, duration(maxSeqTimeout, "from 1s to 1h", false))
-	read(s, "open_timeout", &d.OpenTimeout, openTimeout)
-	if _, ok := s.keys["shut"]; !ok {
+	doc.Read(s, "ports", &d.Ports, ports)
+	doc.Read(s, "sequence", &d.Sequence, doc.Knocks(withoutKnocks))
+	doc.Read(s, "close_sequence", &d.CloseSequence, doc.Knocks("leave it out if there is nothing to knock"))
+	r.codes(d)
+	r.packets(d)
+	doc.Read(s, "seq_timeout", &d.SeqTimeout, doc.Duration(maxSeqTimeout, "from 1s to 1h", false))
+	doc.Read(s, "open_timeout", &d.OpenTimeout, openTimeout)
+	if !s.Has("shut") {
 		d.Shut = knock.Drop
 	}
-	read(s, "shut", &d.Shut, oneOf(knock.Drop, knock.Reject))
-	read(s, "ipv4_prefix", &d.IPv4Prefix, prefixLength(32))
-	read(s, "ipv6_prefix", &d.IPv6Prefix, prefixLength(128))
+	doc.Read(s, "shut", &d.Shut, doc.OneOf(knock.Drop, knock.Reject))
+	doc.Read(s, "ipv4_prefix", &d.IPv4Prefix, prefixLength(32))
+	doc.Read(s, "ipv6_prefix", &d.IPv6Prefix, prefixLength(128))
 	return d
 }
 
-var openTimeout = duration(maxOpenTimeout, `from 1s to 8760h (365 days), or "forever"`, true)
+var openTimeout = doc.Duration(maxOpenTimeout, `from 1s to 365d, or "forever"`, true)
 
 // ParseOpenTimeout reads a time that somebody is let in for, in the notation of
 // open_timeout: at least a second, at most 365 days, or knock.Forever.
@@ -95,8 +94,8 @@ func checkGuards(doors []*door) {
 			}
 			// Empty where what is written is neither, which is reported already.
 			if first.Shut != d.Shut && first.Shut != "" && d.Shut != "" {
-				d.fail("shut", "is %q, but door %s guards port %v too, and has %q: write the same in both",
-					d.Shut, plain(first.Name), port, first.Shut)
+				d.Fail("shut", "is %q, but door %s guards port %v too, and has %q: write the same in both",
+					d.Shut, doc.Plain(first.Name), port, first.Shut)
 			}
 		}
 	}
@@ -104,8 +103,8 @@ func checkGuards(doors []*door) {
 		for key, sequence := range sequences(&d.Door) {
 			for i, port := range sequence {
 				if g, ok := guard[port]; ok {
-					d.fail(key, "knock %d is on port %v, which door %s guards: knock on a port that no door guards",
-						i+1, port, plain(g.Name))
+					d.Fail(key, "knock %d is on port %v, which door %s guards: knock on a port that no door guards",
+						i+1, port, doc.Plain(g.Name))
 				}
 			}
 		}
@@ -123,7 +122,7 @@ func checkConflicts(doors []*door) {
 	}
 	key := map[knock.Action]string{knock.LetIn: "sequence", knock.PutOut: "close_sequence"}
 	for _, c := range knock.Conflicts(all) {
-		byName[c.Door].fail(key[c.Action],
+		byName[c.Door].Fail(key[c.Action],
 			"knocking it completes the %s of door %s as well: change one of them, best to ports that the other does not use",
 			key[c.CompletesAction], c.Completes)
 	}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"nftknock/config/internal/doctest"
 )
 
 // errorTests are files that are refused, with the whole of what is said about them.
@@ -64,7 +66,7 @@ on_stop = "keep"
 a = 1
 [door.ssh."a\nb"]`,
 		want: `f.toml:1: unknown key "tabel": did you mean "table"?
-f.toml:2: unknown key "colour": possible here: interfaces, always_allow, table, nflog_group, own_table, on_stop, log_format, limits, scan, metrics, door
+f.toml:2: unknown key "colour": possible here: interfaces, always_allow, table, nflog_group, own_table, on_stop, log_format, limits, scan, metrics, spa, fleet, hook, door
 f.toml:3: unknown key "sources": it belongs in [limits]
 f.toml:4: unknown key "sequence": it belongs in a door, such as [door.ssh]
 f.toml:6: limits: unknown key "source": did you mean "sources"?
@@ -74,8 +76,8 @@ f.toml:10: door ssh: unknown key "sequnce": did you mean "sequence"?
 f.toml:11: door ssh: unknown key "Shut": did you mean "shut"?
 f.toml:12: door ssh: unknown key "seq-timeout": did you mean "seq_timeout"?
 f.toml:13: door ssh: unknown key "on_stop": it belongs at the top of the file, above the first [table]
-f.toml:14: door ssh: unknown key "deep": possible here: ports, sequence, close_sequence, otp_secret_file, otp_base, seq_timeout, open_timeout, shut, ipv4_prefix, ipv6_prefix
-f.toml:16: door ssh: unknown key "a\nb": possible here: ports, sequence, close_sequence, otp_secret_file, otp_base, seq_timeout, open_timeout, shut, ipv4_prefix, ipv6_prefix`,
+f.toml:14: door ssh: unknown key "deep": possible here: ports, sequence, close_sequence, otp_secret_file, otp_base, spa_keys, spa_any_source, seq_timeout, open_timeout, shut, ipv4_prefix, ipv6_prefix
+f.toml:16: door ssh: unknown key "a\nb": possible here: ports, sequence, close_sequence, otp_secret_file, otp_base, spa_keys, spa_any_source, seq_timeout, open_timeout, shut, ipv4_prefix, ipv6_prefix`,
 	},
 	{
 		name: "wrong types at the top",
@@ -120,8 +122,8 @@ ipv6_prefix = 2026-01-01`,
 		want: `f.toml:2: door ssh: ports: found a whole number: write a list, such as [22, "51820:udp"]
 f.toml:3: door ssh: sequence: found a string: write a list, such as [PORT, "PORT:udp", PORT]
 f.toml:4: door ssh: close_sequence: found a table: write a list, such as [PORT, "PORT:udp", PORT]
-f.toml:5: door ssh: seq_timeout: found a number with a fraction: write a duration such as "15s", or a whole number of seconds, from 1s to 1h
-f.toml:6: door ssh: open_timeout: found a list: write a duration such as "15s", or a whole number of seconds, from 1s to 8760h (365 days), or "forever"
+f.toml:5: door ssh: seq_timeout: found a number with a fraction: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 1h
+f.toml:6: door ssh: open_timeout: found a list: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 365d, or "forever"
 f.toml:7: door ssh: shut: found a boolean: write "drop" or "reject"
 f.toml:8: door ssh: ipv4_prefix: found a string: write a whole number from 1 to 32
 f.toml:9: door ssh: ipv6_prefix: found a date or time: write a whole number from 1 to 128`,
@@ -190,8 +192,7 @@ a = 1`,
 
 [door.web]
 ports = [80]`,
-		want: `f.toml:1: door ssh: ports: is missing: write what the door guards, such as [22, "51820:udp"]
-f.toml:1: door ssh: sequence: is missing: write the knocks that open the door, such as [PORT, "PORT:udp", PORT]
+		want: `f.toml:1: door ssh: sequence: is missing: write the knocks that open the door, such as [PORT, "PORT:udp", PORT]
 f.toml:3: door web: sequence: is missing: write the knocks that open the door, such as [PORT, "PORT:udp", PORT]`,
 	},
 	{
@@ -209,7 +210,7 @@ ports = []
 sequence = []
 close_sequence = []`,
 		want: `f.toml:1: interfaces: is empty: leave it out to guard every interface but loopback
-f.toml:3: door ssh: ports: is empty: write what the door guards, such as [22, "51820:udp"]
+f.toml:3: door ssh: ports: is empty: write what the door guards, such as [22, "51820:udp"], or leave it out if it guards nothing and only makes events
 f.toml:4: door ssh: sequence: is empty: write the knocks that open the door, such as [PORT, "PORT:udp", PORT]
 f.toml:5: door ssh: close_sequence: is empty: leave it out if there is nothing to knock`,
 	},
@@ -331,14 +332,14 @@ ports = [25]
 sequence = [2204, 3305, 1106]
 seq_timeout = 9223372036854775807
 open_timeout = -5`,
-		want: `f.toml:4: door a: seq_timeout: 999ms is out of range: write a duration such as "15s", or a whole number of seconds, from 1s to 1h
-f.toml:5: door a: open_timeout: 0 is out of range: write a duration such as "15s", or a whole number of seconds, from 1s to 8760h (365 days), or "forever"
-f.toml:9: door b: seq_timeout: 2h is out of range: write a duration such as "15s", or a whole number of seconds, from 1s to 1h
-f.toml:10: door b: open_timeout: 8761h is out of range: write a duration such as "15s", or a whole number of seconds, from 1s to 8760h (365 days), or "forever"
-f.toml:14: door c: seq_timeout: "forever" is not possible: write a duration such as "15s", or a whole number of seconds, from 1s to 1h
-f.toml:15: door c: open_timeout: "a minute" is not possible: write a duration such as "15s", or a whole number of seconds, from 1s to 8760h (365 days), or "forever"
-f.toml:19: door d: seq_timeout: 9223372036854775807 is out of range: write a duration such as "15s", or a whole number of seconds, from 1s to 1h
-f.toml:20: door d: open_timeout: -5 is out of range: write a duration such as "15s", or a whole number of seconds, from 1s to 8760h (365 days), or "forever"`,
+		want: `f.toml:4: door a: seq_timeout: 999ms is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 1h
+f.toml:5: door a: open_timeout: 0 is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 365d, or "forever"
+f.toml:9: door b: seq_timeout: 2h is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 1h
+f.toml:10: door b: open_timeout: 8761h is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 365d, or "forever"
+f.toml:14: door c: seq_timeout: "forever" is not possible: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 1h
+f.toml:15: door c: open_timeout: "a minute" is not possible: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 365d, or "forever"
+f.toml:19: door d: seq_timeout: 9223372036854775807 is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 1h
+f.toml:20: door d: open_timeout: -5 is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 365d, or "forever"`,
 	},
 	{
 		name: "the same port twice in a door",
@@ -450,7 +451,7 @@ ports = [22]
 sequence = [2201, 3302, 1103]
 mute = 3`,
 		want: `f.toml:2: scan.decoys: 1025 is out of range: write a whole number from 0 to 1024
-f.toml:3: scan.mute: 500ms is out of range: write a duration such as "15s", or a whole number of seconds, from 1s to 24h
+f.toml:3: scan.mute: 500ms is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 24h
 f.toml:4: scan.decoy_seed: is too short: write a string of 16 or more random characters, or leave it out
 f.toml:5: scan: unknown key "decoy_sed": did you mean "decoy_seed"?
 f.toml:9: door ssh: unknown key "mute": it belongs in [scan]`,
@@ -462,7 +463,7 @@ decoys = "32"
 mute = true
 decoy_seed = 1234567890123456`,
 		want: `f.toml:2: scan.decoys: found a string: write a whole number from 0 to 1024
-f.toml:3: scan.mute: found a boolean: write a duration such as "15s", or a whole number of seconds, from 1s to 24h
+f.toml:3: scan.mute: found a boolean: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 24h
 f.toml:4: scan.decoy_seed: found a whole number: write a string of 16 or more random characters, or leave it out`,
 	},
 	{
@@ -545,7 +546,7 @@ func TestErrors(t *testing.T) {
 			if diff := cmp.Diff(strings.Split(tt.want, "\n"), strings.Split(err.Error(), "\n")); diff != "" {
 				t.Error(diff)
 			}
-			checkErrors(t, err)
+			doctest.CheckErrors(t, err)
 		})
 	}
 }

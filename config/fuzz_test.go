@@ -1,12 +1,12 @@
 package config
 
 import (
-	"errors"
 	"slices"
 	"testing"
 	"time"
-	"unicode"
 
+	"nftknock/config/internal/doc"
+	"nftknock/config/internal/doctest"
 	"nftknock/knock"
 )
 
@@ -24,37 +24,15 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, toml string) {
 		c, err := Parse("f.toml", []byte(toml))
 		if err != nil {
-			checkErrors(t, err)
+			doctest.CheckErrors(t, err)
 			return
 		}
 		checkConfig(t, c)
 		host := Host{EphemeralFirst: 32768, EphemeralLast: 60999, Listening: map[knock.Port]bool{{Number: 22, Proto: knock.TCP}: true}}
 		for _, w := range c.Warnings(host) {
-			checkLine(t, w)
+			doctest.CheckLine(t, w)
 		}
 	})
-}
-
-func checkErrors(t *testing.T, err error) {
-	t.Helper()
-	var errs Errors
-	if !errors.As(err, &errs) || len(errs) == 0 {
-		t.Fatalf("%T: %v", err, err)
-	}
-	for _, p := range errs {
-		checkLine(t, p)
-	}
-	if !slices.IsSortedFunc(errs, func(a, b Problem) int { return a.Line - b.Line }) {
-		t.Errorf("not in the order of the lines:\n%v", err)
-	}
-}
-
-func checkLine(t *testing.T, p Problem) {
-	t.Helper()
-	line := p.String()
-	if p.Text == "" || slices.ContainsFunc([]rune(line), func(r rune) bool { return !unicode.IsPrint(r) }) {
-		t.Errorf("%q is not a line of text", line)
-	}
 }
 
 func checkConfig(t *testing.T, c *Config) {
@@ -68,9 +46,23 @@ func checkConfig(t *testing.T, c *Config) {
 		c.Limits.Sources < 1 || c.Limits.Sources > maxSources {
 		t.Errorf("%+v", c)
 	}
+	for _, h := range c.Hooks {
+		if !hookName.MatchString(h.Name) || len(h.On) == 0 || len(h.Run) == 0 || h.Timeout < time.Second || h.Timeout > maxHookTimeout {
+			t.Errorf("%+v", h)
+		}
+		if _, err := Parse("", []byte(h.TOML())); err != nil && h.Door == "" {
+			t.Errorf("%v\n%s", err, h.TOML())
+		}
+	}
+	if f := c.Fleet; f != nil && (len(f.URLs) == 0 || f.KeyFile == "" || !groupName.MatchString(f.Group) || f.MaxGrant < time.Second) {
+		t.Errorf("%+v", f)
+	}
+	if c.SPA.Port.Proto != knock.UDP || c.SPA.MaxAge < time.Second {
+		t.Errorf("%+v", c.SPA)
+	}
 	guarded := make(map[knock.Port]knock.Shut)
 	for _, d := range c.Doors {
-		if !doorName.MatchString(d.Name) || len(d.Ports) == 0 || len(d.Sequence) == 0 && d.CodeBase == 0 ||
+		if !doorName.MatchString(d.Name) || len(d.Sequence) == 0 && d.CodeBase == 0 && len(c.SPA.Doors[d.Name].Keys) == 0 ||
 			len(d.Sequence) > knock.MaxSequence || len(d.CloseSequence) > knock.MaxSequence ||
 			d.SeqTimeout < time.Second || d.SeqTimeout > maxSeqTimeout ||
 			d.OpenTimeout < time.Second || d.OpenTimeout > maxOpenTimeout && d.OpenTimeout != knock.Forever ||
@@ -78,7 +70,7 @@ func checkConfig(t *testing.T, c *Config) {
 			d.IPv4Prefix < 1 || d.IPv4Prefix > 32 || d.IPv6Prefix < 1 || d.IPv6Prefix > 128 {
 			t.Errorf("%+v", d)
 		}
-		if (d.CodeBase != 0) != (c.OTP[d.Name].File != "") || d.CodeBase > maxCodeBase {
+		if (d.CodeBase != 0) != (c.OTP[d.Name].File != "") || d.CodeBase > doc.MaxCodeBase {
 			t.Errorf("%+v", d)
 		}
 		for _, p := range d.Ports {

@@ -17,6 +17,10 @@ type Host struct {
 	// 0 if that is not known.
 	EphemeralFirst, EphemeralLast uint16
 
+	// Reserved are ports that it takes only for who asks for them
+	// (ip_local_reserved_ports).
+	Reserved map[uint16]bool
+
 	Listening map[knock.Port]bool // ports that a socket waits on
 }
 
@@ -33,6 +37,7 @@ func readHost(proc fs.FS) (Host, error) {
 	const listen, unconnected = "0A", "07" // the states of sockets that take what comes from anybody
 	err := errors.Join(
 		h.readEphemeral(proc),
+		h.readReserved(proc),
 		h.readSockets(proc, "self/net/tcp", knock.TCP, listen),
 		h.readSockets(proc, "self/net/tcp6", knock.TCP, listen),
 		h.readSockets(proc, "self/net/udp", knock.UDP, unconnected),
@@ -52,6 +57,38 @@ func (h *Host) readEphemeral(proc fs.FS) error {
 		return fmt.Errorf("/proc/%s: %w", name, err)
 	}
 	h.EphemeralFirst, h.EphemeralLast = first, last
+	return nil
+}
+
+// ephemeral reports whether the host may take a port for a connection of its own.
+func (h *Host) ephemeral(port uint16) bool {
+	return h.EphemeralFirst <= port && port <= h.EphemeralLast && h.EphemeralLast != 0 && !h.Reserved[port]
+}
+
+// readReserved reads what the kernel shows as "8080,9148-9200", or an empty line.
+func (h *Host) readReserved(proc fs.FS) error {
+	const name = "sys/net/ipv4/ip_local_reserved_ports" // for IPv6 too
+	data, err := readIfThere(proc, name)
+	if err != nil {
+		return err
+	}
+	for word := range strings.FieldsFuncSeq(string(data), func(r rune) bool { return r == ',' || r == '\n' }) {
+		first, last, ranged := strings.Cut(word, "-")
+		if !ranged {
+			last = first
+		}
+		from, err1 := strconv.ParseUint(first, 10, 16)
+		to, err2 := strconv.ParseUint(last, 10, 16)
+		if err := errors.Join(err1, err2); err != nil {
+			return fmt.Errorf("/proc/%s: %w", name, err)
+		}
+		if h.Reserved == nil {
+			h.Reserved = make(map[uint16]bool)
+		}
+		for n := from; n <= to; n++ {
+			h.Reserved[uint16(n)] = true
+		}
+	}
 	return nil
 }
 

@@ -30,11 +30,12 @@ func TestReadHost(t *testing.T) {
 		{
 			name: "a host",
 			proc: fstest.MapFS{
-				"sys/net/ipv4/ip_local_port_range": file("32768\t60999\n"),
-				"self/net/tcp":                     file(tcpTable),
-				"self/net/udp6":                    file(udp6Table),
+				"sys/net/ipv4/ip_local_port_range":     file("32768\t60999\n"),
+				"sys/net/ipv4/ip_local_reserved_ports": file("40000-40001,51820\n"),
+				"self/net/tcp":                         file(tcpTable),
+				"self/net/udp6":                        file(udp6Table),
 			},
-			want: Host{32768, 60999, map[knock.Port]bool{tcp(22): true, udp(5353): true}},
+			want: Host{32768, 60999, map[uint16]bool{51820: true, 40000: true, 40001: true}, map[knock.Port]bool{tcp(22): true, udp(5353): true}},
 		},
 		{
 			name: "a sandbox",

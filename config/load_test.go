@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"nftknock/config/internal/doc"
 )
 
 func TestLoad(t *testing.T) {
@@ -29,7 +31,7 @@ func TestLoadErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	large := filepath.Join(dir, "large.toml")
-	if err := os.WriteFile(large, make([]byte, maxSize+1), 0o600); err != nil {
+	if err := os.WriteFile(large, make([]byte, doc.MaxSize+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	missing := filepath.Join(dir, "missing.toml")

@@ -1,10 +1,9 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"path/filepath"
 
+	"nftknock/config/internal/doc"
 	"nftknock/knock"
 )
 
@@ -14,57 +13,45 @@ type OTP struct {
 	Secret Secret // base32, in capitals, without padding; empty if it was not read
 }
 
-// maxCodeBase leaves room for all the ports that carry codes.
-const maxCodeBase = 65536 - knock.CodePorts
-
 // hasCodes reports whether a door is meant to take one-time codes.
-func (s *section) hasCodes() bool {
-	_, file := s.keys["otp_secret_file"]
-	_, base := s.keys["otp_base"]
-	return file || base
-}
+func hasCodes(s *doc.Section) bool { return s.Has("otp_secret_file") || s.Has("otp_base") }
 
-// readOTP reads what a door says of one-time codes.
-func (d *door) readOTP() {
-	if !d.hasCodes() {
+// codes reads what a door says of one-time codes.
+func (r *reader) codes(d *door) {
+	if !hasCodes(d.Section) {
 		return
 	}
-	if _, ok := d.keys["otp_secret_file"]; !ok {
-		d.fail("otp_secret_file", "is missing beside otp_base: write the file that \"nftknockd otp new %s\" makes", plain(d.Name))
+	if !d.Has("otp_secret_file") {
+		d.Fail("otp_secret_file", "is missing beside otp_base: write the file that \"nftknockd otp new %s\" makes", doc.Plain(d.Name))
 	}
-	if _, ok := d.keys["otp_base"]; !ok {
-		d.fail("otp_base", "is missing beside otp_secret_file: write the first of the %d ports that carry codes, such as 20000", knock.CodePorts)
+	if !d.Has("otp_base") {
+		d.Fail("otp_base", "is missing beside otp_secret_file: write the first of the %d ports that carry codes, such as 20000", knock.CodePorts)
 	}
-	read(d.section, "otp_base", &d.CodeBase, codeBase)
-	read(d.section, "otp_secret_file", &d.otp.File, func(v any) (string, error) {
-		return secretFile(filepath.Dir(d.doc.file), v)
+	doc.Read(d.Section, "otp_base", &d.CodeBase, doc.CodeBase)
+	doc.Read(d.Section, "otp_secret_file", &d.otp.File, func(v any) (string, error) {
+		return doc.FileName(r.Folder(), v, "ssh.otp")
 	})
-	if d.otp.File == "" || d.doc.readSecret == nil {
+	if d.otp.File == "" || !r.secrets {
 		return
 	}
-	secret, err := d.doc.readSecret(d.otp.File, d.Name)
+	secret, err := readOTPSecret(d.otp.File, d.Name)
 	if err != nil {
-		d.fail("otp_secret_file", "%v", err)
+		d.Fail("otp_secret_file", "%v", err)
 	}
 	d.otp.Secret = secret
 }
 
-func codeBase(v any) (uint16, error) {
-	n, err := number(1, maxCodeBase)(v)
-	return uint16(n), err
-}
-
-func secretFile(folder string, v any) (string, error) {
-	file, ok := v.(string)
-	switch {
-	case !ok:
-		return "", wrongKind(v, `the name of a file, such as "ssh.otp"`)
-	case file == "":
-		return "", errors.New(`is empty: write the name of a file, such as "ssh.otp"`)
-	case filepath.IsAbs(file):
-		return file, nil
+// readOTPSecret reads base32, as an authenticator app takes it.
+func readOTPSecret(path, door string) (Secret, error) {
+	text, err := doc.ReadSecretFile(path, fmt.Sprintf("\"nftknockd otp new %s\" makes it", doc.Plain(door)))
+	if err != nil {
+		return "", err
 	}
-	return filepath.Join(folder, file), nil
+	secret, err := doc.ParseBase32(string(text))
+	if err != nil {
+		return "", fmt.Errorf("%s %w", doc.Plain(path), err)
+	}
+	return secret, nil
 }
 
 // carriesCodes reports whether a knock on the port is part of a code of the door's.
@@ -91,8 +78,8 @@ func checkCodePorts(doors []*door) {
 		for _, other := range doors[:i] {
 			distance := max(int(d.CodeBase), int(other.CodeBase)) - min(int(d.CodeBase), int(other.CodeBase))
 			if other.CodeBase != 0 && 0 < distance && distance < knock.CodePorts {
-				d.fail("otp_base", "its ports, %s, overlap those of door %s, %s: write the same in both, or one %d or more away",
-					codeRange(&d.Door), plain(other.Name), codeRange(&other.Door), knock.CodePorts)
+				d.Fail("otp_base", "its ports, %s, overlap those of door %s, %s: write the same in both, or one %d or more away",
+					codeRange(&d.Door), doc.Plain(other.Name), codeRange(&other.Door), knock.CodePorts)
 			}
 		}
 	}
@@ -103,15 +90,15 @@ func checkCodePorts(doors []*door) {
 func (d *door) checkCodePortsAgainst(other *door) {
 	for _, port := range other.Ports {
 		if carriesCodes(d, port) {
-			d.fail("otp_base", "among its ports, %s, is %v, which door %s guards: choose another",
-				codeRange(&d.Door), port, plain(other.Name))
+			d.Fail("otp_base", "among its ports, %s, is %v, which door %s guards: choose another",
+				codeRange(&d.Door), port, doc.Plain(other.Name))
 		}
 	}
 	for key, sequence := range sequences(&other.Door) {
 		for i, port := range sequence {
 			if carriesCodes(d, port) {
-				other.fail(key, "knock %d is among the ports that carry the codes of door %s, %s: knock on another port, or change that otp_base",
-					i+1, plain(d.Name), codeRange(&d.Door))
+				other.Fail(key, "knock %d is among the ports that carry the codes of door %s, %s: knock on another port, or change that otp_base",
+					i+1, doc.Plain(d.Name), codeRange(&d.Door))
 			}
 		}
 	}

@@ -6,16 +6,18 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"nftknock/config/internal/doc"
 )
 
 // prefixes reads addresses and prefixes, and merges those that overlap: an interval
 // set of the kernel takes each address once.
 func prefixes(v any) ([]netip.Prefix, error) {
 	const right = `such as ["192.0.2.0/24", "2001:db8::1"]`
-	all, err := list(v, right, func(_ int, v any) (netip.Prefix, error) {
+	all, err := doc.List(v, right, func(_ int, v any) (netip.Prefix, error) {
 		s, ok := v.(string)
 		if !ok {
-			return netip.Prefix{}, wrongKind(v, `a string, such as "192.0.2.0/24"`)
+			return netip.Prefix{}, doc.WrongKind(v, `a string, such as "192.0.2.0/24"`)
 		}
 		p, err := prefix(s)
 		if err != nil {

@@ -27,10 +27,16 @@ func TestReference(t *testing.T) {
 	if diff := cmp.Diff(want, c, exported); diff != "" {
 		t.Error(diff)
 	}
+	// What it shows without having it is valid too.
+	shown := regexp.MustCompile(`(?m)^# ((?:[a-z0-9_]+ = )|\[(?:fleet|hook\.wake)\])`).ReplaceAllString(Reference, "$1")
+	shown = regexp.MustCompile(`(?m)^(interfaces|decoy_seed|listen) = .*|^(door|doors) = .*`).ReplaceAllString(shown, "")
+	if c := mustParse(t, shown); c.Fleet == nil || len(c.Hooks) != 1 || len(c.SPA.Doors) != 1 || len(c.OTP) != 1 {
+		t.Errorf("%+v", c)
+	}
 	if len(c.AlwaysAllow) > 0 {
 		t.Errorf("always_allow %v", c.AlwaysAllow)
 	}
-	for _, key := range slices.Concat(topKeys, limitsKeys, scanKeys, metricsKeys, doorKeys) {
+	for _, key := range slices.Concat(topKeys, limitsKeys, scanKeys, metricsKeys, spaKeys, fleetKeys, hookKeys, doorKeys) {
 		written := regexp.MustCompile(`(?m)^(# )?(` + key + ` = |\[` + key + `[].])`)
 		if !written.MatchString(Reference) {
 			t.Errorf("key %s is not in the reference", key)
@@ -41,7 +47,7 @@ func TestReference(t *testing.T) {
 // The times and ranges that the reference states are those that hold.
 func TestReferenceRanges(t *testing.T) {
 	for _, toml := range []string{
-		`seq_timeout = "1s"`, `seq_timeout = "1h"`, `open_timeout = "8760h"`, `open_timeout = "forever"`, `open_timeout = 1`,
+		`seq_timeout = "1s"`, `seq_timeout = "1h"`, `open_timeout = "365d"`, `open_timeout = "forever"`, `open_timeout = 1`,
 	} {
 		mustParse(t, "[door.ssh]\nports = [22]\nsequence = [2201]\n"+toml)
 	}

@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"time"
+
+	"nftknock/config/internal/doc"
 )
 
 // Scan is what is done about who scans.
@@ -17,7 +19,7 @@ type Scan struct {
 
 	// Seed is what the decoys are chosen by: at least 16 bytes; empty: by a secret
 	// that the daemon keeps.
-	Seed Secret
+	Seed doc.Secret
 }
 
 const (
@@ -26,29 +28,29 @@ const (
 	minSeed   = 16
 )
 
-// scan reads [scan].
-func (d *document) scan(root *section) Scan {
+// readScan reads [scan].
+func readScan(root *doc.Section) Scan {
 	scan := Scan{Decoys: 32, Mute: time.Minute}
-	s := root.subsection("scan")
+	s := root.Subsection("scan")
 	if s == nil {
 		return scan
 	}
-	s.refuseUnknown(scanKeys)
-	read(s, "decoys", &scan.Decoys, number(0, maxDecoys))
-	read(s, "mute", &scan.Mute, duration(maxMute, "from 1s to 24h", false))
-	read(s, "decoy_seed", &scan.Seed, seed)
+	s.RefuseUnknown(scanKeys)
+	doc.Read(s, "decoys", &scan.Decoys, doc.Number(0, maxDecoys))
+	doc.Read(s, "mute", &scan.Mute, doc.Duration(maxMute, "from 1s to 24h", false))
+	doc.Read(s, "decoy_seed", &scan.Seed, seed)
 	return scan
 }
 
 // seed reads a secret that is chosen, and not calculated with. Its errors don't show it.
-func seed(v any) (Secret, error) {
+func seed(v any) (doc.Secret, error) {
 	right := fmt.Sprintf("a string of %d or more random characters, or leave it out", minSeed)
 	s, ok := v.(string)
 	switch {
 	case !ok:
-		return "", wrongKind(v, right)
+		return "", doc.WrongKind(v, right)
 	case len(s) < minSeed:
 		return "", fmt.Errorf("is too short: write %s", right)
 	}
-	return Secret(s), nil
+	return doc.Secret(s), nil
 }

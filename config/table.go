@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"nftknock/config/internal/doc"
 )
 
 // identifier is narrower than what nft takes for a table's name, so that it never
@@ -29,7 +31,7 @@ func tableName(v any) (string, error) {
 	s, ok := v.(string)
 	switch {
 	case !ok:
-		return "", wrongKind(v, `a string, such as "nftknock"`)
+		return "", doc.WrongKind(v, `a string, such as "nftknock"`)
 	case !identifier.MatchString(s):
 		return "", fmt.Errorf("%q is not possible: write a lower-case letter, then up to 30 lower-case letters, digits or _", s)
 	case slices.Contains(reserved, s):

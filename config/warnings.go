@@ -38,12 +38,25 @@ type warner struct {
 func (w *warner) warn(door, key, format string, args ...any) {
 	p := Problem{File: w.config.file, Door: door, Key: key, Text: fmt.Sprintf(format, args...)}
 	if n, ok := w.config.nodes[place{door, key}]; ok {
-		p.Line = n.line()
+		p.Line = n.Line()
 	}
 	w.warnings = append(w.warnings, p)
 }
 
 func (w *warner) door(d *knock.Door) {
+	if len(d.Ports) == 0 && !w.hooked(d) {
+		w.warn(d.Name, "", "it has no ports, and so guards nothing, and no hook is for it: write what it guards, %s, or a hook", examplePorts)
+	}
+	if d.OpenTimeout == knock.Forever && len(d.CloseSequence) == 0 && len(d.Ports) > 0 {
+		w.warn(d.Name, "open_timeout", "who is let in stays in: no close_sequence puts anybody out, only the admin can: "+
+			"write a time, or a close_sequence")
+	}
+	for _, port := range d.Ports {
+		if w.host.ephemeral(port.Number) && !w.host.Listening[port] {
+			w.warn(d.Name, "ports", "%v is in the ephemeral range (%d-%d), and nothing listens on it yet: a connection of the host's own "+
+				"can be given it first: add it to net.ipv4.ip_local_reserved_ports", port, w.host.EphemeralFirst, w.host.EphemeralLast)
+		}
+	}
 	tutorial := false
 	seen := make(map[knock.Port]bool) // the closing sequence often has the same ports
 	for key, sequence := range sequences(d) {
@@ -59,6 +72,10 @@ func (w *warner) door(d *knock.Door) {
 		case ordered(sequence, -1):
 			w.warn(d.Name, key, scan, "descending")
 		}
+		if repeats(sequence) {
+			w.warn(d.Name, key, "a port comes twice: of several people behind one address who knock at once, some 17 %% do not get in: "+
+				"use each port once")
+		}
 		if isTutorial(sequence) && !tutorial {
 			tutorial = true
 			w.warn(d.Name, key, "this is the sequence of the tutorial that everybody follows: choose one of your own")
@@ -66,7 +83,7 @@ func (w *warner) door(d *knock.Door) {
 		for i, port := range sequence {
 			if !seen[port] {
 				seen[port] = true
-				w.port(d.Name, key, i+1, port)
+				w.port(d, key, i+1, port)
 			}
 		}
 	}
@@ -99,17 +116,34 @@ func (w *warner) codes(d *knock.Door) {
 	}
 }
 
-// port warns about a knock that traffic of the host's own can be taken for.
-func (w *warner) port(door, key string, position int, port knock.Port) {
-	first, last := w.host.EphemeralFirst, w.host.EphemeralLast
-	if first <= port.Number && port.Number <= last {
-		w.warn(door, key, "knock %d is in the ephemeral range (%d-%d), which the host's own programs use: "+
-			"their traffic can count as knocks: choose a port outside of it", position, first, last)
+// port warns about a knock that traffic of the host's own can be taken for. A trigger's
+// may be meant to be.
+func (w *warner) port(d *knock.Door, key string, position int, port knock.Port) {
+	if w.host.ephemeral(port.Number) {
+		w.warn(d.Name, key, "knock %d is in the ephemeral range (%d-%d), which the host's own programs use: "+
+			"their traffic can count as knocks: choose a port outside of it", position, w.host.EphemeralFirst, w.host.EphemeralLast)
 	}
-	if w.host.Listening[port] {
-		w.warn(door, key, "knock %d is on a port that a program of the host listens on: "+
+	if w.host.Listening[port] && len(d.Ports) > 0 {
+		w.warn(d.Name, key, "knock %d is on a port that a program of the host listens on: "+
 			"what is sent to it counts as knocks: choose a port that nothing uses", position)
 	}
+}
+
+// hooked reports whether a hook is run for what happens at a door.
+func (w *warner) hooked(d *knock.Door) bool {
+	return slices.ContainsFunc(w.config.Hooks, func(h Hook) bool {
+		return (h.Door == d.Name || h.Door == "") && !slices.Equal(h.On, []HookEvent{HookScan})
+	})
+}
+
+// repeats reports whether a port is in a sequence twice.
+func repeats(sequence []knock.Port) bool {
+	for i, p := range sequence {
+		if slices.Contains(sequence[i+1:], p) {
+			return true
+		}
+	}
+	return false
 }
 
 // ordered reports whether the port numbers of a sequence rise (+1) or fall (-1) with

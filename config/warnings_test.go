@@ -10,11 +10,14 @@ import (
 	"nftknock/knock"
 )
 
+const twice = "a port comes twice: of several people behind one address who knock at once, some 17 % do not get in: use each port once"
+
 func TestWarnings(t *testing.T) {
 	host := Host{
 		EphemeralFirst: 32768,
 		EphemeralLast:  60999,
-		Listening:      map[knock.Port]bool{tcp(80): true, udp(5353): true},
+		Reserved:       map[uint16]bool{50000: true},
+		Listening:      map[knock.Port]bool{tcp(80): true, udp(5353): true, udp(51820): true, tcp(40000): true},
 	}
 	tests := []struct {
 		name string
@@ -33,6 +36,10 @@ func TestWarnings(t *testing.T) {
 		{
 			name: "the same port again is no order",
 			toml: "[door.ssh]\nports = [22]\nsequence = [2201, 2201, 3302]\nclose_sequence = [3302, 2201, 2201]",
+			want: []string{
+				"f.toml:3: door ssh: sequence: " + twice,
+				"f.toml:4: door ssh: close_sequence: " + twice,
+			},
 		},
 		{
 			name: "few, and in order",
@@ -65,6 +72,7 @@ func TestWarnings(t *testing.T) {
 			toml: "[door.ssh]\nports = [22]\nsequence = [32767, 61000, 60999, 80, \"80:udp\", 32768, 80]\n" +
 				"[door.web]\nports = [443]\nsequence = [2201, 3302, 1103]\nclose_sequence = [3302, \"5353:udp\", 2201]",
 			want: []string{
+				"f.toml:3: door ssh: sequence: " + twice,
 				"f.toml:3: door ssh: sequence: knock 3 is in the ephemeral range (32768-60999), which the host's own programs use: " +
 					"their traffic can count as knocks: choose a port outside of it",
 				"f.toml:3: door ssh: sequence: knock 4 is on a port that a program of the host listens on: " +
@@ -90,6 +98,27 @@ func TestWarnings(t *testing.T) {
 			want: []string{
 				"f.toml:4: door ssh: otp_base: no knock comes before the code, of which one in 333,333 is right: " +
 					"who has very many addresses, as with IPv6, can try enough of them: write a sequence too",
+			},
+		},
+		{
+			name: "open forever, and guarded ports that the host may take",
+			toml: "[door.vpn]\nports = [\"51820:udp\", 40000, 50000, 60500]\nsequence = [2201, 3302, 1103]\nopen_timeout = \"forever\"\n" +
+				"[door.two]\nports = [443]\nsequence = [2202, 3303, 1104]\nopen_timeout = \"forever\"\nclose_sequence = [5, 7, 6]",
+			want: []string{
+				"f.toml:4: door vpn: open_timeout: who is let in stays in: no close_sequence puts anybody out, only the admin can: " +
+					"write a time, or a close_sequence",
+				"f.toml:2: door vpn: ports: 60500 is in the ephemeral range (32768-60999), and nothing listens on it yet: " +
+					"a connection of the host's own can be given it first: add it to net.ipv4.ip_local_reserved_ports",
+			},
+		},
+		{
+			name: "triggers",
+			toml: "[door.wake]\nsequence = [2201, 80, 1103]\n" + // one listens on it, which is as meant
+				"[door.forgot]\nsequence = [2202, 3303, 1104]\nopen_timeout = \"forever\"\n" +
+				"[hook.wake]\nrun = [\"/bin/true\"]\ndoor = \"wake\"\n[hook.scan]\nrun = [\"/bin/true\"]\non = [\"scan\"]",
+			want: []string{
+				"f.toml:3: door forgot: it has no ports, and so guards nothing, and no hook is for it: " +
+					"write what it guards, such as [22, \"51820:udp\"], or a hook",
 			},
 		},
 		{

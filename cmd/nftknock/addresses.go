@@ -7,7 +7,7 @@ import (
 	"net"
 	"net/netip"
 
-	"nftknock/config"
+	"nftknock/config/profile"
 )
 
 // addresses resolves a target's host, once, to the addresses to knock at: the first
@@ -15,20 +15,20 @@ import (
 // way to are left out while there are others: ssh will not get there either.
 func addresses(t *target) ([]netip.Addr, error) {
 	family := t.Family
-	if t.Source.IsValid() && family == config.AnyFamily {
+	if t.Source.IsValid() && family == profile.AnyFamily {
 		family = familyOf(t.Source)
 	}
 	all, err := net.DefaultResolver.LookupNetIP(context.Background(), "ip", t.Host)
 	if err != nil {
 		return nil, err
 	}
-	first := make(map[config.Family]bool)
+	first := make(map[profile.Family]bool)
 	var found, reached []netip.Addr
 	var unreachable error
 	for _, a := range all {
 		a = a.Unmap()
 		f := familyOf(a)
-		if family != config.AnyFamily && f != family || first[f] {
+		if family != profile.AnyFamily && f != family || first[f] {
 			continue
 		}
 		first[f] = true
@@ -51,11 +51,11 @@ func addresses(t *target) ([]netip.Addr, error) {
 	return reached, nil
 }
 
-func familyOf(a netip.Addr) config.Family {
+func familyOf(a netip.Addr) profile.Family {
 	if a.Is4() {
-		return config.IPv4
+		return profile.IPv4
 	}
-	return config.IPv6
+	return profile.IPv6
 }
 
 // reach makes sure that there is a way from the source to an address. It sends

@@ -7,12 +7,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"nftknock/config"
+	"nftknock/config/profile"
 	"nftknock/knock"
 )
 
 // RFC 6238, appendix B: the last six digits of what it has for SHA-1.
-var rfcSecret = config.Secret(base32.StdEncoding.EncodeToString([]byte("12345678901234567890")))
+var rfcSecret = profile.Secret(base32.StdEncoding.EncodeToString([]byte("12345678901234567890")))
 
 func codeAt(t *testing.T, target *target) int {
 	t.Helper()
@@ -33,8 +33,8 @@ func TestCodes(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir()) // elsewhere than on Linux
 	synctest.Test(t, func(t *testing.T) {
-		home := &target{Profile: config.Profile{Name: "home", OTPSecret: rfcSecret, OTPBase: 40000}}
-		office := &target{Profile: config.Profile{Name: "office", OTPSecret: rfcSecret, OTPBase: 40000}}
+		home := &target{Profile: profile.Profile{Name: "home", OTPSecret: rfcSecret, OTPBase: 40000}}
+		office := &target{Profile: profile.Profile{Name: "office", OTPSecret: rfcSecret, OTPBase: 40000}}
 		at := time.Unix(1111111109, 0)
 		time.Sleep(time.Until(at))
 		if code := codeAt(t, home); code != 81804 {
@@ -59,7 +59,7 @@ func TestCodesWithoutMemory(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", "/dev/null")
 	t.Setenv("HOME", "/dev/null")
 	synctest.Test(t, func(t *testing.T) {
-		home := &target{Profile: config.Profile{Name: "home", OTPSecret: rfcSecret, OTPBase: 40000}}
+		home := &target{Profile: profile.Profile{Name: "home", OTPSecret: rfcSecret, OTPBase: 40000}}
 		begin := time.Now()
 		first, second := codeAt(t, home), codeAt(t, home)
 		if first != second || !time.Now().Equal(begin) {

@@ -4,13 +4,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"nftknock/config"
 	"nftknock/config/knockd"
+	"nftknock/config/profile"
 )
 
 func importConfCommand() *cobra.Command {
@@ -50,11 +49,11 @@ func importConf(file, host string, stdout, stderr io.Writer) error {
 	texts := make([]string, len(profiles))
 	for i, p := range profiles {
 		p.Host = host
-		texts[i] = profileTOML(p)
+		texts[i] = p.TOML()
 	}
 	text := strings.Join(texts, "\n")
 	if host != "" {
-		if _, err := config.ParseHosts("", []byte(text)); err != nil {
+		if _, err := profile.Parse("", []byte(text)); err != nil {
 			return err
 		}
 	}
@@ -76,24 +75,4 @@ func readConf(name string) ([]byte, error) {
 		err = fmt.Errorf("%s is larger than %d KiB, the most that is read: is it a knockd.conf?", name, most>>10)
 	}
 	return data, err
-}
-
-// profileTOML returns a profile as it stands in hosts.toml. One without a host has a
-// place for it, and is an error until that is filled in.
-func profileTOML(p config.Profile) string {
-	name := p.Name
-	if strings.Contains(name, ".") { // which would be a table within a table
-		name = strconv.Quote(name)
-	}
-	text := fmt.Sprintf("[host.%s]\n", name)
-	if p.Host == "" {
-		text += "host = \"\" # write whom to knock at\n"
-	} else {
-		text += fmt.Sprintf("host = %q\n", p.Host)
-	}
-	text += "sequence = " + config.PortList(p.Sequence) + "\n"
-	if len(p.CloseSequence) > 0 {
-		text += "close_sequence = " + config.PortList(p.CloseSequence) + "\n"
-	}
-	return text
 }

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 
-	"nftknock/config"
+	"nftknock/config/profile"
 )
 
 // Exit statuses, those of knock(1): it has no other for wrong usage.
@@ -44,7 +44,7 @@ func run(args []string, std streams) int {
 // printError prints problems of the profiles a line each, as compilers do, and any
 // other error as one.
 func printError(w *os.File, err error) {
-	var problems config.Errors
+	var problems profile.Errors
 	if errors.As(err, &problems) {
 		fmt.Fprintln(w, problems)
 		return

@@ -7,14 +7,14 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"nftknock/config"
+	"nftknock/config/profile"
 )
 
 // options are the flags that say how to knock, on the command line.
 type options struct {
 	udp     bool
 	delay   milliseconds
-	family  config.Family // empty: not given
+	family  profile.Family // empty: not given
 	verbose bool
 	source  string
 	wait    uint16
@@ -23,12 +23,12 @@ type options struct {
 }
 
 func (o *options) addFlags(f *pflag.FlagSet) {
-	o.delay = milliseconds(config.DefaultDelay / time.Millisecond)
+	o.delay = milliseconds(profile.DefaultDelay / time.Millisecond)
 	f.SortFlags = false
 	f.BoolVarP(&o.udp, "udp", "u", false, "knock at all ports by UDP; TCP is the default")
 	f.VarP(&o.delay, "delay", "d", "wait `MS` milliseconds after each knock")
-	f.VarPF(familyFlag{&o.family, config.IPv4}, "ipv4", "4", "knock by IPv4 only").NoOptDefVal = "true"
-	f.VarPF(familyFlag{&o.family, config.IPv6}, "ipv6", "6", "knock by IPv6 only").NoOptDefVal = "true"
+	f.VarPF(familyFlag{&o.family, profile.IPv4}, "ipv4", "4", "knock by IPv4 only").NoOptDefVal = "true"
+	f.VarPF(familyFlag{&o.family, profile.IPv6}, "ipv6", "6", "knock by IPv6 only").NoOptDefVal = "true"
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say what is knocked at")
 	f.StringVar(&o.source, "source", "", "knock from this local `ADDR`")
 	f.Uint16Var(&o.wait, "wait", 0, "wait until the TCP `PORT` answers; fail if it does not")
@@ -55,8 +55,8 @@ func (*milliseconds) Type() string { return "MS" }
 
 // A familyFlag is -4 or -6; of both, the last one counts.
 type familyFlag struct {
-	family *config.Family
-	is     config.Family
+	family *profile.Family
+	is     profile.Family
 }
 
 func (f familyFlag) Set(s string) error {

@@ -5,8 +5,8 @@ import (
 	"regexp"
 	"strings"
 
-	"nftknock/config"
 	"nftknock/config/knockd"
+	"nftknock/config/profile"
 	"nftknock/knock"
 )
 
@@ -18,7 +18,7 @@ type loss struct {
 
 // pair makes profiles of the sections of a knockd.conf: one of openX and closeX, and one
 // of each other section.
-func pair(f *knockd.File) (profiles []config.Profile, losses []loss) {
+func pair(f *knockd.File) (profiles []profile.Profile, losses []loss) {
 	opens, closers := make(map[string]bool), make(map[string]*knockd.Section)
 	for _, s := range f.Doors() {
 		switch verb, what := split(s.Name); verb {
@@ -39,7 +39,7 @@ func pair(f *knockd.File) (profiles []config.Profile, losses []loss) {
 		case verb == "open" && closers[what] != nil:
 			closer, name = closers[what], what
 		}
-		p := config.Profile{Name: profileName(name)}
+		p := profile.New(profileName(name))
 		if names[p.Name] {
 			losses = append(losses, loss{s.Line, fmt.Sprintf("section %q is left out: there is a profile %s already", s.Name, p.Name)})
 			continue

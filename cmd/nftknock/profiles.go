@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nftknock/config"
+	"nftknock/config/profile"
 )
 
 func listCommand() *cobra.Command {
@@ -36,18 +36,18 @@ func listCommand() *cobra.Command {
 	}
 }
 
-func loadProfiles() (config.Hosts, error) {
-	path, err := config.HostsPath()
+func loadProfiles() (profile.Profiles, error) {
+	path, err := profile.Path()
 	if err != nil {
 		return nil, err
 	}
-	return config.LoadHosts(path)
+	return profile.Load(path)
 }
 
-func findProfile(cmd *cobra.Command, name string) (config.Profile, error) {
+func findProfile(cmd *cobra.Command, name string) (profile.Profile, error) {
 	hosts, err := loadProfiles()
 	if err == nil {
-		var p config.Profile
+		var p profile.Profile
 		if p, err = hosts.Find(name); err == nil {
 			return p, nil
 		}
@@ -56,7 +56,7 @@ func findProfile(cmd *cobra.Command, name string) (config.Profile, error) {
 	if commands := cmd.Root().SuggestionsFor(name); len(commands) > 0 {
 		err = fmt.Errorf("%w\nhint: did you mean the command %s?", err, strings.Join(commands, " or "))
 	}
-	return config.Profile{}, err
+	return profile.Profile{}, err
 }
 
 // completeProfile completes the first word. What is wrong with the profiles is

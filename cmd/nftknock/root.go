@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"nftknock/config"
+	"nftknock/config/profile"
 )
 
 func rootCommand(std streams) *cobra.Command {
@@ -98,5 +98,5 @@ func nearestFlag(cmd *cobra.Command, name string) (string, bool) {
 	if len(longer) == 1 {
 		return longer[0], true
 	}
-	return config.Nearest(name, known)
+	return profile.Nearest(name, known)
 }

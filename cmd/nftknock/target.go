@@ -9,13 +9,13 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"nftknock/config"
+	"nftknock/config/profile"
 	"nftknock/knock"
 )
 
 // A target is what to knock at, and how.
 type target struct {
-	config.Profile
+	profile.Profile
 	closing bool
 	verbose bool
 	retry   int
@@ -46,7 +46,7 @@ func (o *options) target(cmd *cobra.Command, args []string, closing bool) (*targ
 		if err != nil {
 			return nil, err
 		}
-		t.Profile = config.Profile{Host: args[0], Sequence: sequence, Delay: config.DefaultDelay, Family: config.AnyFamily}
+		t.Profile = profile.Profile{Host: args[0], Sequence: sequence, Delay: profile.DefaultDelay, Family: profile.AnyFamily}
 	}
 	if err := o.override(cmd.Flags(), &t.Profile); err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (o *options) sequence(words []string) ([]knock.Port, error) {
 }
 
 // override puts what is on the command line in the place of what the profile says.
-func (o *options) override(f *pflag.FlagSet, p *config.Profile) error {
+func (o *options) override(f *pflag.FlagSet, p *profile.Profile) error {
 	if f.Changed("delay") {
 		p.Delay = time.Duration(o.delay) * time.Millisecond
 	}

@@ -4,11 +4,11 @@ import (
 	"testing"
 	"time"
 
-	"nftknock/config"
+	"nftknock/config/profile"
 )
 
 func TestPatience(t *testing.T) {
-	home := &target{retry: 2, Profile: config.Profile{Mute: time.Minute}}
+	home := &target{retry: 2, Profile: profile.Profile{Mute: time.Minute}}
 	for try, want := range []time.Duration{65 * time.Second, 70 * time.Second, 20 * time.Second} {
 		if got := patience(home, try); got != want {
 			t.Errorf("try %d: %v, want %v", try, got, want)

@@ -27,7 +27,11 @@ secrets of one-time codes beside it.`,
 				fmt.Fprintf(out, "warning: %v\n", w)
 			}
 			for _, d := range cfg.Doors {
-				fmt.Fprintf(out, "door %s guards %s: %s\n", d.Name, listOf(d.Ports), describeGuess(&d, cfg.Scan))
+				guards := "guards " + listOf(d.Ports)
+				if len(d.Ports) == 0 {
+					guards = "guards nothing, it is a trigger"
+				}
+				fmt.Fprintf(out, "door %s %s: %s\n", d.Name, guards, describeGuess(&d, cfg.Scan))
 			}
 			fmt.Fprintf(out, "%s: valid\n", *configFile)
 			return nil

@@ -8,7 +8,7 @@ import (
 
 var (
 	keyLine   = regexp.MustCompile(`^(?:# )?([a-z0-9_]+ = .*)$`)
-	tableLine = regexp.MustCompile(`^\[(.+)\]$`)
+	tableLine = regexp.MustCompile(`^(?:# )?\[([a-z.]+)\]$`)
 )
 
 // configPage returns the man page of the configuration: the commented reference, set as

@@ -46,6 +46,9 @@ func inScanOrder(sequence []knock.Port) bool {
 // describeGuess says how many tries it takes to guess a door, and how often one may
 // be made. It tells nothing that a scan would not.
 func describeGuess(d *knock.Door, scan config.Scan) string {
+	if len(d.Sequence) == 0 && d.CodeBase == 0 {
+		return "only a packet made with one of its spa_keys opens it"
+	}
 	g := guessOf(d, scan.Decoys)
 	try := "port scans in random order"
 	switch {

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,9 +23,10 @@ func initCommand(configFile *string) *cobra.Command {
 		Long: `Writes a configuration with one door, whose sequence is drawn at random: four ports above
 1024, outside of the range from which the host takes ports for its own connections, with
 nothing listening, and in no order. Then prints the client's side of it: a profile for nftknock
-and a stanza for ssh. A file that is there already is never overwritten.
+and a stanza for ssh. A file that is there already gets the door added, unless it has one of the
+same name; all else in it, comments included, stays as it is.
 
-The file is for root alone, or, where there is a group nftknock, as packages make it, for
+A new file is for root alone, or, where there is a group nftknock, as packages make it, for
 that group to read too.`,
 		Example: `  nftknockd init --host server.example.org
   nftknockd init --door vpn --port 51820:udp --output ./vpn.toml`,
@@ -46,7 +51,7 @@ type initOptions struct {
 }
 
 func (o *initOptions) run(stdout, stderr io.Writer) error {
-	door := knock.Door{Name: o.door}
+	door := knock.Door{Name: o.door, OpenTimeout: time.Minute}
 	for _, word := range o.ports {
 		port, err := knock.ParsePort(word)
 		if err != nil {
@@ -62,53 +67,66 @@ func (o *initOptions) run(stdout, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("cannot see which ports this host uses: %w", err)
 	}
-	text, err := newConfig(&door, host)
+	before, err := os.ReadFile(o.output)
+	there := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	text, err := addDoor(o.output, before, &door, host)
 	if err != nil {
 		return err
 	}
-	mode, err := writeNewConfig(o.output, text)
-	if err != nil {
-		return err
+	if there {
+		if err := config.WriteFile(o.output, text); err != nil {
+			return err
+		}
+		fmt.Fprintf(stderr, "nftknockd: added door %s to %s\n", door.Name, o.output)
+	} else {
+		mode, err := writeNewConfig(o.output, string(text))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(stderr, "nftknockd: wrote %s (mode %04o)\n", o.output, mode)
 	}
-	fmt.Fprintf(stderr, "nftknockd: wrote %s (mode %04o)\nhint: rehearse it: nftknockd demo -c %[1]s; then shut the doors, on trial: nftknockd trial -c %[1]s\n", o.output, mode)
+	fmt.Fprintf(stderr, "hint: rehearse it: nftknockd demo -c %s; then shut the doors, on trial: nftknockd trial -c %[1]s\n", o.output)
 	_, err = io.WriteString(stdout, client.text(&door))
 	return err
 }
 
-// newConfig draws the door's sequence, and returns a configuration of which
-// nothing is to be warned.
-func newConfig(door *knock.Door, host config.Host) (string, error) {
+// addDoor draws the door's sequence, and returns the configuration with the door, about
+// whose sequence nothing is to be warned. One that is empty so far gets a heading.
+func addDoor(name string, before []byte, door *knock.Door, host config.Host) ([]byte, error) {
+	if len(before) == 0 {
+		before = []byte(newConfigHeading)
+	}
 	candidates := knockable(door, host)
 	// Of a hundred draws eight are in an order, whatever the ports: this ends.
 	for range 100 {
 		sequence, err := draw(candidates)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		door.Sequence = sequence
-		text := configText(door)
-		cfg, err := config.Parse("", []byte(text))
+		text, err := config.AddDoor(name, before, config.WrittenDoor{Door: *door})
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		if len(cfg.Warnings(host)) == 0 {
+		cfg, err := config.Parse(name, text)
+		if err != nil {
+			return nil, err
+		}
+		unwise := func(p config.Problem) bool { return p.Door == door.Name && p.Key == "sequence" }
+		if !slices.ContainsFunc(cfg.Warnings(host), unwise) {
 			return text, nil
 		}
 	}
-	return "", errFewPorts
+	return nil, errFewPorts
 }
 
-func configText(door *knock.Door) string {
-	return fmt.Sprintf(`# What nftknockd guards, and the knocks that let in: nftknockd.toml(5) explains every key.
+const newConfigHeading = `# What nftknockd guards, and the knocks that let in: nftknockd.toml(5) explains every key.
 #
 # This file holds secrets: let only root and the daemon read it.
-
-[door.%s]
-ports        = %s
-sequence     = %s
-open_timeout = "1m"
-`, door.Name, config.PortList(door.Ports), config.PortList(door.Sequence))
-}
+`
 
 // defaultHost returns by what name clients may reach this host, where nobody says.
 func defaultHost() (string, error) {

@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"strings"
 
-	"nftknock/config"
+	"nftknock/config/profile"
 	"nftknock/knock"
 )
 
@@ -40,22 +40,14 @@ func newClientSide(host string) (*clientSide, error) {
 
 // text returns what a client pastes: a profile, and how ssh uses it.
 func (c *clientSide) text(door *knock.Door) string {
-	var b strings.Builder
-	key := c.profile
-	if strings.Contains(key, ".") {
-		key = fmt.Sprintf("%q", key)
-	}
-	fmt.Fprintf(&b, `# On the client, in ~/.config/nftknock/hosts.toml, for nobody else to read (chmod 600):
-
-[host.%s]
-host     = %q
-sequence = %s
-`, key, c.host, config.PortList(door.Sequence))
 	port := firstTCP(door.Ports)
+	p := profile.New(c.profile)
+	p.Host, p.Sequence, p.Wait = c.host, door.Sequence, port
+	var b strings.Builder
+	fmt.Fprintf(&b, "# On the client, in ~/.config/nftknock/hosts.toml, for nobody else to read (chmod 600):\n\n%s", p.TOML())
 	if port == 0 {
 		return b.String()
 	}
-	fmt.Fprintf(&b, "wait     = %d\n", port)
 	fmt.Fprintf(&b, `
 # In ~/.ssh/config, so that "ssh %s" knocks first:
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/user"
@@ -27,9 +26,6 @@ func writeNewConfig(path, text string) (fs.FileMode, error) {
 		return 0, err
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return 0, fmt.Errorf("%w: it is not overwritten\nhint: --output writes to another file, from which the door can be copied", err)
-	}
 	if err != nil {
 		return 0, err
 	}

@@ -60,7 +60,7 @@ func TestInit(t *testing.T) {
 		t.Errorf("for ssh:\n%s", ssh)
 	}
 
-	// Never overwrites.
+	// A door that is there is never touched.
 	before, _ := os.ReadFile(file)
 	stdout.Reset()
 	stderr.Reset()
@@ -70,24 +70,33 @@ func TestInit(t *testing.T) {
 	if after, _ := os.ReadFile(file); !bytes.Equal(before, after) {
 		t.Error("overwritten")
 	}
-	for _, want := range []string{"file exists", "\nhint: --output"} {
-		if !strings.Contains(stderr.String(), want) {
-			t.Errorf("%q is not in %q", want, &stderr)
-		}
+	if want := "has a door ssh already"; !strings.Contains(stderr.String(), want) {
+		t.Errorf("%q is not in %q", want, &stderr)
+	}
+
+	// Another one is added, and what is there stays.
+	if code := run([]string{"init", "-c", file, "--door", "web", "--port", "443"}, &stdout, &stderr); code != exitDone {
+		t.Fatalf("exit %d: %s", code, &stderr)
+	}
+	if after, _ := os.ReadFile(file); !bytes.HasPrefix(after, before) {
+		t.Errorf("%s\nhas become\n%s", before, after)
+	}
+	if cfg, err = config.Load(file); err != nil || len(cfg.Doors) != 2 {
+		t.Errorf("%d doors, %v", len(cfg.Doors), err)
 	}
 }
 
-// TestNewConfig draws often enough that an order would come up.
-func TestNewConfig(t *testing.T) {
+// TestAddDoor draws often enough that an order would come up.
+func TestAddDoor(t *testing.T) {
 	t.Parallel()
 	host := config.Host{EphemeralFirst: 2048, EphemeralLast: 65535, Listening: map[knock.Port]bool{{Number: 1030, Proto: knock.TCP}: true}}
 	for range 300 {
-		door := knock.Door{Name: "ssh", Ports: []knock.Port{{Number: 1025, Proto: knock.TCP}, {Number: 51820, Proto: knock.UDP}}}
-		text, err := newConfig(&door, host)
+		door := knock.Door{Name: "ssh", Ports: []knock.Port{{Number: 1025, Proto: knock.TCP}, {Number: 1500, Proto: knock.UDP}}}
+		text, err := addDoor("", nil, &door, host)
 		if err != nil {
 			t.Fatal(err)
 		}
-		cfg, err := config.Parse("", []byte(text))
+		cfg, err := config.Parse("", text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +114,7 @@ func TestNewConfig(t *testing.T) {
 func TestInitRefuses(t *testing.T) {
 	t.Parallel()
 	crowded := config.Host{EphemeralFirst: 1024, EphemeralLast: 65000}
-	if _, err := newConfig(&knock.Door{Name: "ssh", Ports: []knock.Port{{Number: 22, Proto: knock.TCP}}}, crowded); err == nil {
+	if _, err := addDoor("", nil, &knock.Door{Name: "ssh", Ports: []knock.Port{{Number: 22, Proto: knock.TCP}}}, crowded); err == nil {
 		t.Error("few ports are left, and a sequence was made of them")
 	}
 	for _, tt := range []struct {

@@ -3,11 +3,11 @@ package migrate
 import (
 	"fmt"
 	"strings"
-	"time"
 	"unicode"
 
 	"nftknock/config"
 	"nftknock/config/knockd"
+	"nftknock/knock"
 )
 
 // plain makes one line of text, which a comment of TOML can be, of anything.
@@ -124,18 +124,15 @@ func (d *door) sections() []*knockd.Section {
 }
 
 func (d *door) write(b *strings.Builder) {
-	fmt.Fprintf(b, "[door.%s]\n", d.name)
-	fmt.Fprintf(b, "ports          = %s\n", config.PortList(d.open.ports))
-	fmt.Fprintf(b, "sequence       = %s\n", config.PortList(d.open.sequence))
+	w := config.WrittenDoor{Door: knock.Door{
+		Name: d.name, Ports: d.open.ports, Sequence: d.open.sequence,
+		SeqTimeout: d.open.seqTimeout, OpenTimeout: d.open.lasts,
+	}}
 	if d.close != nil {
-		fmt.Fprintf(b, "close_sequence = %s\n", config.PortList(d.close.sequence))
+		w.CloseSequence = d.close.sequence
 	}
-	fmt.Fprintf(b, "seq_timeout    = %q\n", seconds(d.open.seqTimeout))
-	if d.open.lasts == 0 {
-		b.WriteString("open_timeout   = \"forever\"\n")
-	} else {
-		fmt.Fprintf(b, "open_timeout   = %q\n", seconds(d.open.lasts))
+	if w.OpenTimeout == 0 {
+		w.OpenTimeout = knock.Forever
 	}
+	b.WriteString(w.TOML())
 }
-
-func seconds(d time.Duration) string { return fmt.Sprintf("%ds", int64(d/time.Second)) }

@@ -81,7 +81,7 @@ chmod 0750 "$root/etc/nftknock"
 doc=/usr/share/doc/nftknock
 put 0644 "$here/copyright" $doc/copyright
 put 0644 config/reference.toml $doc/examples/reference.toml
-put 0644 config/hosts.toml $doc/examples/hosts.toml
+put 0644 config/profile/hosts.toml $doc/examples/hosts.toml
 put 0644 systemd/metrics.conf $doc/examples/metrics.conf
 put 0644 systemd/fail2ban/nftknockd.conf $doc/examples/fail2ban.conf
 put 0644 cmd/nftknockd/alerts.yml $doc/examples/alerts.yml

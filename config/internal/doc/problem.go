@@ -1,4 +1,4 @@
-package config
+package doc
 
 import (
 	"fmt"
@@ -28,10 +28,10 @@ func (p Problem) String() string {
 		b.WriteString(": ")
 	}
 	if p.Door != "" {
-		fmt.Fprintf(&b, "door %s: ", plain(p.Door))
+		fmt.Fprintf(&b, "door %s: ", Plain(p.Door))
 	}
 	if p.Host != "" {
-		fmt.Fprintf(&b, "host %s: ", plain(p.Host))
+		fmt.Fprintf(&b, "host %s: ", Plain(p.Host))
 	}
 	if p.Key != "" {
 		b.WriteString(p.Key + ": ")
@@ -52,9 +52,9 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// plain returns a name as it is, or quoted if it would not stand out from the text
+// Plain returns a name as it is, or quoted if it would not stand out from the text
 // around it, or could break a line of a log.
-func plain(name string) string {
+func Plain(name string) string {
 	quoted := strconv.Quote(name)
 	if name == "" || strings.Contains(name, " ") || quoted != `"`+name+`"` {
 		return quoted

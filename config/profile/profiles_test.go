@@ -1,4 +1,4 @@
-package config
+package profile
 
 import (
 	"errors"
@@ -15,14 +15,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"nftknock/config/internal/doc"
+	"nftknock/config/internal/doctest"
 	"nftknock/knock"
 )
 
 var comparable = cmpopts.EquateComparable(netip.Addr{})
 
-func mustParseHosts(t *testing.T, toml string) Hosts {
+func mustParse(t *testing.T, toml string) Profiles {
 	t.Helper()
-	hosts, err := ParseHosts("hosts.toml", []byte(toml))
+	hosts, err := Parse("hosts.toml", []byte(toml))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,31 +32,31 @@ func mustParseHosts(t *testing.T, toml string) Hosts {
 }
 
 // The reference is valid, has every key, and says of each what its default is.
-func TestHostsReference(t *testing.T) {
-	got := mustParseHosts(t, HostsReference)
+func TestReference(t *testing.T) {
+	got := mustParse(t, Reference)
 	if len(got) != 1 {
 		t.Fatalf("%d profiles", len(got))
 	}
-	want := mustParseHosts(t, "[host.home]\nhost = \"server.example.org\"\nsequence = [1]")
+	want := mustParse(t, "[host.home]\nhost = \"server.example.org\"\nsequence = [1]")
 	want[0].Sequence, want[0].CloseSequence = got[0].Sequence, got[0].CloseSequence
 	if diff := cmp.Diff(want, got, comparable); diff != "" {
 		t.Error(diff)
 	}
 	for _, key := range profileKeys {
-		if !regexp.MustCompile(`(?m)^(# )?` + key + ` += `).MatchString(HostsReference) {
+		if !regexp.MustCompile(`(?m)^(# )?` + key + ` += `).MatchString(Reference) {
 			t.Errorf("key %s is not in the reference", key)
 		}
 	}
-	if maxCodeBase != 63536 || knock.CodePorts != 2000 || maxMute != 24*time.Hour || maxDelay != time.Minute {
+	if doc.MaxCodeBase != 63536 || knock.CodePorts != 2000 || maxMute != 24*time.Hour || maxDelay != time.Minute {
 		t.Error("the reference states other limits")
 	}
 	// What it shows without having it is valid too.
-	shown := regexp.MustCompile(`(?m)^# ([a-z_]+ += )`).ReplaceAllString(HostsReference, "$1")
-	mustParseHosts(t, strings.ReplaceAll(shown, "BASE32", "JBSWY3DPEHPK3PXPJBSWY3DPEH"))
+	shown := regexp.MustCompile(`(?m)^# ([a-z_]+ += )`).ReplaceAllString(Reference, "$1")
+	mustParse(t, strings.ReplaceAll(shown, "BASE32", "JBSWY3DPEHPK3PXPJBSWY3DPEH"))
 }
 
-func TestParseHosts(t *testing.T) {
-	got := mustParseHosts(t, `
+func TestParse(t *testing.T) {
+	got := mustParse(t, `
 [host.b]
 host = "b.example.org"
 sequence = [7214, "8391:udp"]
@@ -70,7 +72,7 @@ host = "192.0.2.1"
 otp_secret = "jbsw y3dp-ehpk 3pxp jbsw y3dp eh======"
 otp_base = 63536
 `)
-	want := Hosts{{
+	want := Profiles{{
 		Name: "b", Host: "b.example.org",
 		Sequence:      []knock.Port{{Number: 7214, Proto: knock.TCP}, {Number: 8391, Proto: knock.UDP}},
 		CloseSequence: []knock.Port{{Number: 8391, Proto: knock.UDP}},
@@ -84,8 +86,8 @@ otp_base = 63536
 	}
 }
 
-// hostsErrorTests are files that are refused, with the whole of what is said about them.
-var hostsErrorTests = []struct {
+// errorTests are files that are refused, with the whole of what is said about them.
+var errorTests = []struct {
 	name, toml, want string
 }{{
 	name: "not profiles",
@@ -181,31 +183,31 @@ sequence = [1]
 ports = [22]
 [host.a.deep]`,
 	want: `h.toml:3: host a: unknown key "sequnce": did you mean "sequence"?
-h.toml:5: host a: unknown key "ports": possible here: host, sequence, close_sequence, delay, family, source, wait, mute, otp_secret, otp_base
-h.toml:6: host a: unknown key "deep": possible here: host, sequence, close_sequence, delay, family, source, wait, mute, otp_secret, otp_base`,
+h.toml:5: host a: unknown key "ports": possible here: host, sequence, close_sequence, delay, family, source, wait, mute, otp_secret, otp_base, spa_key_file, spa_port
+h.toml:6: host a: unknown key "deep": possible here: host, sequence, close_sequence, delay, family, source, wait, mute, otp_secret, otp_base, spa_key_file, spa_port`,
 }}
 
-func TestHostsErrors(t *testing.T) {
-	for _, tt := range hostsErrorTests {
+func TestErrors(t *testing.T) {
+	for _, tt := range errorTests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := ParseHosts("h.toml", []byte(tt.toml))
+			_, err := Parse("h.toml", []byte(tt.toml))
 			if err == nil {
 				t.Fatal("no error")
 			}
 			if diff := cmp.Diff(strings.Split(tt.want, "\n"), strings.Split(err.Error(), "\n")); diff != "" {
 				t.Error(diff)
 			}
-			checkErrors(t, err)
+			doctest.CheckErrors(t, err)
 		})
 	}
 }
 
-func TestHostsErrorsShowNoSecret(t *testing.T) {
+func TestErrorsShowNoSecret(t *testing.T) {
 	for _, secret := range []string{
 		`JBSWY3DPEHPK3PXPJBSWY3DPEH`, `"JBSWY3DPEHPK3PX1"`, `"JBSWY3DPEHPK3PXP`, `'JBSWY3DPEHPK3PXP`, `["JBSWY3DPEHPK3PXP"]`,
 		`"JBSWY3DPEHPK3PXP" JBSWY3DP`, `JBSWY3DP EHPK3PXP`, `"JBSWY3DP\EHPK3PXP"`, `2JBSWY3DPEHPK3PXP`,
 	} {
-		_, err := ParseHosts("h.toml", []byte("[host.a]\nhost = \"a\"\notp_base = 40000\notp_secret = "+secret))
+		_, err := Parse("h.toml", []byte("[host.a]\nhost = \"a\"\notp_base = 40000\notp_secret = "+secret))
 		if err == nil {
 			t.Errorf("%s: no error", secret)
 		} else if strings.Contains(err.Error(), "EHPK") || strings.Contains(err.Error(), "BSWY") {
@@ -214,7 +216,7 @@ func TestHostsErrorsShowNoSecret(t *testing.T) {
 	}
 }
 
-func TestLoadHosts(t *testing.T) {
+func TestLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "hosts.toml")
 	write := func(mode fs.FileMode, toml string) {
 		t.Helper()
@@ -225,25 +227,25 @@ func TestLoadHosts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err := LoadHosts(path)
+	_, err := Load(path)
 	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "\nhint: ") {
 		t.Errorf("without a file: %v", err)
 	}
-	write(0o600, HostsReference)
-	if hosts, err := LoadHosts(path); err != nil || len(hosts) != 1 {
+	write(0o600, Reference)
+	if hosts, err := Load(path); err != nil || len(hosts) != 1 {
 		t.Errorf("%d profiles, %v", len(hosts), err)
 	}
 	write(0o644, "# no profile, no secret")
-	if _, err := LoadHosts(path); err != nil {
+	if _, err := Load(path); err != nil {
 		t.Error(err)
 	}
 	if runtime.GOOS == "windows" {
 		return
 	}
 	for _, mode := range []fs.FileMode{0o604, 0o640, 0o620, 0o601} {
-		write(mode, HostsReference)
+		write(mode, Reference)
 		want := path + ": holds secrets, and others can read it (mode 06"
-		if _, err := LoadHosts(path); err == nil || !strings.HasPrefix(err.Error(), want) ||
+		if _, err := Load(path); err == nil || !strings.HasPrefix(err.Error(), want) ||
 			!strings.HasSuffix(err.Error(), "chmod 600 "+path) {
 			t.Errorf("%v: %v", mode, err)
 		}
@@ -251,7 +253,7 @@ func TestLoadHosts(t *testing.T) {
 }
 
 func TestFind(t *testing.T) {
-	hosts := Hosts{{Name: "home"}, {Name: "office"}}
+	hosts := Profiles{{Name: "home"}, {Name: "office"}}
 	if p, err := hosts.Find("office"); err != nil || p.Name != "office" {
 		t.Errorf("%v, %v", p.Name, err)
 	}
@@ -266,25 +268,32 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// FuzzParseHosts looks for files that make ParseHosts panic, return what is not
+// FuzzParse looks for files that make Parse panic, return what is not
 // valid, or report what is not one line each.
-func FuzzParseHosts(f *testing.F) {
-	f.Add(HostsReference)
-	for _, tt := range hostsErrorTests {
+func FuzzParse(f *testing.F) {
+	f.Add(Reference)
+	for _, tt := range errorTests {
 		f.Add(tt.toml)
 	}
 	f.Fuzz(func(t *testing.T, toml string) {
-		hosts, err := ParseHosts("h.toml", []byte(toml))
+		hosts, err := Parse("h.toml", []byte(toml))
 		if err != nil {
-			checkErrors(t, err)
+			doctest.CheckErrors(t, err)
 			return
 		}
 		for _, p := range hosts {
 			if !profileName.MatchString(p.Name) || p.Host == "" ||
-				len(p.Sequence) == 0 && p.OTPSecret == "" || len(p.Sequence) > knock.MaxSequence ||
-				(p.OTPSecret == "") != (p.OTPBase == 0) || p.OTPBase > maxCodeBase ||
+				len(p.Sequence) == 0 && p.OTPSecret == "" && p.SPAKeyFile == "" || len(p.Sequence) > knock.MaxSequence ||
+				(p.OTPSecret == "") != (p.OTPBase == 0) || p.OTPBase > doc.MaxCodeBase ||
 				p.Delay < 0 || p.Delay > maxDelay || p.Mute < 0 || p.Mute > maxMute {
 				t.Errorf("%+v", p)
+			}
+			// What is written is what was read.
+			again, err := Parse("h.toml", []byte(p.TOML()))
+			if err != nil {
+				t.Errorf("%v\n%s", err, p.TOML())
+			} else if diff := cmp.Diff(p, again[0], comparable); diff != "" {
+				t.Error(diff)
 			}
 		}
 	})

@@ -1,4 +1,4 @@
-package config
+package profile
 
 import (
 	"errors"
@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"nftknock/config/internal/doc"
 )
 
 // The functions of this file make a value of a profile out of what the toml package
@@ -18,7 +20,7 @@ func host(v any) (string, error) {
 	h, ok := v.(string)
 	switch {
 	case !ok:
-		return "", wrongKind(v, "a name or an address, "+exampleHost)
+		return "", doc.WrongKind(v, "a name or an address, "+exampleHost)
 	case h == "":
 		return "", errors.New("is empty: write whom to knock at, " + exampleHost)
 	case strings.HasPrefix(h, "-") || strings.ContainsFunc(h, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }):
@@ -33,9 +35,9 @@ func pause(most time.Duration, right string) func(any) (time.Duration, error) {
 	return func(v any) (time.Duration, error) {
 		s, ok := v.(string)
 		if !ok {
-			return 0, wrongKind(v, "a duration "+right)
+			return 0, doc.WrongKind(v, "a duration "+right)
 		}
-		d, err := time.ParseDuration(s)
+		d, err := doc.ParseDuration(s)
 		if err != nil {
 			return 0, fmt.Errorf("%q is not possible: write a duration %s", s, right)
 		}
@@ -50,7 +52,7 @@ func family(v any) (Family, error) {
 	right := fmt.Sprintf("%q, %q or %q", AnyFamily, IPv4, IPv6)
 	s, ok := v.(string)
 	if !ok {
-		return "", wrongKind(v, right)
+		return "", doc.WrongKind(v, right)
 	}
 	switch f := Family(s); f {
 	case AnyFamily, IPv4, IPv6:
@@ -63,7 +65,7 @@ func source(v any) (netip.Addr, error) {
 	const right = `an address of this machine, such as "192.0.2.7"`
 	s, ok := v.(string)
 	if !ok {
-		return netip.Addr{}, wrongKind(v, right)
+		return netip.Addr{}, doc.WrongKind(v, right)
 	}
 	a, err := netip.ParseAddr(s)
 	if err != nil {
@@ -72,16 +74,16 @@ func source(v any) (netip.Addr, error) {
 	return a.Unmap(), nil
 }
 
-func tcpPort(v any) (uint16, error) {
-	n, err := number(1, 65535)(v)
+func portNumber(v any) (uint16, error) {
+	n, err := doc.Number(1, 65535)(v)
 	return uint16(n), err
 }
 
 // otpSecret reads base32 as people copy it: see [parseSecret], and with dashes too.
-func otpSecret(v any) (Secret, error) {
+func otpSecret(v any) (doc.Secret, error) {
 	s, ok := v.(string)
 	if !ok {
-		return "", wrongKind(v, "the secret in base32: letters, and digits from 2 to 7")
+		return "", doc.WrongKind(v, "the secret in base32: letters, and digits from 2 to 7")
 	}
-	return parseSecret(strings.ReplaceAll(s, "-", ""))
+	return doc.ParseBase32(strings.ReplaceAll(s, "-", ""))
 }

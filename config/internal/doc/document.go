@@ -1,32 +1,39 @@
-package config
+// Package doc reads a file of TOML, table by table and key by key, and gathers all that is
+// wrong with it: each problem with its line, its key, and what would be right.
+//
+// No problem shows a secret: a knock is named by its position.
+package doc
 
 import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/BurntSushi/toml"
 )
 
-// A document is a file while it is read: its problems gather here.
-type document struct {
-	file       string
-	hosts      bool         // it is a hosts.toml, not the daemon's configuration
-	readSecret secretReader // nil: secrets are left unread
-	meta       toml.MetaData
-	problems   Errors
+// A Document is a file while it is read: its problems gather here.
+type Document struct {
+	File  string // the name of the file in messages
+	Hosts bool   // its named tables are profiles of hosts, not doors
+
+	// Elsewhere says where a key belongs that is not known where it stands, or
+	// nothing. May be nil.
+	Elsewhere func(key string) string
+
+	meta     toml.MetaData
+	problems Errors
 }
 
-// A secretReader reads the file with the secret of a door's one-time codes.
-type secretReader func(path, door string) (Secret, error)
-
-// report gathers a problem. The name is of the door or the profile that it is about.
-func (d *document) report(line int, name, key, format string, args ...any) {
-	p := Problem{File: d.file, Line: line, Key: key, Text: fmt.Sprintf(format, args...)}
-	if d.hosts {
+// Report gathers a problem. The name is of the door or the profile that it is about.
+func (d *Document) Report(line int, name, key, format string, args ...any) {
+	p := Problem{File: d.File, Line: line, Key: key, Text: fmt.Sprintf(format, args...)}
+	if d.Hosts {
 		p.Host = name
 	} else {
 		p.Door = name
@@ -34,14 +41,30 @@ func (d *document) report(line int, name, key, format string, args ...any) {
 	d.problems = append(d.problems, p)
 }
 
-// open parses the TOML and returns the top level, which is empty if there is an error.
+// Folder returns the folder of the file, from which files that it names are taken.
+func (d *Document) Folder() string { return filepath.Dir(d.File) }
+
+// Problems returns how many problems there are so far.
+func (d *Document) Problems() int { return len(d.problems) }
+
+// Err returns the problems as [Errors], in the order of their lines; nil if there are
+// none.
+func (d *Document) Err() error {
+	if len(d.problems) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(d.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+	return d.problems
+}
+
+// Open parses the TOML and returns the top level, which is empty if there is an error.
 //
 // Tables become maps rather than structs because the toml package matches the
 // fields of a struct whatever their case, and stops at the first error.
-func (d *document) open(data []byte) *section {
-	root := &section{doc: d}
-	if len(data) > maxSize {
-		d.report(0, "", "", "is larger than 1 MiB, the most that is read: is it the right file?")
+func (d *Document) Open(data []byte) *Section {
+	root := &Section{Doc: d}
+	if len(data) > MaxSize {
+		d.Report(0, "", "", "is larger than 1 MiB, the most that is read: is it the right file?")
 		return root
 	}
 	var keys map[string]toml.Primitive
@@ -49,25 +72,25 @@ func (d *document) open(data []byte) *section {
 	if err != nil {
 		var pe toml.ParseError
 		errors.As(err, &pe)
-		d.report(pe.Position.Line, "", "", "%s", syntax(pe.Message))
+		d.Report(pe.Position.Line, "", "", "%s", syntax(pe.Message))
 		return root
 	}
 	d.meta = meta
-	root.keys = d.nodes(keys)
+	root.Keys = d.nodes(keys)
 	return root
 }
 
-func (d *document) nodes(keys map[string]toml.Primitive) map[string]node {
-	nodes := make(map[string]node, len(keys))
+func (d *Document) nodes(keys map[string]toml.Primitive) map[string]Node {
+	nodes := make(map[string]Node, len(keys))
 	for name, p := range keys {
-		nodes[name] = node{d, p}
+		nodes[name] = Node{d, p}
 	}
 	return nodes
 }
 
 // inFileOrder compares the names of the tables within a table by where they first
 // appear.
-func (d *document) inFileOrder(table string) func(a, b string) int {
+func (d *Document) inFileOrder(table string) func(a, b string) int {
 	order := make(map[string]int)
 	for i, key := range d.meta.Keys() {
 		if len(key) > 1 && key[0] == table {
@@ -79,22 +102,22 @@ func (d *document) inFileOrder(table string) func(a, b string) int {
 	return func(a, b string) int { return cmp.Compare(order[a], order[b]) }
 }
 
-// A node is a value of the document.
-type node struct {
-	doc *document
+// A Node is a value of the document.
+type Node struct {
+	doc *Document
 	toml.Primitive
 }
 
-// value returns the value as the toml package represents it.
-func (n node) value() any {
+// Value returns the value as the toml package represents it.
+func (n Node) Value() any {
 	var v any
 	_ = n.doc.meta.PrimitiveDecode(n.Primitive, &v) // anything fits into an any
 	return v
 }
 
-// table returns what is in a table, and whether the node is one.
-func (n node) table() (map[string]node, bool) {
-	if _, ok := n.value().(map[string]any); !ok {
+// Table returns what is in a table, and whether the node is one.
+func (n Node) Table() (map[string]Node, bool) {
+	if _, ok := n.Value().(map[string]any); !ok {
 		return nil, false
 	}
 	var keys map[string]toml.Primitive
@@ -102,9 +125,9 @@ func (n node) table() (map[string]node, bool) {
 	return n.doc.nodes(keys), err == nil
 }
 
-// line returns where the value begins, from 1; 0 if that is not known. It takes
+// Line returns where the value begins, from 1; 0 if that is not known. It takes
 // time that grows with the file, so it is asked for where there is something to say.
-func (n node) line() int {
+func (n Node) Line() int {
 	var pe toml.ParseError
 	errors.As(n.doc.meta.PrimitiveDecode(n.Primitive, locator{}), &pe)
 	if pe.Position.Line > 0 {
@@ -112,9 +135,9 @@ func (n node) line() int {
 	}
 	// A table made by dotted keys alone begins with the first of them.
 	first := 0
-	keys, _ := n.table()
+	keys, _ := n.Table()
 	for _, k := range keys {
-		if line := k.line(); first == 0 || 0 < line && line < first {
+		if line := k.Line(); first == 0 || 0 < line && line < first {
 			first = line
 		}
 	}
