@@ -44,9 +44,12 @@ cross: ## build the client for every system it is for, into bin/cross/
 demo: build ## show the gate at work, in network namespaces of its own
 	bin/nftknockd demo
 
+# The packages of integration tests take turns; while one waits, others go on.
+PACKAGES := $(shell expr $$(nproc) + 1)
+
 .PHONY: test
 test: tools ## run all tests, with the race detector; installs what they need
-	$(GO) test -race -timeout 10m $(EXEC) ./...
+	$(GO) test -race -timeout 10m -p $(PACKAGES) $(EXEC) ./...
 
 .PHONY: test-systemd
 test-systemd: ## prove unit and package under a real systemd, in a container
@@ -88,7 +91,7 @@ fuzz: ## fuzz each target for FUZZTIME (1m)
 
 .PHONY: bench
 bench: tools ## measure beside the peers: a quarter of an hour; writes integration/BENCHMARKS.md
-	$(GO) test -count=1 -timeout 60m $(EXEC) -run '^TestReport$$' ./integration -report -test.v
+	$(GO) test -count=1 -timeout 60m $(EXEC) -run '^TestReport$$' ./integration/bench -report -test.v
 
 .PHONY: install
 install: build ## install into PREFIX (/usr/local)

@@ -17,22 +17,22 @@ import (
 // codeStep is how long a one-time code is the one of the moment (RFC 6238, section 5.2).
 const codeStep = 30 * time.Second
 
-// codeKnocks returns the knocks that spell a profile's one-time code: that of the
-// moment, or of the next one if this user has knocked that already.
-func codeKnocks(t *target, stderr *os.File) ([]knock.Port, error) {
-	now := time.Now()
-	switch err := claim(t.Name, now); {
+// takeCode takes the code of the moment for this process. If this user has knocked it
+// already, it returns how long it takes until there is the next one.
+func (k *knocker) takeCode(now time.Time) (wait time.Duration) {
+	switch err := claim(k.Name, now); {
 	case errors.Is(err, fs.ErrExist):
-		next := now.Truncate(codeStep).Add(codeStep)
-		stop := showWaiting(stderr, fmt.Sprintf("waiting %v for the next one-time code", next.Sub(now).Round(time.Second)))
-		time.Sleep(next.Sub(now))
-		stop()
-		return codeKnocks(t, stderr)
+		return now.Truncate(codeStep).Add(codeStep).Sub(now)
 	case err != nil:
 		// Better a code that may be spent than none.
-		fmt.Fprintf(stderr, "nftknock: which codes are used cannot be remembered: %v\n", err)
+		fmt.Fprintf(k.stderr, "nftknock: which codes are used cannot be remembered: %v\n", err)
 	}
-	text, err := totp.GenerateCode(string(t.OTPSecret), now)
+	return 0
+}
+
+// codeKnocks returns the knocks that spell a profile's code of a moment.
+func codeKnocks(t *target, at time.Time) ([]knock.Port, error) {
+	text, err := totp.GenerateCode(string(t.OTPSecret), at)
 	if err != nil {
 		return nil, fmt.Errorf("profile %s: its one-time code: %w", t.Name, err)
 	}

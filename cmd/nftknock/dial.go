@@ -16,8 +16,31 @@ const (
 	refusedPause = 100 * time.Millisecond
 )
 
-// dialAny tries the target's port at all of the addresses until one answers.
-func dialAny(t *target, at []netip.Addr, patience time.Duration) (*net.TCPConn, error) {
+// A dialFunc tries a TCP port once, with a dialer that is its own to change.
+type dialFunc func(context.Context, *net.Dialer, netip.AddrPort) (net.Conn, error)
+
+// connect makes a connection to keep.
+func connect(ctx context.Context, d *net.Dialer, to netip.AddrPort) (net.Conn, error) {
+	d.KeepAlive = 0 // the default: it may last
+	return d.DialContext(ctx, "tcp", to.String())
+}
+
+// touch finds out whether a port answers, and leaves as little of it as the system lets
+// it: see [hastily]. The connection that it returns is closed.
+func touch(ctx context.Context, d *net.Dialer, to netip.AddrPort) (net.Conn, error) {
+	d.Control = hastily
+	c, err := d.DialContext(ctx, "tcp", to.String())
+	if err != nil {
+		return nil, err
+	}
+	c.(*net.TCPConn).SetLinger(0) // a reset, not an end
+	c.Close()
+	return c, nil
+}
+
+// race dials the addresses side by side, each a delay after the one before it, and returns the
+// first connection that is made within the patience.
+func race(at []netip.Addr, delay, patience time.Duration, dial func(context.Context, netip.Addr) (net.Conn, error)) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	type outcome struct {
@@ -27,8 +50,8 @@ func dialAny(t *target, at []netip.Addr, patience time.Duration) (*net.TCPConn, 
 	outcomes := make(chan outcome)
 	for i, a := range at {
 		go func() {
-			sleep(ctx, time.Duration(i)*headStart)
-			c, err := dialStubbornly(ctx, t, a)
+			sleep(ctx, time.Duration(i)*delay)
+			c, err := dial(ctx, a)
 			outcomes <- outcome{c, err}
 		}()
 	}
@@ -48,20 +71,24 @@ func dialAny(t *target, at []netip.Addr, patience time.Duration) (*net.TCPConn, 
 	if first == nil {
 		return nil, why
 	}
-	return first.(*net.TCPConn), nil
+	return first, nil
+}
+
+// dialOnce tries the target's port.
+func (k *knocker) dialOnce(ctx context.Context, a netip.Addr) (net.Conn, error) {
+	c, err := k.dial(ctx, dialer("tcp", k.Source, a), netip.AddrPortFrom(a, k.Wait))
+	if err != nil {
+		return nil, reason(err)
+	}
+	return c, nil
 }
 
 // dialStubbornly tries until the context ends. Its error is that of the last try.
-func dialStubbornly(ctx context.Context, t *target, a netip.Addr) (net.Conn, error) {
-	d := dialer("tcp", t.Source)
-	d.KeepAlive = 0 // the default: of a stream that may last
+func (k *knocker) dialStubbornly(ctx context.Context, a netip.Addr) (net.Conn, error) {
 	for {
-		c, err := d.DialContext(ctx, "tcp", netip.AddrPortFrom(a, t.Wait).String())
-		if err == nil {
-			return c, nil
-		}
-		if !sleep(ctx, refusedPause) {
-			return nil, reason(err)
+		c, err := k.dialOnce(ctx, a)
+		if err == nil || !sleep(ctx, refusedPause) {
+			return c, err
 		}
 	}
 }

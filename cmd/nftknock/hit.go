@@ -16,13 +16,13 @@ import (
 func hit(source, to netip.Addr, port knock.Port) error {
 	at := netip.AddrPortFrom(to, port.Number).String()
 	if port.Proto == knock.UDP {
-		return hitUDP(source, at)
+		return hitUDP(source, to, at)
 	}
 	return hitTCP(source, to, at)
 }
 
-func hitUDP(source netip.Addr, at string) error {
-	c, err := dialer("udp", source).Dial("udp", at)
+func hitUDP(source, to netip.Addr, at string) error {
+	c, err := dialer("udp", source, to).Dial("udp", at)
 	if err != nil {
 		return reason(err)
 	}
@@ -43,7 +43,7 @@ func hitTCP(source, to netip.Addr, at string) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	d := dialer("tcp", source)
+	d := dialer("tcp", source, to)
 	d.Control = func(string, string, syscall.RawConn) error {
 		time.AfterFunc(patience, cancel)
 		return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -11,32 +12,70 @@ import (
 	"nftknock/knock"
 )
 
+// A knocker knocks at a target.
+type knocker struct {
+	*target
+	dial   dialFunc  // how the port behind the door is tried
+	stderr *os.File  // where it says what it waits for
+	notes  io.Writer // where it says what it does, if it is verbose
+}
+
+// say tells what it does to who wants to know.
+func (k *knocker) say(format string, args ...any) {
+	if k.verbose {
+		fmt.Fprintf(k.notes, format+"\n", args...)
+	}
+}
+
 // knockAt knocks a sequence at each of the addresses, waiting after each knock. Of
 // two families each is a source of its own to the daemon, so they go side by side.
-func knockAt(t *target, at []netip.Addr, sequence []knock.Port, verbose io.Writer) error {
+func (k *knocker) knockAt(at []netip.Addr, sequence []knock.Port) error {
 	for i, port := range sequence {
 		for _, a := range at {
-			if t.verbose {
-				fmt.Fprintf(verbose, "hitting %v %v:%d\n", port.Proto, a, port.Number)
-			}
-			if err := hit(t.Source, a, port); err != nil {
+			k.say("hitting %v %v:%d", port.Proto, a, port.Number)
+			if err := hit(k.Source, a, port); err != nil {
 				return fmt.Errorf("knock %d of %d could not be sent to %v: %w", i+1, len(sequence), a, err)
 			}
 		}
-		time.Sleep(t.Delay)
+		time.Sleep(k.Delay)
 	}
 	return nil
 }
 
-// knockOnce knocks a target's whole sequence, with its one-time code if it has one.
-func knockOnce(t *target, at []netip.Addr, stderr *os.File, verbose io.Writer) error {
-	sequence := t.Sequence
-	if t.OTPSecret != "" {
-		code, err := codeKnocks(t, stderr)
-		if err != nil {
-			return err
-		}
-		sequence = slices.Concat(sequence, code)
+// knockOnce knocks the whole sequence, with a one-time code if there is one. Of codes it may
+// have to wait for the next one. If the door opens meanwhile, it returns the connection to the
+// port behind it, and spends none.
+func (k *knocker) knockOnce(at []netip.Addr) (net.Conn, error) {
+	if k.OTPSecret == "" {
+		return nil, k.knockAt(at, k.Sequence)
 	}
-	return knockAt(t, at, sequence, verbose)
+	now := time.Now()
+	for wait := k.takeCode(now); wait > 0; wait = k.takeCode(now) {
+		if conn := k.awaitCode(at, wait); conn != nil {
+			return conn, nil
+		}
+		now = time.Now()
+	}
+	code, err := codeKnocks(k.target, now)
+	if err != nil {
+		return nil, err
+	}
+	return nil, k.knockAt(at, slices.Concat(k.Sequence, code))
+}
+
+// awaitCode lets the time pass until there is another code. It returns a connection if
+// the port behind the door answers before that.
+func (k *knocker) awaitCode(at []netip.Addr, wait time.Duration) net.Conn {
+	what := fmt.Sprintf("waiting %v for the next one-time code, since this one was knocked already", wait.Round(time.Second))
+	stop := showWaiting(k.stderr, what, always)
+	defer stop()
+	if k.Wait == 0 || k.force {
+		time.Sleep(wait)
+		return nil
+	}
+	conn, err := race(at, headStart, wait, k.dialStubbornly)
+	if err != nil {
+		return nil
+	}
+	return conn
 }

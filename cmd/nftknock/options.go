@@ -19,6 +19,7 @@ type options struct {
 	source  string
 	wait    uint16
 	retry   uint8
+	force   bool
 	mute    time.Duration
 }
 
@@ -29,10 +30,11 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 	f.VarP(&o.delay, "delay", "d", "wait `MS` milliseconds after each knock")
 	f.VarPF(familyFlag{&o.family, profile.IPv4}, "ipv4", "4", "knock by IPv4 only").NoOptDefVal = "true"
 	f.VarPF(familyFlag{&o.family, profile.IPv6}, "ipv6", "6", "knock by IPv6 only").NoOptDefVal = "true"
-	f.BoolVarP(&o.verbose, "verbose", "v", false, "say what is knocked at")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "say what is knocked at, and what is waited for")
 	f.StringVar(&o.source, "source", "", "knock from this local `ADDR`")
 	f.Uint16Var(&o.wait, "wait", 0, "wait until the TCP `PORT` answers; fail if it does not")
 	f.Uint8Var(&o.retry, "retry", 0, "knock up to `N` times more if the port does not answer")
+	f.BoolVar(&o.force, "force", false, "knock even if the port answers already")
 	f.DurationVar(&o.mute, "mute", 0, "`TIME` for which the daemon does not listen to who has knocked wrongly: knock again after it")
 }
 

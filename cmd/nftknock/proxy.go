@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 
 	"github.com/spf13/cobra"
 
@@ -43,10 +44,11 @@ ProxyCommand; ssh has to expect that:
 				return err
 			}
 			// Standard output is the stream's alone.
-			conn, err := knockUntilAnswer(t, std.err, std.err)
+			answer, err := (&knocker{t, connect, std.err, std.err}).knockUntilAnswer()
 			if err != nil {
 				return err
 			}
+			conn := answer.(*net.TCPConn)
 			if fdpass {
 				return handOver(conn, std.out)
 			}

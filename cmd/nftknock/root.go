@@ -48,7 +48,7 @@ has answered; otherwise 1. As with knock(1), it is 1 for this help too.`,
 			if err != nil {
 				return err
 			}
-			return knockAndWait(target, std.err, std.out)
+			return (&knocker{target, touch, std.err, std.out}).run()
 		},
 	}
 	root.SetVersionTemplate("nftknock {{.Version}}\n")

@@ -19,11 +19,12 @@ type target struct {
 	closing bool
 	verbose bool
 	retry   int
+	force   bool // knock even if the port answers
 }
 
 // target makes one of a command's arguments: a profile, or a host and ports.
 func (o *options) target(cmd *cobra.Command, args []string, closing bool) (*target, error) {
-	t := &target{closing: closing, verbose: o.verbose, retry: int(o.retry)}
+	t := &target{closing: closing, verbose: o.verbose, retry: int(o.retry), force: o.force}
 	if len(args) == 1 {
 		p, err := findProfile(cmd, args[0])
 		switch {
@@ -45,6 +46,9 @@ func (o *options) target(cmd *cobra.Command, args []string, closing bool) (*targ
 		sequence, err := o.sequence(args[1:])
 		if err != nil {
 			return nil, err
+		}
+		if _, err := profile.LookupHost(args[0]); err != nil {
+			return nil, fmt.Errorf("the host %w", err)
 		}
 		t.Profile = profile.Profile{Host: args[0], Sequence: sequence, Delay: profile.DefaultDelay, Family: profile.AnyFamily}
 	}
@@ -91,8 +95,9 @@ func (o *options) override(f *pflag.FlagSet, p *profile.Profile) error {
 		p.Family = o.family
 	}
 	if o.source != "" {
-		a, err := netip.ParseAddr(o.source)
-		if err != nil {
+		host, err := profile.LookupHost(o.source)
+		a, notAddr := netip.ParseAddr(host)
+		if err != nil || notAddr != nil {
 			return fmt.Errorf("--source %q is not an address: write one of this machine, such as 192.0.2.7", o.source)
 		}
 		p.Source = a.Unmap()

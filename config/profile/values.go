@@ -1,12 +1,10 @@
 package profile
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 	"time"
-	"unicode"
 
 	"nftknock/config/internal/doc"
 )
@@ -14,19 +12,13 @@ import (
 // The functions of this file make a value of a profile out of what the toml package
 // represents it by.
 
-const exampleHost = `such as "server.example.org"`
-
 func host(v any) (string, error) {
 	h, ok := v.(string)
-	switch {
-	case !ok:
+	if !ok {
 		return "", doc.WrongKind(v, "a name or an address, "+exampleHost)
-	case h == "":
-		return "", errors.New("is empty: write whom to knock at, " + exampleHost)
-	case strings.HasPrefix(h, "-") || strings.ContainsFunc(h, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }):
-		return "", fmt.Errorf("%q is neither a name nor an address: write one without spaces, %s", h, exampleHost)
 	}
-	return h, nil
+	_, err := LookupHost(h)
+	return h, err
 }
 
 // pause returns a reader of durations that may be zero. It takes no numbers: of

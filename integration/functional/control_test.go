@@ -1,0 +1,161 @@
+package functional
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"nftknock/integration/lab"
+)
+
+// TestOpenAndClose lets people in and puts them out by hand, and looks at what status
+// says of them and of somebody who has knocked.
+func TestOpenAndClose(t *testing.T) {
+	lab.EachFamily(t, func(t *testing.T, f lab.Family) {
+		s := lab.NewTopology(t, f)
+		sshd := lab.StartSSHD(t, s.Server, 22)
+		config := lab.WriteConfig(t, lab.SSHDoorThatCloses)
+		d := lab.StartDaemonFile(t, s.Server, config)
+
+		s.Knock(t, s.Person, lab.SSHSequence...)
+		s.WaitIn(t, "ssh", s.Person)
+		s.Knock(t, s.Person, "7214")
+		lab.Eventually(t, "the next attempt is in progress", func() bool { return d.Status(t).Daemon.InProgress > 0 })
+		d.Tell(t, "open", "ssh", s.Neighbour.String(), "--for", "2h")
+		s.ExpectLogin(t, sshd, s.Neighbour, 22)
+		s.ExpectShut(t, s.Stranger, "22", lab.Silent)
+
+		now := time.Now()
+		state := d.Status(t)
+		if !state.Running || !state.Exists || state.Table != lab.GateTable || len(state.Doors) != 1 || len(state.People) != 2 {
+			t.Fatalf("%+v", state)
+		}
+		if door := state.Doors[0]; door.Name != "ssh" || fmt.Sprint(door.Ports) != "[22]" || door.LetIn == 0 || door.Shut == 0 {
+			t.Errorf("%+v", door)
+		}
+		person, neighbour := state.People[0], state.People[1]
+		if person.Source != s.Person.String() || person.By != "knock" || person.Until.After(now.Add(time.Minute)) ||
+			now.Sub(person.Since) < 0 || now.Sub(person.Since) > lab.Timeout {
+			t.Errorf("%+v", person)
+		}
+		if neighbour.Source != s.Neighbour.String() || neighbour.By != "hand" || neighbour.Until.Before(now.Add(time.Hour)) {
+			t.Errorf("%+v", neighbour)
+		}
+		page := d.Tell(t, "status")
+		for line := range strings.Lines(page) {
+			if len([]rune(strings.TrimRight(line, "\n"))) > 80 {
+				t.Errorf("wider than 80 columns: %s", line)
+			}
+		}
+		for _, words := range []string{"guarding", "ssh", s.Person.String(), "knock", s.Neighbour.String(), "hand", "1h59m"} {
+			if !strings.Contains(page, words) {
+				t.Errorf("nothing about %q:\n%s", words, page)
+			}
+		}
+		if strings.Contains(page, "\x1b") {
+			t.Error("colours, and it is no terminal")
+		}
+
+		d.Tell(t, "close", "ssh", fmt.Sprintf("%v/%d", s.Neighbour, s.Neighbour.BitLen()))
+		s.WaitOut(t, "ssh", s.Neighbour)
+		s.ExpectShut(t, s.Neighbour, "22", lab.Silent)
+		s.ExpectLogin(t, sshd, s.Person, 22)
+		d.Tell(t, "close", "ssh", "--all")
+		s.ExpectOut(t, "ssh", s.Person)
+
+		if r := d.Ask(t, "open", "shh", s.Person.String()); r.Exit() != 1 || !strings.Contains(r.Stderr, "there is ssh") {
+			t.Errorf("a wrong door: %d %s", r.Exit(), r.Stderr)
+		}
+		if r := d.Ask(t, "open", "ssh"); r.Exit() != 2 {
+			t.Errorf("no address: %d %s", r.Exit(), r.Stderr)
+		}
+		lab.ExpectLine(t, d, "let in", s.Neighbour.String(), "by=hand")
+		lab.ExpectLine(t, d, "put out", s.Neighbour.String(), "by=hand")
+
+		// What the kernel knows outlives the daemon.
+		d.Tell(t, "open", "ssh", s.Neighbour.String())
+		d.Stop(os.Kill)
+		if page := d.Tell(t, "status", "-c", config); !strings.Contains(page, "nftknockd is not running") {
+			t.Errorf("it does not say that the daemon is down:\n%s", page)
+		}
+		state = d.Status(t, "-c", config)
+		if state.Running || !state.Exists || len(state.People) != 1 || state.People[0].Source != s.Neighbour.String() ||
+			len(state.Doors) != 1 || state.Doors[0].LetIn == 0 || fmt.Sprint(state.Doors[0].Ports) != "[22]" {
+			t.Errorf("without the daemon: %+v", state)
+		}
+	})
+}
+
+// TestOpenPrefixes lets in what is narrower and wider than what a knock lets in.
+func TestOpenPrefixes(t *testing.T) {
+	const config = lab.SSHDoor + `
+ipv4_prefix = 24
+ipv6_prefix = 64
+`
+	lab.EachFamily(t, func(t *testing.T, f lab.Family) {
+		s := lab.NewTopology(t, f)
+		s.Server.ListenTCP(t, 22)
+		d := lab.StartDaemon(t, s.Server, config)
+		narrow, wide, tooWide := 28, 22, 15
+		if f == lab.IPv6 {
+			narrow, wide, tooWide = 120, 62, 55
+		}
+		prefix := func(bits int) string { return fmt.Sprintf("%v/%d", s.Person, bits) }
+
+		// A knock from there renews it, and puts nobody else out.
+		d.Tell(t, "open", "ssh", prefix(narrow), "--for", "5m")
+		s.ExpectOpen(t, s.Neighbour, "22")
+		s.Knock(t, s.Person, lab.SSHSequence...)
+		lab.Eventually(t, "the knock counts", func() bool { p := d.Status(t).People; return len(p) == 1 && p[0].By == "knock" })
+
+		d.Tell(t, "open", "ssh", prefix(wide), "--for", "forever")
+		if p := d.Status(t).People; len(p) != 4 || !p[0].Until.IsZero() {
+			t.Errorf("%+v", p)
+		}
+		d.Tell(t, "close", "ssh", prefix(narrow))
+		if p := d.Status(t).People; len(p) != 3 {
+			t.Errorf("%+v", p)
+		}
+		s.ExpectShut(t, s.Person, "22", lab.Silent)
+		if r := d.Ask(t, "open", "ssh", prefix(tooWide)); r.Exit() != 1 || !strings.Contains(r.Stderr, "too wide") {
+			t.Errorf("%d %s", r.Exit(), r.Stderr)
+		}
+	})
+}
+
+func TestReloadCommand(t *testing.T) {
+	t.Parallel()
+	h := lab.NewHost(t, "server")
+	config := lab.WriteConfig(t, lab.SSHDoor)
+	d := lab.StartDaemonFile(t, h, config)
+	rewrite := func(text string) {
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rewrite(lab.SSHDoor + "[door.web]\nports = [443]\nsequence = [5303, 4871, 7519]\n")
+	d.Tell(t, "reload")
+	if doors := d.Status(t).Doors; len(doors) != 2 {
+		t.Errorf("%+v", doors)
+	}
+	rewrite("colour = 1\nform = 2\n" + lab.SSHDoor)
+	r := d.Ask(t, "reload")
+	if r.Exit() != 1 || !strings.Contains(r.Stderr, "toml:1: unknown key") || !strings.Contains(r.Stderr, "toml:2: unknown key") {
+		t.Errorf("a bad file: %d\n%s", r.Exit(), r.Stderr)
+	}
+	if doors := d.Status(t).Doors; len(doors) != 2 {
+		t.Errorf("%+v", doors)
+	}
+	if r := h.Try(t, lab.Nftknockd, "run", "-c", config, "--socket", d.Socket); r.Exit() != 1 {
+		t.Errorf("a second daemon: %d %s", r.Exit(), r.Stderr)
+	}
+	d.Stop(os.Interrupt)
+	if r := d.Ask(t, "reload"); r.Exit() != 1 || !strings.Contains(r.Stderr, "nftknockd is not running") {
+		t.Errorf("without a daemon: %d %s", r.Exit(), r.Stderr)
+	}
+	if _, err := os.Stat(d.Socket); !os.IsNotExist(err) {
+		t.Errorf("the socket is still there: %v", err)
+	}
+}

@@ -1,0 +1,106 @@
+package functional
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"nftknock/integration/lab"
+)
+
+// TestScansInOrder goes from port to port, up and down. As few decoys as there can be
+// keep out who does; where there are none, the sequences in that order are open to all.
+func TestScansInOrder(t *testing.T) {
+	lab.EachFamily(t, func(t *testing.T, f lab.Family) {
+		for _, decoys := range []int{0, 1} {
+			t.Run(fmt.Sprintf("decoys=%d", decoys), func(t *testing.T) {
+				t.Parallel()
+				runScans(t, f, decoys, func(s lab.Scan) bool { return s.Opens != "" })
+			})
+		}
+	})
+}
+
+// TestScansAtRandom has more decoys than usual, for the tests are to pass every time:
+// three knocks come in order and before any of 32 decoys once in 39,270 scans, and before
+// any of 256 once in 17 million.
+func TestScansAtRandom(t *testing.T) {
+	lab.EachFamily(t, func(t *testing.T, f lab.Family) {
+		runScans(t, f, 256, func(s lab.Scan) bool { return s.Opens == "" })
+	})
+}
+
+// runScans lets scanners at a server, each from an address of its own, and at once. Not all
+// of them look at all ports, since that is much work.
+func runScans(t *testing.T, f lab.Family, decoys int, wanted func(lab.Scan) bool) {
+	s := lab.NewTopology(t, f)
+	s.Server.ListenTCP(t, 22)
+	d := lab.StartDaemon(t, s.Server, fmt.Sprintf("[scan]\ndecoys = %d\n", decoys)+lab.ScannedDoors)
+	ports := lab.PortRange{First: 1, Last: 10000}
+	if f == lab.IPv4 && decoys > 0 {
+		ports = lab.AllPorts
+	}
+	t.Run("scans", func(t *testing.T) {
+		for i, scan := range lab.AllScans {
+			if !wanted(scan) || scan.OnlyIPv4 && f != lab.IPv4 {
+				continue
+			}
+			from := s.AddScanner(t, i)
+			t.Run(scan.Name, func(t *testing.T) {
+				t.Parallel()
+				scan.Run(t, s, from, ports)
+				if decoys == 0 {
+					s.WaitIn(t, scan.Opens, from)
+					return
+				}
+				lab.ExpectLine(t, d, "msg=scan", "source="+from.String(), "until=")
+				s.ExpectShut(t, from, "22", lab.Silent)
+			})
+		}
+	})
+	s.Settle(t, "mixed", lab.MixedSequence...)
+	lab.ExpectLine(t, d, "let in", "door=mixed")
+	if n := strings.Count(d.Log(), "let in"); n != 1 && decoys > 0 {
+		t.Errorf("%d were let in, and it should be one, who has knocked", n)
+	}
+	expectNoPort(t, s, d)
+}
+
+// TestScanFromKnockToKnock scans from the first knock to the last. It is the decoys in between
+// that keep it out.
+func TestScanFromKnockToKnock(t *testing.T) {
+	lab.EachFamily(t, func(t *testing.T, f lab.Family) {
+		s := lab.NewTopology(t, f)
+		d := lab.StartDaemon(t, s.Server, "[scan]\ndecoys = 1\n"+lab.ScannedDoors)
+		lab.NmapScan("-r")(t, s, s.Person, lab.PortRange{First: 6127, Last: 8391})
+		lab.ExpectLine(t, d, "msg=scan", s.Person.String())
+		s.Settle(t, "mixed", lab.MixedSequence...)
+		s.ExpectOut(t, "up", s.Person)
+	})
+}
+
+// TestScanPutsNobodyOut scans from addresses that are let in, by a knock and for ever. They
+// stay in; but knocks don't count any more, not even to go.
+func TestScanPutsNobodyOut(t *testing.T) {
+	lab.EachFamily(t, func(t *testing.T, f lab.Family) {
+		s := lab.NewTopology(t, f)
+		sshd := lab.StartSSHD(t, s.Server, 22)
+		d := lab.StartDaemon(t, s.Server, fmt.Sprintf("always_allow = [%q]", s.Stranger)+lab.SSHDoorThatCloses)
+		s.Knock(t, s.Person, lab.SSHSequence...)
+		s.WaitIn(t, "ssh", s.Person)
+		session := s.LogIn(t, sshd, s.Person, 22)
+
+		for _, from := range []netip.Addr{s.Person, s.Stranger} {
+			lab.NmapScan("-r")(t, s, from, lab.PortRange{First: 6000, Last: 9000}) // at random it knocks to close once in sixty times
+			lab.ExpectLine(t, d, "msg=scan", from.String())
+			s.ExpectLogin(t, sshd, from, 22)
+		}
+		session.ExpectEcho(t, "still here")
+		s.Knock(t, s.Person, lab.SSHCloseSequence...)
+		s.Settle(t, "ssh", lab.SSHSequence...)
+		if _, in := s.Entry(t, "ssh", s.Person); !in {
+			t.Error("who is muted has gone by knocking")
+		}
+	})
+}

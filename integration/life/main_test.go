@@ -1,0 +1,9 @@
+package life
+
+import (
+	"testing"
+
+	"nftknock/integration/lab"
+)
+
+func TestMain(m *testing.M) { lab.Main(m) }
