@@ -26,12 +26,15 @@ const (
 // Bounds of fields, in characters as they are sent (fwknop's lib/fko_limits.h).
 const (
 	randomDigits = 16
-	maxUser      = 64
+	maxUser      = 64 // in base64: MaxUser
 	maxTime      = 12
 	maxVersion   = 8
 	maxMessage   = 256
 	maxTimeout   = 65535 // seconds
 )
+
+// MaxUser is how long the name of a user can be, in bytes.
+const MaxUser = 48
 
 // beginsRandom reports whether a message begins as every message does. Who decrypts with a
 // wrong key knows by this.
@@ -197,8 +200,8 @@ func isDigits(s string) bool {
 
 // text returns the message that asks for a request, up to its digest.
 func (r Request) text(random string, now time.Time) (string, error) {
-	if !isUser(r.User) || encoding.EncodedLen(len(r.User)) > maxUser {
-		return "", fmt.Errorf("user name %q: want 1 to %d printable ASCII characters without \"/\\[]:;|=,+*?<>", r.User, encoding.DecodedLen(maxUser))
+	if !isUser(r.User) || len(r.User) > MaxUser {
+		return "", fmt.Errorf("user name %q: want 1 to %d printable ASCII characters without \"/\\[]:;|=,+*?<>", r.User, MaxUser)
 	}
 	if !r.Source.IsValid() || r.Source.Zone() != "" {
 		return "", fmt.Errorf("address %q: want an IPv4 or IPv6 address without zone", r.Source)
