@@ -24,7 +24,7 @@ help: ## show this
 
 .PHONY: build
 build: ## build both programs into bin/
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/nftknock ./cmd/nftknockd
 
 # Where the client is at home. What cannot be run here is vetted at least.
 SYSTEMS := linux darwin windows freebsd openbsd

@@ -50,7 +50,7 @@ func TestHostileClients(t *testing.T) {
 	}
 	s.Knock(t, s.Neighbour, lab.SSHSequence...)
 	s.WaitIn(t, "ssh", s.Neighbour)
-	if state := d.Status(t); len(state.People) != 2 {
+	if state := d.Status(t); len(state.Grants) != 2 {
 		t.Errorf("%+v", state)
 	}
 	most := 64 << 20 // bytes; 3000 and 12,000 clients make for 15 MiB alike

@@ -29,18 +29,18 @@ func TestOpenAndClose(t *testing.T) {
 
 		now := time.Now()
 		state := d.Status(t)
-		if !state.Running || !state.Exists || state.Table != lab.GateTable || len(state.Doors) != 1 || len(state.People) != 2 {
+		if !state.Running || !state.Exists || state.Table != lab.GateTable || len(state.Doors) != 1 || len(state.Grants) != 2 {
 			t.Fatalf("%+v", state)
 		}
-		if door := state.Doors[0]; door.Name != "ssh" || fmt.Sprint(door.Ports) != "[22]" || door.LetIn == 0 || door.Shut == 0 {
+		if door := state.Doors[0]; door.Name != "ssh" || fmt.Sprint(door.Ports) != "[22]" || door.Accepted == 0 || door.Shut == 0 {
 			t.Errorf("%+v", door)
 		}
-		person, neighbour := state.People[0], state.People[1]
+		person, neighbour := state.Grants[0], state.Grants[1]
 		if person.Source != s.Person.String() || person.By != "knock" || person.Until.After(now.Add(time.Minute)) ||
 			now.Sub(person.Since) < 0 || now.Sub(person.Since) > lab.Timeout {
 			t.Errorf("%+v", person)
 		}
-		if neighbour.Source != s.Neighbour.String() || neighbour.By != "hand" || neighbour.Until.Before(now.Add(time.Hour)) {
+		if neighbour.Source != s.Neighbour.String() || neighbour.By != "admin" || neighbour.Until.Before(now.Add(time.Hour)) {
 			t.Errorf("%+v", neighbour)
 		}
 		page := d.Tell(t, "status")
@@ -49,7 +49,7 @@ func TestOpenAndClose(t *testing.T) {
 				t.Errorf("wider than 80 columns: %s", line)
 			}
 		}
-		for _, words := range []string{"guarding", "ssh", s.Person.String(), "knock", s.Neighbour.String(), "hand", "1h59m"} {
+		for _, words := range []string{"guarding", "ssh", s.Person.String(), "knock", s.Neighbour.String(), "admin", "1h59m"} {
 			if !strings.Contains(page, words) {
 				t.Errorf("nothing about %q:\n%s", words, page)
 			}
@@ -71,8 +71,8 @@ func TestOpenAndClose(t *testing.T) {
 		if r := d.Ask(t, "open", "ssh"); r.Exit() != 2 {
 			t.Errorf("no address: %d %s", r.Exit(), r.Stderr)
 		}
-		lab.ExpectLine(t, d, "let in", s.Neighbour.String(), "by=hand")
-		lab.ExpectLine(t, d, "put out", s.Neighbour.String(), "by=hand")
+		lab.ExpectLine(t, d, "granted", s.Neighbour.String(), "by=admin")
+		lab.ExpectLine(t, d, "revoked", s.Neighbour.String(), "by=admin")
 
 		// What the kernel knows outlives the daemon.
 		d.Tell(t, "open", "ssh", s.Neighbour.String())
@@ -81,8 +81,8 @@ func TestOpenAndClose(t *testing.T) {
 			t.Errorf("it does not say that the daemon is down:\n%s", page)
 		}
 		state = d.Status(t, "-c", config)
-		if state.Running || !state.Exists || len(state.People) != 1 || state.People[0].Source != s.Neighbour.String() ||
-			len(state.Doors) != 1 || state.Doors[0].LetIn == 0 || fmt.Sprint(state.Doors[0].Ports) != "[22]" {
+		if state.Running || !state.Exists || len(state.Grants) != 1 || state.Grants[0].Source != s.Neighbour.String() ||
+			len(state.Doors) != 1 || state.Doors[0].Accepted == 0 || fmt.Sprint(state.Doors[0].Ports) != "[22]" {
 			t.Errorf("without the daemon: %+v", state)
 		}
 	})
@@ -108,14 +108,14 @@ ipv6_prefix = 64
 		d.Tell(t, "open", "ssh", prefix(narrow), "--for", "5m")
 		s.ExpectOpen(t, s.Neighbour, "22")
 		s.Knock(t, s.Person, lab.SSHSequence...)
-		lab.Eventually(t, "the knock counts", func() bool { p := d.Status(t).People; return len(p) == 1 && p[0].By == "knock" })
+		lab.Eventually(t, "the knock counts", func() bool { p := d.Status(t).Grants; return len(p) == 1 && p[0].By == "knock" })
 
 		d.Tell(t, "open", "ssh", prefix(wide), "--for", "forever")
-		if p := d.Status(t).People; len(p) != 4 || !p[0].Until.IsZero() {
+		if p := d.Status(t).Grants; len(p) != 4 || !p[0].Until.IsZero() {
 			t.Errorf("%+v", p)
 		}
 		d.Tell(t, "close", "ssh", prefix(narrow))
-		if p := d.Status(t).People; len(p) != 3 {
+		if p := d.Status(t).Grants; len(p) != 3 {
 			t.Errorf("%+v", p)
 		}
 		s.ExpectShut(t, s.Person, "22", lab.Silent)

@@ -31,13 +31,13 @@ func TestWatch(t *testing.T) {
 		d.Tell(t, "open", "ssh", s.Neighbour.String(), "--for", "1s")
 		d.Tell(t, "reload")
 
-		lab.ExpectWords(t, "watch", w.Out.String, "let in", "door ssh", s.Person.String(), "by knock", "until")
-		lab.ExpectWords(t, "watch", w.Out.String, "put out", "door ssh", s.Person.String(), "by knock")
+		lab.ExpectWords(t, "watch", w.Out.String, "granted", "door ssh", s.Person.String(), "by knock", "until")
+		lab.ExpectWords(t, "watch", w.Out.String, "revoked", "door ssh", s.Person.String(), "by knock")
 		lab.ExpectWords(t, "watch", w.Out.String, "expired", "door ssh", s.Neighbour.String())
 		lab.ExpectWords(t, "watch", w.Out.String, "reloaded")
 		lab.ExpectWords(t, "watch", w.Out.String, "exit status 3", "expired", s.Neighbour.String())
 		read := func() string { b, _ := os.ReadFile(done); return string(b) }
-		lab.ExpectWords(t, "the program", read, "let_in ssh "+s.Person.String(), `{"time":`, `"kind":"let_in"`, `"by":"knock"`)
+		lab.ExpectWords(t, "the program", read, "granted ssh "+s.Person.String(), `{"time":`, `"kind":"granted"`, `"by":"knock"`)
 		lab.ExpectWords(t, "the program", read, "expired ssh "+s.Neighbour.String())
 		for _, text := range []string{w.Out.String(), read()} {
 			for _, knock := range lab.SSHSequence {

@@ -137,7 +137,7 @@ func TestTelnetsAtOnce(t *testing.T) {
 						t.Errorf("the SYN to %s was sent %d times: the test proves nothing", p, n)
 					}
 				}
-				if n := strings.Count(d.Log(), "let in"); n != 1 {
+				if n := strings.Count(d.Log(), "granted"); n != 1 {
 					t.Errorf("the door has opened %d times", n)
 				}
 				s.ExpectLogin(t, sshd, s.Person, 22)

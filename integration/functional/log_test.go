@@ -19,8 +19,8 @@ func TestLog(t *testing.T) {
 		s.Knock(t, s.Person, lab.SSHCloseSequence...)
 		s.WaitOut(t, "ssh", s.Person)
 
-		lab.ExpectLine(t, d, "let in", "ssh", s.Person.String(), "until=")
-		lab.ExpectLine(t, d, "put out", "ssh", s.Person.String())
+		lab.ExpectLine(t, d, "granted", "ssh", s.Person.String(), "until=")
+		lab.ExpectLine(t, d, "revoked", "ssh", s.Person.String())
 		if strings.Contains(d.Log(), s.Stranger.String()) {
 			t.Errorf("the log tells of %v, who got nowhere", s.Stranger)
 		}

@@ -37,7 +37,7 @@ func TestRecording(t *testing.T) {
 		})
 		s.ExpectOut(t, "ssh", s.Person)
 		s.ExpectShut(t, s.Person, "22", lab.Silent)
-		if n := strings.Count(d.Log(), "let in"); n != 1 {
+		if n := strings.Count(d.Log(), "granted"); n != 1 {
 			t.Errorf("let in %d times", n)
 		}
 	})

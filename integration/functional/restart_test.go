@@ -54,7 +54,7 @@ open_timeout = "2s"
 		s.Server.ListenTCP(t, 22)
 		d := lab.StartDaemon(t, s.Server, config)
 		s.Knock(t, s.Person, lab.SSHSequence...)
-		lab.ExpectLine(t, d, "let in", s.Person.String())
+		lab.ExpectLine(t, d, "granted", s.Person.String())
 		d.Stop(os.Kill)
 		s.WaitOut(t, "ssh", s.Person)
 		s.ExpectShut(t, s.Person, "22", lab.Silent)

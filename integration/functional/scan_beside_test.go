@@ -26,7 +26,7 @@ func TestKnockWhileScanned(t *testing.T) {
 	for n := 1; n <= times; n++ {
 		s.Client.Run(t, "knock", append([]string{"-d", "20", s.Addr.String()}, lab.SSHSequence...)...)
 		lab.Eventually(t, fmt.Sprintf("knock %d of %d lets in", n, times), func() bool {
-			return strings.Count(d.Log(), "let in") == n
+			return strings.Count(d.Log(), "granted") == n
 		})
 	}
 	if slices.ContainsFunc(scanning, (*lab.Process).Ended) {

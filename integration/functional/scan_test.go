@@ -60,8 +60,8 @@ func runScans(t *testing.T, f lab.Family, decoys int, wanted func(lab.Scan) bool
 		}
 	})
 	s.Settle(t, "mixed", lab.MixedSequence...)
-	lab.ExpectLine(t, d, "let in", "door=mixed")
-	if n := strings.Count(d.Log(), "let in"); n != 1 && decoys > 0 {
+	lab.ExpectLine(t, d, "granted", "door=mixed")
+	if n := strings.Count(d.Log(), "granted"); n != 1 && decoys > 0 {
 		t.Errorf("%d were let in, and it should be one, who has knocked", n)
 	}
 	expectNoPort(t, s, d)

@@ -32,12 +32,12 @@ type Status struct {
 		MessagesLost uint64 `json:"messages_lost"`
 	}
 	Doors []struct {
-		Name  string
-		Ports []string
-		LetIn uint64 `json:"let_in_packets"`
-		Shut  uint64 `json:"shut_packets"`
+		Name     string
+		Ports    []string
+		Accepted uint64 `json:"accepted_packets"`
+		Shut     uint64 `json:"shut_packets"`
 	}
-	People []struct {
+	Grants []struct {
 		Door, Source, By string
 		Since, Until     time.Time
 	}

@@ -42,8 +42,8 @@ func TestClockJumps(t *testing.T) {
 			expectSame(t, s, before, takeSnapshot(t, s))
 			s.WaitIn(t, "ssh", s.Person)
 			s.WaitOut(t, "brief", s.Neighbour) // after two seconds, as ever
-			lab.ExpectLine(t, d.Daemon, yearOf(year), "let in", "door=brief", s.Neighbour.String())
-			lab.ExpectLine(t, d.Daemon, yearOf(-year), "let in", "door=ssh", s.Person.String())
+			lab.ExpectLine(t, d.Daemon, yearOf(year), "granted", "door=brief", s.Neighbour.String())
+			lab.ExpectLine(t, d.Daemon, yearOf(-year), "granted", "door=ssh", s.Person.String())
 			expectHearing(t, s, d)
 		})
 	}

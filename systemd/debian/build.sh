@@ -58,7 +58,10 @@ put_gz() {
 for program in nftknockd nftknock; do
 	CGO_ENABLED=0 GOOS=linux GOARCH=$goarch GOARM=$goarm go build -trimpath -ldflags='-s -w' -o "$tmp/$program" ./cmd/$program
 	mkdir "$docs/$program"
-	go run ./cmd/$program docs "$docs/$program"
+	case $program in
+	nftknockd) go run ./cmd/nftknockd/docs "$docs/$program" ;;
+	*) go run ./cmd/$program docs "$docs/$program" ;;
+	esac
 	for page in "$docs/$program"/man?/*; do
 		put_gz "$page" "/usr/share/man/${page#"$docs/$program"/}.gz"
 	done

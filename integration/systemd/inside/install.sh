@@ -105,7 +105,7 @@ ok_shut "killed three times: back each time; the client stays in"
 
 logged_as() { journalctl --boot --unit="$unit" --priority="$1" --grep="$2" --quiet >/dev/null; }
 logged_as err 'reload refused'
-fails logged_as err 'let in'
+fails logged_as err 'granted'
 socket=/run/nftknockd/control.sock
 [ "$(stat -c '%a %U' $socket)" = '600 nftknock' ]
 fails runuser -u nobody -- nftknockd status 2>/dev/null
@@ -120,14 +120,14 @@ printf '#!/bin/sh\necho "$NFTKNOCK_KIND $NFTKNOCK_SOURCE" >>/run/hooked\n' >/etc
 chmod 0755 /etc/nftknock/hook
 systemctl start nftknock-hooks
 nftknockd open ssh 192.0.2.8 --for 1 >/dev/null
-soon grep -qxF 'let_in 192.0.2.8' /run/hooked
+soon grep -qxF 'granted 192.0.2.8' /run/hooked
 soon grep -qxF 'expired 192.0.2.8' /run/hooked
 pid=$(property MainPID nftknock-hooks)
 systemctl restart $unit
 watches_anew() { [ "$(property MainPID nftknock-hooks)" != "$pid" ] && [ "$(property ActiveState nftknock-hooks)" = active ]; }
 soon watches_anew
 nftknockd open ssh 192.0.2.9 --for 1 >/dev/null
-soon grep -qxF 'let_in 192.0.2.9' /run/hooked
+soon grep -qxF 'granted 192.0.2.9' /run/hooked
 systemctl stop nftknock-hooks
 rm /etc/nftknock/hook /run/hooked
 ok_shut "nftknock-hooks runs a program for who comes and goes, also after a restart"

@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"nftknock/cmd/nftknockd/internal/control"
+	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/config"
+)
+
+func openCommand(configFile *string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "open DOOR ADDR",
+		Short: "Grant a source access, as its knock would",
+		Long: `Grants a source access through a door, as the whole sequence from there would. ADDR is an
+address or a prefix: all of it is granted, at most 256 times as much as one knock is.`,
+		Example:           "  nftknockd open ssh 203.0.113.7\n  nftknockd open ssh 2001:db8:0:7::/64 --for 8h",
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: completeDoor(configFile),
+	}
+	duration := cmd.Flags().String("for", "", "how long, a `DURATION` such as 90s, 8h or forever; otherwise the door's open_timeout")
+	socket := addSocketFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		r, err := control.NewClient(*socket).Open(control.Request{Door: args[0], Source: args[1], For: *duration})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "granted through door %s until %s: %s\n", r.Door, until(r.Until), several(r.Sources))
+		return nil
+	}
+	return cmd
+}
+
+func closeCommand(configFile *string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "close DOOR {ADDR | --all}",
+		Short: "Revoke a source's access",
+		Long: `Revokes access through a door: of an address, of all within a prefix, or of everybody.
+Connections that are up stay up.`,
+		Example: "  nftknockd close ssh 203.0.113.7\n  nftknockd close ssh --all",
+	}
+	all := cmd.Flags().Bool("all", false, "everybody")
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if *all {
+			return cobra.ExactArgs(1)(cmd, args)
+		}
+		return cobra.ExactArgs(2)(cmd, args)
+	}
+	cmd.ValidArgsFunction = completeDoor(configFile)
+	socket := addSocketFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		request := control.Request{Door: args[0], All: *all}
+		if !*all {
+			request.Source = args[1]
+		}
+		r, err := control.NewClient(*socket).Close(request)
+		if err != nil {
+			return err
+		}
+		if len(r.Sources) == 0 {
+			fmt.Fprintf(cmd.OutOrStdout(), "nobody from there had access through door %s\n", r.Door)
+			return nil
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "revoked at door %s: %s\n", r.Door, several(r.Sources))
+		return nil
+	}
+	return cmd
+}
+
+// several names up to a few sources.
+func several(sources []string) string {
+	const most = 4
+	if len(sources) <= most {
+		return strings.Join(sources, ", ")
+	}
+	return fmt.Sprintf("%s … %s, %d in all", sources[0], sources[len(sources)-1], len(sources))
+}
+
+// completeDoor completes the names of doors, if the configuration can be read.
+func completeDoor(configFile *string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		cfg, err := config.Load(*configFile)
+		if err != nil || len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return gate.DoorNames(cfg), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+func reloadCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "reload",
+		Short: "Have the daemon read its configuration anew",
+		Long: `Has the running daemon read its configuration anew, and returns when that is in force. A bad
+one is refused with all of its errors, and the old one stays in force. The grants of doors that
+remain stay.`,
+		Example: "  nftknockd reload",
+		Args:    cobra.NoArgs,
+	}
+	socket := addSocketFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		err := control.NewClient(*socket).Reload()
+		if e, ok := errors.AsType[*control.Error](err); ok && e.Code == http.StatusUnprocessableEntity {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s\nnftknockd: the old configuration stays in force\n", e.Text)
+			return errReported
+		}
+		return err
+	}
+	return cmd
+}
+
+// until returns when a grant ends, by the wall clock; the zero time is never.
+func until(end time.Time) string {
+	if end.IsZero() {
+		return "revoked"
+	}
+	return end.Format(time.RFC3339)
+}

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nftknock/config"
+	"nftknock/knock"
+	"nftknock/knock/totp"
+)
+
+func checkCommand(configFile *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Validate the configuration and print warnings",
+		Long: `Validates the configuration, prints what is unwise in it, and how many tries it takes to guess
+each door. It touches nothing and needs no root, but has to be able to read the file and the
+secrets of one-time codes beside it.`,
+		Example: "  nftknockd check -c ./nftknockd.toml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(*configFile)
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			for _, w := range warnings(cfg) {
+				fmt.Fprintf(out, "warning: %v\n", w)
+			}
+			for _, d := range cfg.Doors {
+				guards := "guards " + portList(d.Ports)
+				if len(d.Ports) == 0 {
+					guards = "guards nothing, it is a trigger"
+				}
+				fmt.Fprintf(out, "door %s %s: %s\n", d.Name, guards, describeStrength(&d, cfg.Scan))
+			}
+			fmt.Fprintf(out, "%s: valid\n", *configFile)
+			return nil
+		},
+	}
+}
+
+// warnings returns what is unwise in a configuration, on this host. What the
+// host does not let us see gives no warnings.
+func warnings(cfg *config.Config) []config.Problem {
+	host, _ := config.ReadHost()
+	return cfg.Warnings(host)
+}
+
+// A strength is what it takes to open a door without knowing anything of it.
+type strength struct {
+	scans float64 // how many port scans it takes to knock the sequence by chance; 1: every one does, or there is none
+	codes float64 // how many codes have to be tried then; 1: there are none
+}
+
+// strengthOf estimates what guessing a door takes. What counts for the sequence is not
+// how many there are: knocks on ports of no meaning change nothing, so that a scan
+// of all ports in random order tries very many at once. It knocks the n ports of the
+// sequence in the right order, and before any of d decoys, once in (d+1)·(d+2)·…·(d+n)
+// scans. A knock that is repeated at once costs a scan nothing and is not counted.
+func strengthOf(d *knock.Door, decoys int) strength {
+	s := strength{scans: 1, codes: 1}
+	if decoys > 0 || !inScanOrder(d.Sequence) {
+		for i := range slices.Compact(slices.Clone(d.Sequence)) {
+			s.scans *= float64(decoys + 1 + i)
+		}
+	}
+	if d.CodeBase != 0 {
+		s.codes = (knock.MaxCode + 1) / float64(totp.Valid)
+	}
+	return s
+}
+
+// inScanOrder reports whether a scan from port to port, up or down, knocks the sequence.
+func inScanOrder(sequence []knock.Port) bool {
+	up := func(a, b knock.Port) int { return cmp.Compare(a.Number, b.Number) }
+	down := func(a, b knock.Port) int { return up(b, a) }
+	return slices.IsSortedFunc(sequence, up) || slices.IsSortedFunc(sequence, down)
+}
+
+// describeStrength says how many tries it takes to guess a door, and how often one may
+// be made. It reveals nothing that a scan would not.
+func describeStrength(d *knock.Door, scan config.Scan) string {
+	if len(d.Sequence) == 0 && d.CodeBase == 0 {
+		return "only a packet made with one of its spa_keys opens it"
+	}
+	s := strengthOf(d, scan.Decoys)
+	try := "port scans in random order"
+	switch {
+	case d.CodeBase != 0 && len(d.Sequence) > 0:
+		try += ", each with a code after it"
+	case d.CodeBase != 0:
+		try = "codes"
+	case s.scans == 1:
+		return "every port scan in order opens it: set scan.decoys"
+	}
+	pause := "which nothing stops: set scan.decoys"
+	if scan.Decoys > 0 || d.CodeBase != 0 {
+		pause = fmt.Sprintf("and each mutes its source for %s", strings.Replace(scan.Mute.String(), "m0s", "m", 1))
+	}
+	return fmt.Sprintf("a guess takes about %s tries (%s), %s", about(s.scans*s.codes), try, pause)
+}
+
+// about returns a number rounded to two significant digits.
+func about(n float64) string {
+	exponent := math.Floor(math.Log10(n))
+	if exponent < 6 {
+		unit := math.Pow(10, max(0, exponent-1))
+		return fmt.Sprintf("%.0f", math.Round(n/unit)*unit)
+	}
+	return fmt.Sprintf("%.1f·10^%.0f", n/math.Pow(10, exponent), exponent)
+}

@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/BurntSushi/toml"
+
+	"nftknock/config"
+	"nftknock/knock"
+)
+
+func TestInit(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "etc", "nftknockd.toml")
+	var stdout, stderr bytes.Buffer
+	if code := Run([]string{"init", "-c", file, "--host", "server.example.org"}, &stdout, &stderr); code != exitDone {
+		t.Fatalf("exit %d: %s", code, &stderr)
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := info.Mode().Perm(); m&0o007 != 0 {
+		t.Errorf("mode %04o", m)
+	}
+	cfg, err := config.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := warnings(cfg); len(w) > 0 {
+		t.Error(w)
+	}
+
+	client, ssh, _ := strings.Cut(stdout.String(), "\n# In ~/.ssh/config")
+	var hosts struct {
+		Host map[string]struct {
+			Host     string
+			Sequence []int
+			Wait     int
+		}
+	}
+	if _, err := toml.Decode(client, &hosts); err != nil {
+		t.Fatalf("%v\n%s", err, client)
+	}
+	profile := hosts.Host["server.example.org"]
+	var sequence []int
+	for _, p := range cfg.Doors[0].Sequence {
+		sequence = append(sequence, int(p.Number))
+	}
+	if !slices.Equal(profile.Sequence, sequence) || profile.Host != "server.example.org" || profile.Wait != 22 {
+		t.Errorf("the client's side of %v is\n%s", sequence, client)
+	}
+	if !strings.Contains(ssh, "\nMatch host server.example.org exec \"nftknock server.example.org\"\n") {
+		t.Errorf("for ssh:\n%s", ssh)
+	}
+
+	// A door that is there is never touched.
+	before, _ := os.ReadFile(file)
+	stdout.Reset()
+	stderr.Reset()
+	if code := Run([]string{"init", "-c", file}, &stdout, &stderr); code != exitFailed || stdout.Len() > 0 {
+		t.Errorf("exit %d, and it printed %q", code, &stdout)
+	}
+	if after, _ := os.ReadFile(file); !bytes.Equal(before, after) {
+		t.Error("overwritten")
+	}
+	if want := "has a door ssh already"; !strings.Contains(stderr.String(), want) {
+		t.Errorf("%q is not in %q", want, &stderr)
+	}
+
+	// Another one is added, and what is there stays.
+	if code := Run([]string{"init", "-c", file, "--door", "web", "--port", "443"}, &stdout, &stderr); code != exitDone {
+		t.Fatalf("exit %d: %s", code, &stderr)
+	}
+	if after, _ := os.ReadFile(file); !bytes.HasPrefix(after, before) {
+		t.Errorf("%s\nhas become\n%s", before, after)
+	}
+	if cfg, err = config.Load(file); err != nil || len(cfg.Doors) != 2 {
+		t.Errorf("%d doors, %v", len(cfg.Doors), err)
+	}
+}
+
+// TestAddDoor draws often enough that an order would come up.
+func TestAddDoor(t *testing.T) {
+	t.Parallel()
+	host := config.Host{EphemeralFirst: 2048, EphemeralLast: 65535, Listening: map[knock.Port]bool{{Number: 1030, Proto: knock.TCP}: true}}
+	for range 300 {
+		door := knock.Door{Name: "ssh", Ports: []knock.Port{{Number: 1025, Proto: knock.TCP}, {Number: 1500, Proto: knock.UDP}}}
+		text, err := addDoor("", nil, &door, host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := config.Parse("", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w := cfg.Warnings(host); len(w) > 0 || !slices.Equal(cfg.Doors[0].Sequence, door.Sequence) || len(door.Sequence) != knocks {
+			t.Fatalf("%v %v\n%s", door.Sequence, w, text)
+		}
+		for _, p := range door.Sequence {
+			if p.Number < 1026 || p.Number > 2047 || p.Number == 1030 {
+				t.Fatalf("knocks on %v", p)
+			}
+		}
+	}
+}
+
+func TestInitRefuses(t *testing.T) {
+	t.Parallel()
+	crowded := config.Host{EphemeralFirst: 1024, EphemeralLast: 65000}
+	if _, err := addDoor("", nil, &knock.Door{Name: "ssh", Ports: []knock.Port{{Number: 22, Proto: knock.TCP}}}, crowded); err == nil {
+		t.Error("few ports are left, and a sequence was made of them")
+	}
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--door", "Ssh"}, "lower-case letter"},
+		{[]string{"--port", "70000"}, "write a number from 1 to 65535"},
+		{[]string{"--port", "22", "--port", "22"}, "there twice"},
+		{[]string{"--host", `x" exec "reboot`}, "write server.example.org"},
+		{[]string{"--host", "fe80::1%eth0"}, "write server.example.org"},
+	} {
+		file := filepath.Join(t.TempDir(), "nftknockd.toml")
+		var stdout, stderr bytes.Buffer
+		if code := Run(append([]string{"init", "-o", file}, tt.args...), &stdout, &stderr); code != exitFailed || !strings.Contains(stderr.String(), tt.want) {
+			t.Errorf("%q: exit %d: %q: want %q", tt.args, code, &stderr, tt.want)
+		}
+		if _, err := os.Stat(file); err == nil {
+			t.Errorf("%q: wrote a file", tt.args)
+		}
+	}
+}
+
+// TestWriteSecretForGroup writes a file as it has to be where the daemon has a group.
+func TestWriteSecretForGroup(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const group = 65534
+	mode, err := fill(f, "text", group)
+	if err != nil || mode != 0o640 {
+		t.Fatalf("mode %04o: %v", mode, err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := info.Sys().(*syscall.Stat_t); info.Mode().Perm() != mode || s.Uid != 0 || s.Gid != group {
+		t.Errorf("%v, user %d, group %d", info.Mode(), s.Uid, s.Gid)
+	}
+}

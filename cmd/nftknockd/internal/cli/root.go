@@ -1,0 +1,148 @@
+// Package cli is the commands of nftknockd: flags, output, and nothing else.
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nftknock/cmd/nftknockd/internal/control"
+	"nftknock/cmd/nftknockd/internal/demo"
+	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/statedir"
+	"nftknock/config"
+	"nftknock/knock"
+)
+
+// DefaultConfig is the configuration of --config.
+const DefaultConfig = "/etc/nftknock/nftknockd.toml"
+
+// Exit statuses.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// Run runs the program with its arguments and returns its exit status.
+func Run(args []string, stdout, stderr io.Writer) int {
+	root := Command()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	// What goes wrong before a command is about to run is wrong usage.
+	understood := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { understood = true }
+	called, err := root.ExecuteC()
+	switch {
+	case err == nil:
+		return exitDone
+	case !understood:
+		fmt.Fprintf(stderr, "nftknockd: %v\nnftknockd: hint: %s --help\n", err, called.CommandPath())
+		return exitUsage
+	case errors.Is(err, errReported), errors.Is(err, demo.ErrReported):
+		return exitFailed
+	}
+	printError(stderr, err)
+	return exitFailed
+}
+
+// errReported says that the error has been printed.
+var errReported = errors.New("reported")
+
+// printError prints the problems of a configuration a line each, as compilers do.
+func printError(w io.Writer, err error) {
+	var problems config.Errors
+	if errors.As(err, &problems) {
+		fmt.Fprintln(w, problems)
+		return
+	}
+	fmt.Fprintf(w, "nftknockd: %v\n", err)
+}
+
+// noSuchCommand refuses an unknown command, and suggests one of a similar name.
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("unknown command %q", args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		text += ": did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return errors.New(text)
+}
+
+// Command returns the program's command with all of its subcommands.
+func Command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "nftknockd",
+		Short: "A port-knocking gate on nftables",
+		Long: `nftknockd shuts ports with one nftables table, follows knocks through NFLOG, and
+lets a source in for a time once it has knocked the right sequence.`,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+
+		SuggestionsMinimumDistance: 2,
+
+		Args: noSuchCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	configFile := root.PersistentFlags().StringP("config", "c", DefaultConfig, "configuration `FILE`")
+	root.AddCommand(
+		runCommand(configFile),
+		checkCommand(configFile),
+		rulesetCommand(configFile),
+		statusCommand(configFile),
+		openCommand(configFile),
+		closeCommand(configFile),
+		watchCommand(),
+		reloadCommand(),
+		demoCommand(configFile),
+		removeCommand(configFile),
+		otpCommand(configFile),
+		trialCommand(configFile),
+		initCommand(configFile),
+		importCommand(),
+	)
+	return root
+}
+
+// version returns the version, the commit and the Go version that the program was built
+// from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "of unknown build"
+	}
+	commit := "unknown"
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			commit = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			commit += ", modified"
+		}
+	}
+	return fmt.Sprintf("%s (commit %s, %s)", info.Main.Version, commit, info.GoVersion)
+}
+
+// addSocketFlag adds the flag of the daemon and of the commands that talk to it.
+func addSocketFlag(cmd *cobra.Command) *string {
+	return cmd.Flags().String("socket", control.DefaultSocket, "control socket `PATH`")
+}
+
+// addStateFlag adds the flag of the commands that use the state directory.
+func addStateFlag(cmd *cobra.Command, dir *string) {
+	cmd.Flags().StringVar(dir, "state", "", "state `DIR`ectory (default $STATE_DIRECTORY, or "+string(statedir.Default)+")")
+}
+
+// portList returns ports as people write them, one after the other.
+func portList(ports []knock.Port) string { return strings.Join(gate.PortNames(ports), ", ") }

@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"nftknock/cmd/nftknockd/internal/control"
+	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/journal"
+	"nftknock/cmd/nftknockd/internal/statedir"
+	"nftknock/config"
+)
+
+func runCommand(configFile *string) *cobra.Command {
+	var state string
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Guard the doors, in the foreground",
+		Long: `Installs the table, follows knocks, and grants and revokes access, until SIGTERM or SIGINT;
+what becomes of the table then is up to on_stop. A second signal stops at once. SIGHUP reads
+the configuration anew: a bad one is refused, and the old one stays in force. Logs to stderr.
+Needs CAP_NET_ADMIN and nothing else.`,
+		Example: "  nftknockd run -c /etc/nftknock/nftknockd.toml",
+		Args:    cobra.NoArgs,
+	}
+	addStateFlag(cmd, &state)
+	socket := addSocketFlag(cmd)
+	cmd.Flags().Lookup("socket").Usage += "; empty: none"
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return runDaemon(*configFile, statedir.Find(state), *socket, cmd.Flags().Changed("socket"), cmd.ErrOrStderr())
+	}
+	return cmd
+}
+
+// runDaemon guards until it is told to stop. Without a control socket it goes on,
+// unless the socket was asked for by name.
+func runDaemon(configFile string, state statedir.Dir, socket string, socketWanted bool, stderr io.Writer) error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, unix.SIGHUP) // from here on: one that comes too early must not end the process
+	defer signal.Stop(hangups)
+
+	cfg, err := config.Load(configFile)
+	if err != nil {
+		return err
+	}
+	log := journal.New(stderr, cfg.LogFormat)
+	warn(log, cfg)
+
+	// Above this line nothing has touched the system.
+
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, os.Interrupt)
+	defer stop()
+	context.AfterFunc(ctx, stop) // from now on a second signal has its default action: it ends the process
+
+	listener, noSocket := control.ListenAt(socket)
+	if noSocket != nil && socketWanted {
+		return noSocket
+	}
+	if listener != nil {
+		defer listener.Close()
+	}
+	metrics := control.NewMetrics()
+	g, err := gate.New(cfg, gate.Deps{
+		Log:   log,
+		Bus:   event.NewBus(metrics.Count),
+		State: state,
+		Load: func() (*config.Config, error) {
+			cfg, err := config.Load(configFile)
+			if err == nil {
+				warn(log, cfg)
+			}
+			return cfg, err
+		},
+		Notify: func(state string) { notify(log, state) },
+	})
+	if err != nil {
+		return err
+	}
+	if noSocket != nil {
+		log.Warn("there is no control socket", "error", noSocket)
+	}
+	servers := control.Serve(g, metrics, listener, cfg.Metrics.Listen, log)
+	go reloadAt(ctx, hangups, g)
+
+	// The servers end before the gate that they ask.
+	serving, end := context.WithCancel(context.Background())
+	defer end()
+	context.AfterFunc(ctx, func() {
+		servers.Stop()
+		end()
+	})
+	return g.Run(serving)
+}
+
+// reloadAt reloads at each hangup. The gate logs what comes of it.
+func reloadAt(ctx context.Context, hangups <-chan os.Signal, g *gate.Gate) {
+	for {
+		select {
+		case <-hangups:
+			g.Reload(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// warn logs what is unwise in a configuration.
+func warn(log *slog.Logger, cfg *config.Config) {
+	for _, w := range warnings(cfg) {
+		log.Warn(w.String())
+	}
+}
+
+// notify tells the service manager, if there is one (sd_notify(3)).
+func notify(log *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("the service manager cannot be told", "state", state, "error", err)
+	}
+}

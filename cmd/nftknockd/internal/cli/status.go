@@ -1,0 +1,214 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"nftknock/cmd/nftknockd/internal/control"
+	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/term"
+	"nftknock/config"
+)
+
+func statusCommand(configFile *string) *cobra.Command {
+	var asJSON, decoys bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show the doors, and who is let in",
+		Long: `Shows who is let in through which door, since when, for how long, and by what: a knock or an
+administrator. ACCEPTED and SHUT count packets to a door's ports that were part of no connection, since
+the table was installed or last changed. Sequences are not shown, and the decoys, which are as
+secret, only with --decoys.
+
+While the daemon is down it reads the kernel's table, which takes CAP_NET_ADMIN, and says so.`,
+		Example: "  nftknockd status\n  nftknockd status --json | jq -r '.grants[].source'",
+		Args:    cobra.NoArgs,
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object: CONTROL.md describes it")
+	cmd.Flags().BoolVar(&decoys, "decoys", false, "list the decoys, which are secret")
+	socket := addSocketFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		status, err := control.NewClient(*socket).Status()
+		if errors.Is(err, control.ErrNotRunning) {
+			status, err = statusWithoutDaemon(*configFile)
+		}
+		if err != nil {
+			return err
+		}
+		out := cmd.OutOrStdout()
+		if !asJSON {
+			return printStatus(out, status, decoys)
+		}
+		lines := json.NewEncoder(out)
+		lines.SetIndent("", "  ")
+		return lines.Encode(status)
+	}
+	return cmd
+}
+
+// statusWithoutDaemon returns what the kernel knows.
+func statusWithoutDaemon(configFile string) (*gate.Status, error) {
+	cfg, err := config.Load(configFile)
+	if err != nil {
+		return nil, fmt.Errorf("%w, and the name of its table is unknown: %w", control.ErrNotRunning, err)
+	}
+	return gate.KernelStatus(cfg.Table)
+}
+
+func printStatus(w io.Writer, s *gate.Status, decoys bool) error {
+	page := page{style: styleOf(w)}
+	page.headline(s)
+	page.doors(s.Doors)
+	page.grants(s.Grants)
+	if decoys && s.Daemon != nil {
+		page.decoys(s.Daemon.Decoys)
+	}
+	_, err := w.Write(page.Bytes())
+	return err
+}
+
+// A page is what `nftknockd status` prints, 80 columns wide.
+type page struct {
+	bytes.Buffer
+	style
+}
+
+// A style is how to stress something on a terminal; empty elsewhere.
+type style struct{ bold, red, plain string }
+
+func styleOf(w io.Writer) style {
+	if !term.InColour(w) {
+		return style{}
+	}
+	return style{"\x1b[1m", "\x1b[31m", "\x1b[0m"}
+}
+
+func (p *page) headline(s *gate.Status) {
+	switch {
+	case s.Running && s.Daemon.Degraded != "":
+		fmt.Fprintf(p, "%sdegraded: %s%s\n", p.red, strings.ReplaceAll(s.Daemon.Degraded, "\n", "; "), p.plain)
+	case s.Running && !s.Exists:
+		fmt.Fprintf(p, "%sthere is no table%s: nothing is guarded\n", p.red, p.plain)
+	case s.Running && len(s.Doors) == 0:
+		fmt.Fprintf(p, "no door is configured: nothing is guarded\n")
+	case s.Running:
+		fmt.Fprintf(p, "guarding\n")
+	case s.Exists:
+		fmt.Fprintf(p, "%snftknockd is not running%s: nobody new gets in; this is what the kernel holds\n", p.red, p.plain)
+	default:
+		fmt.Fprintf(p, "%snftknockd is not running, and there is no table%s: nothing is guarded\n", p.red, p.plain)
+	}
+	fmt.Fprintf(p, "table inet %s", s.Table)
+	switch {
+	case !s.Exists:
+		fmt.Fprint(p, ", which is missing")
+	case s.Owned:
+		fmt.Fprint(p, ", owned")
+	}
+	fmt.Fprintln(p)
+	if d := s.Daemon; d != nil {
+		fmt.Fprintf(p, "up %s; %d in progress; %d muted; %d log messages lost\n",
+			span(seconds(d.Uptime)), d.InProgress, d.Muted, d.MessagesLost)
+	}
+}
+
+func (p *page) doors(doors []gate.DoorStatus) {
+	if len(doors) == 0 {
+		return
+	}
+	p.table("DOOR\tACCEPTED\tSHUT\tPORTS", func(row func(...any)) {
+		for _, d := range doors {
+			row(d.Name, d.Accepted, d.Shut, shorten(strings.Join(d.Ports, ", "), 30))
+		}
+	})
+}
+
+func (p *page) grants(grants []gate.GrantStatus) {
+	if len(grants) == 0 {
+		fmt.Fprintln(p, "\nno grants")
+		return
+	}
+	now := time.Now()
+	p.table("DOOR\tSOURCE\tBY\tSINCE\tLEFT", func(row func(...any)) {
+		for _, grant := range grants {
+			since, left := "-", "forever"
+			if !grant.Since.IsZero() {
+				since = span(now.Sub(grant.Since))
+			}
+			if !grant.Until.IsZero() {
+				left = span(grant.Until.Sub(now))
+			}
+			by := grant.By
+			if by == "" {
+				by = "nft" // somebody has added the element with nft
+			}
+			row(grant.Door, grant.Source, shorten(by, 5), since, left)
+		}
+	})
+}
+
+func (p *page) decoys(decoys []string) {
+	if len(decoys) == 0 {
+		fmt.Fprintln(p, "\nthere are no decoys")
+		return
+	}
+	fmt.Fprintf(p, "\n%sDECOYS%s\n", p.bold, p.plain)
+	const inLine = 8 // of up to 9 letters each
+	for line := range slices.Chunk(decoys, inLine) {
+		fmt.Fprintln(p, strings.Join(line, " "))
+	}
+}
+
+// table prints rows under a heading.
+func (p *page) table(heading string, fill func(row func(...any))) {
+	var text bytes.Buffer
+	columns := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(columns, heading)
+	fill(func(cells ...any) {
+		fmt.Fprintf(columns, strings.Repeat("%v\t", len(cells)-1)+"%v\n", cells...)
+	})
+	columns.Flush()
+	first, rest, _ := strings.Cut(text.String(), "\n")
+	fmt.Fprintf(p, "\n%s%s%s\n%s", p.bold, first, p.plain, rest)
+}
+
+// shorten cuts off what is too long, and replaces what a terminal would act upon: whoever
+// may change the table may write comments.
+func shorten(s string, columns int) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+	if len(s) > columns {
+		return s[:columns-1] + "…"
+	}
+	return s
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// span returns a duration in its two greatest units: at most 7 columns.
+func span(d time.Duration) string {
+	d = max(d, 0).Round(time.Second)
+	const day = 24 * time.Hour
+	switch {
+	case d >= day:
+		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%ds", d/time.Second)
+}

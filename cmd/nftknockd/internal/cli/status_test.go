@@ -1,0 +1,41 @@
+package cli
+
+import (
+	"bytes"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"nftknock/cmd/nftknockd/internal/gate"
+)
+
+// However long what there is to show, it fits a terminal.
+func TestStatusIsNarrow(t *testing.T) {
+	now := time.Now()
+	longest := netip.MustParseAddr("2001:db8:aaaa:bbbb:cccc:dddd:eeee:7777").String()
+	s := &gate.Status{
+		Running: true, Exists: true, Owned: true, Table: "nftknock",
+		Daemon: &gate.Daemon{Uptime: 1e8, InProgress: 262144, Muted: 262144, MessagesLost: 1e6, Decoys: slices.Repeat([]string{"51820:udp"}, 70)},
+		Doors: []gate.DoorStatus{{
+			Name: "abcdefghijklmnop", Accepted: 1e9, Shut: 1e12,
+			Ports: strings.Split(strings.Repeat("51820:udp,", 20), ","),
+		}},
+		Grants: []gate.GrantStatus{
+			{Door: "abcdefghijklmnop", Source: longest, By: "knock", Since: now.Add(-99 * 24 * time.Hour), Until: now.Add(99 * 24 * time.Hour)},
+			{Door: "ssh", Source: "203.0.113.7", By: "\x1b[2Jlong comment of somebody's"},
+		},
+	}
+	var out bytes.Buffer
+	if err := printStatus(&out, s, true); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out.String()) {
+		line = strings.TrimSuffix(line, "\n")
+		if n := len([]rune(line)); n > 80 || strings.TrimRight(line, " ") != line || regexp.MustCompile(`[^ -~…]`).MatchString(line) {
+			t.Errorf("%d columns: %q", n, line)
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/statedir"
+	"nftknock/config"
+	"nftknock/knock"
+	"nftknock/nft"
+)
+
+func rulesetCommand(configFile *string) *cobra.Command {
+	var state string
+	cmd := &cobra.Command{
+		Use:   "ruleset",
+		Short: "Print the table as an nft script",
+		Long: `Prints exactly the table that "run" would install, as an nft script. It touches nothing
+and needs no root. The decoys are derived from a secret of the daemon's: those who cannot read
+it get the table without decoys, and a note that says so. The script does not make the table
+owned (own_table): nft would be its owner.`,
+		Example: "  nftknockd ruleset | nft -c -f -",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(*configFile)
+			if err != nil {
+				return err
+			}
+			var decoys []knock.Port
+			secret, err := gate.DecoySecret(cfg, statedir.Find(state), false)
+			if err == nil {
+				decoys = gate.Decoys(cfg, secret)
+			} else {
+				fmt.Fprintf(cmd.ErrOrStderr(), "nftknockd: without decoys: %v\n", err)
+			}
+			_, err = fmt.Fprint(cmd.OutOrStdout(), gate.Ruleset(cfg, decoys))
+			return err
+		},
+	}
+	addStateFlag(cmd, &state)
+	return cmd
+}
+
+func removeCommand(configFile *string) *cobra.Command {
+	var table string
+	cmd := &cobra.Command{
+		Use:   "remove",
+		Short: "Remove the table: nothing is guarded any more",
+		Long: `Removes the table and all grants: what the doors guarded is open to everybody. The
+daemon must be stopped first. Needs CAP_NET_ADMIN.`,
+		Example: "  systemctl stop nftknockd && nftknockd remove",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if table == "" {
+				cfg, err := config.LoadWithoutSecrets(*configFile)
+				if err != nil {
+					return fmt.Errorf("%w\nhint: name the table: nftknockd remove --table NAME", err)
+				}
+				table = cfg.Table
+			}
+			was, err := nft.Remove(table)
+			if err == nil && !was {
+				fmt.Fprintf(cmd.OutOrStdout(), "there is no table inet %s\n", table)
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&table, "table", "", "the table's `NAME`, instead of the configuration's")
+	return cmd
+}

@@ -1,0 +1,126 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/gate"
+)
+
+// A Client asks a running daemon.
+type Client struct {
+	socket string
+	http   *http.Client
+}
+
+// ErrNotRunning says that no daemon answers at the socket.
+var ErrNotRunning = errors.New("nftknockd is not running")
+
+// NewClient returns a client for the daemon at a socket.
+func NewClient(socket string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}
+	return &Client{socket, &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+func (c *Client) Status() (*gate.Status, error) {
+	var s gate.Status
+	return &s, c.ask(http.MethodGet, "status", nil, &s)
+}
+
+func (c *Client) Open(r Request) (*Result, error) {
+	var result Result
+	return &result, c.ask(http.MethodPost, "open", r, &result)
+}
+
+func (c *Client) Close(r Request) (*Result, error) {
+	var result Result
+	return &result, c.ask(http.MethodPost, "close", r, &result)
+}
+
+// Reload has the daemon read its configuration anew, and returns when that is in force.
+func (c *Client) Reload() error {
+	return c.ask(http.MethodPost, "reload", nil, &struct{}{})
+}
+
+// Watch calls see with each event of the kinds, or of all if there are none, until the
+// context ends, the daemon does, or see returns an error. It calls ready when it has begun
+// to watch.
+func (c *Client) Watch(ctx context.Context, kinds []string, ready func(), see func(event.Event) error) error {
+	answer, err := c.do(ctx, http.MethodGet, "events?"+url.Values{"kind": kinds}.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	ready()
+	for lines := json.NewDecoder(answer.Body); ; {
+		var e event.Event
+		if err := lines.Decode(&e); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("nftknockd has gone: nobody answers at %s any more", c.socket)
+		}
+		if err := see(e); err != nil {
+			return err
+		}
+	}
+}
+
+// ask sends a request and reads its result.
+func (c *Client) ask(method, what string, body, result any) error {
+	// Longer than the daemon takes for the largest reload.
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	answer, err := c.do(ctx, method, what, body)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if err := json.NewDecoder(answer.Body).Decode(result); err != nil {
+		return fmt.Errorf("the daemon's answer: %w", err)
+	}
+	return nil
+}
+
+func (c *Client) do(ctx context.Context, method, what string, body any) (*http.Response, error) {
+	var data bytes.Buffer
+	if err := json.NewEncoder(&data).Encode(body); err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://nftknockd/v1/"+what, &data)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := c.http.Do(request)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
+		return nil, fmt.Errorf("%w: nobody answers at %s", ErrNotRunning, c.socket)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%s: permission denied: run this as root, or as the user that nftknockd runs as", c.socket)
+	case err != nil:
+		return nil, fmt.Errorf("asking nftknockd at %s: %w", c.socket, errors.Unwrap(err)) // without the made-up URL
+	case answer.StatusCode == http.StatusOK:
+		return answer, nil
+	}
+	defer answer.Body.Close()
+	refused := &Error{Code: answer.StatusCode}
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	if json.Unmarshal(text, refused) != nil {
+		refused.Text = fmt.Sprintf("nftknockd at %s: %s", c.socket, answer.Status)
+	}
+	return nil, refused
+}

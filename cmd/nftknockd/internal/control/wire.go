@@ -1,0 +1,99 @@
+package control
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/gate"
+)
+
+// A Request is the body of open and close.
+type Request struct {
+	Door   string `json:"door"`
+	Source string `json:"source,omitempty"` // an address or a prefix
+	For    string `json:"for,omitempty"`    // of open: a duration as open_timeout has it; empty: the door's
+	All    bool   `json:"all,omitempty"`    // of close: instead of a source
+}
+
+// A Result says whose grants were made or revoked.
+type Result struct {
+	Door    string    `json:"door"`
+	Sources []string  `json:"sources"`
+	Until   time.Time `json:"until,omitzero"` // of open; zero: until revoked
+}
+
+// An Error is why a request was not fulfilled.
+type Error struct {
+	Code int    `json:"-"`     // of HTTP
+	Text string `json:"error"` // may be several lines: the problems of a configuration
+}
+
+func (e *Error) Error() string { return e.Text }
+
+// readRequest reads the body of a request.
+func readRequest(r *http.Request) (Request, error) {
+	var req Request
+	body := json.NewDecoder(r.Body)
+	body.DisallowUnknownFields()
+	if err := body.Decode(&req); err != nil {
+		const right = `{"door": "ssh", "source": "203.0.113.7"}`
+		return req, &Error{http.StatusBadRequest, "invalid body: want an object such as " + right + ": " + err.Error()}
+	}
+	return req, nil
+}
+
+// parseSource reads a prefix, or an address, which is a prefix of all its bits.
+func parseSource(s string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(s)
+	if err == nil && !p.Addr().Is4In6() {
+		return p.Masked(), nil
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		const text = "invalid source: want an address or a prefix, such as 203.0.113.7 or 2001:db8::/64"
+		return netip.Prefix{}, &Error{http.StatusBadRequest, text}
+	}
+	a = a.Unmap()
+	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+// answer sends a result, or why there is none.
+func answer(w http.ResponseWriter, result any, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		refused := errorOf(err)
+		w.WriteHeader(refused.Code)
+		result = refused
+	}
+	json.NewEncoder(w).Encode(result) // if it cannot be sent, the client has gone
+}
+
+// errorOf gives an error of the gate its code.
+func errorOf(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	code := http.StatusInternalServerError
+	switch {
+	case is[*gate.NoDoorError](err):
+		code = http.StatusNotFound
+	case is[*gate.PrefixError](err):
+		code = http.StatusBadRequest
+	case is[*gate.ReloadError](err):
+		code = http.StatusUnprocessableEntity
+	case errors.Is(err, event.ErrGone):
+		code = http.StatusGone
+	case errors.Is(err, event.ErrTooMany):
+		code = http.StatusServiceUnavailable
+	}
+	return &Error{code, err.Error()}
+}
+
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}

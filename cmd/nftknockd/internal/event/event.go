@@ -1,0 +1,101 @@
+// Package event is what has happened at the gate, and the bus that tells whoever listens.
+//
+//	gate ──→ Bus.Publish ──┬─→ taps: metrics; they count and never block
+//	                       ├─→ Watcher: for people; a slow one misses events and is told
+//	                       └─→ Subscription: in order, without gaps, resumable; the log, companions
+//
+// Publish never waits for a listener. An event never tells what was knocked.
+package event
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Kind is what has happened.
+type Kind string
+
+const (
+	Granted       Kind = "granted"
+	Revoked       Kind = "revoked"
+	Expired       Kind = "expired" // computed by a Bus that is watched: the kernel does not tell
+	Refused       Kind = "refused" // an attempt at a door
+	Scan          Kind = "scan"    // a source touched a decoy, or knocked a wrong code, and is muted
+	Reloaded      Kind = "reloaded"
+	ReloadRefused Kind = "reload_refused"
+	Degraded      Kind = "degraded"  // the kernel does not hold what was decided
+	Recovered     Kind = "recovered" // it does again
+	Lost          Kind = "lost"      // messages of the kernel's packet log
+	Missed        Kind = "missed"    // events, by a watcher that is too slow
+)
+
+// Kinds are all kinds there are.
+var Kinds = []Kind{Granted, Revoked, Expired, Refused, Scan, Reloaded, ReloadRefused, Degraded, Recovered, Lost, Missed}
+
+// String returns the kind in words.
+func (k Kind) String() string { return strings.ReplaceAll(string(k), "_", " ") }
+
+// byStrangers reports whether anybody can cause any number of events of this kind.
+func (k Kind) byStrangers() bool { return k == Refused || k == Scan }
+
+// An Event is something that has happened. Fields that its kind has no use for are
+// empty. Its JSON is described by CONTROL.md.
+type Event struct {
+	ID     string    `json:"id,omitempty"` // where a Subscription resumes; empty for a Watcher
+	Time   time.Time `json:"time"`
+	Kind   Kind      `json:"kind"`
+	Door   string    `json:"door,omitempty"`
+	Source string    `json:"source,omitempty"` // an address, or a prefix
+	By     string    `json:"by,omitempty"`     // of granted and revoked: ByKnock or ByAdmin
+	Until  time.Time `json:"until,omitzero"`   // of granted; zero: until revoked. Of scan: until when the source is muted
+	Doors  []string  `json:"doors,omitempty"`  // of reloaded: the doors there are now
+	Count  uint64    `json:"count,omitempty"`  // of lost, since the daemon started; of missed, since the last one
+	Text   string    `json:"text,omitempty"`   // the reason; may be several lines
+
+	// Took is how long a grant took, from the arrival of its last packet at the daemon; 0 if
+	// no packet asked for it, or if it had to be repeated.
+	Took time.Duration `json:"-"`
+
+	seq uint64
+}
+
+// The origins of grants and revocations.
+const (
+	ByKnock = "knock"
+	ByAdmin = "admin"
+)
+
+// Line returns the event as a line for people.
+func (e Event) Line() string {
+	line := []string{e.Time.Local().Format(time.DateTime), fmt.Sprintf("%-8s", e.Kind)}
+	if e.Door != "" {
+		line = append(line, "door "+e.Door)
+	}
+	if e.Source != "" {
+		line = append(line, e.Source)
+	}
+	if e.By != "" {
+		line = append(line, "by "+e.By)
+	}
+	switch e.Kind {
+	case Granted:
+		end := "revoked"
+		if !e.Until.IsZero() {
+			end = e.Until.Local().Format(time.DateTime)
+		}
+		line = append(line, "until "+end)
+	case Scan:
+		line = append(line, "muted until "+e.Until.Local().Format(time.DateTime))
+	case Reloaded:
+		line = append(line, fmt.Sprintf("doors: %d", len(e.Doors)))
+	case Lost:
+		line = append(line, fmt.Sprintf("%d messages of the kernel's packet log so far", e.Count))
+	case Missed:
+		line = append(line, fmt.Sprintf("%d events: too many came at once", e.Count))
+	}
+	if e.Text != "" {
+		line = append(line, strings.ReplaceAll(e.Text, "\n", "; "))
+	}
+	return strings.Join(line, "  ")
+}

@@ -1,0 +1,383 @@
+// Package gate is the daemon: it connects the packet log to the tracker, and the tracker
+// to the table.
+//
+//	nft.Listener ─→ observe ─→ knock.Tracker ─→ Grant ─→ apply ─→ nft.Table
+//	                                              ↑         └──→ event.Bus ─→ log, metrics, watchers
+//	              an administrator, repair ───────┘
+//
+// Three goroutines use a gate: the listener's, which observes packets; Run's, which
+// reloads and repairs; and one that records one-time codes. Others call its methods, such
+// as the control server's. What they share is [state], guarded by its lock. Under that
+// lock nothing is logged, nothing waits for a disk, and nobody is told anything: events
+// are queued in the order in which the kernel took the changes, and published after it is
+// released.
+//
+// The kernel is the truth about who is let in. The gate remembers what the kernel does
+// not tell, and what it has refused, which repair tries until the kernel holds what was
+// decided.
+package gate
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/statedir"
+	"nftknock/config"
+	"nftknock/knock"
+	"nftknock/nft"
+)
+
+// Deps are what a Gate works with. The functions that are nil are those of package nft,
+// for the network namespace of the process.
+type Deps struct {
+	Log   *slog.Logger
+	Bus   *event.Bus
+	State statedir.Dir
+
+	Load   func() (*config.Config, error) // reads the configuration anew; nil: reloads are refused
+	Notify func(state string)             // tells the service manager, as sd_notify(3) has it; nil: nobody
+
+	Listen  func(group uint16, observe func(knock.Packet), lost func()) (Listener, error)
+	Install func(r *nft.Ruleset, own bool) (Table, error)
+	Inspect func(table string) (*nft.Snapshot, error)
+}
+
+// A Table is what the gate needs of an [nft.Table].
+type Table interface {
+	LetIn(door string, source netip.Addr, timeout time.Duration, comment string) (netip.Prefix, error)
+	PutOut(door string, source netip.Addr) (netip.Prefix, error)
+	Replace(*nft.Ruleset) error
+	Restore() error
+	Remove() error
+	Owned() bool
+	Watch() (*nft.Watcher, error)
+	Close() error
+}
+
+// A Listener is what the gate needs of an [nft.Listener].
+type Listener interface {
+	Failed() <-chan error
+	Lost() uint64
+	Close() error
+}
+
+var (
+	_ Table    = (*nft.Table)(nil)
+	_ Listener = (*nft.Listener)(nil)
+)
+
+// A Gate guards a network namespace.
+type Gate struct {
+	deps    Deps
+	began   time.Time
+	logged  *event.Subscription
+	reloads chan chan<- error
+	repairs chan struct{} // there is something to repair
+	stale   chan struct{} // a decoy was touched: is it still a good one?
+	claims  chan claim    // one-time codes to record
+	lost    throttle      // reports messages of the packet log that were lost
+	scans   throttle      // signals stale
+
+	inspecting sync.Mutex // held while the kernel's table is read: one reader at a time
+	publishing sync.Mutex // held while events are published: keeps them in order
+	state      state
+}
+
+// state is what the goroutines share. It is locked with Lock, and unlocked with
+// [Gate.unlock].
+type state struct {
+	sync.Mutex
+
+	cfg      *config.Config
+	tracker  *knock.Tracker
+	decoys   []knock.Port
+	codes    *codes
+	table    Table // nil until it is installed, and of a gate that could not start
+	listener Listener
+	watcher  *nft.Watcher // nil if nobody else can change the table
+	repair   repair
+	degraded bool                   // a repair did not put everything right
+	since    map[grantKey]time.Time // when the grants without an end began, which the kernel does not tell
+	outbox   []event.Event          // to be published
+}
+
+// happened queues an event.
+func (s *state) happened(e event.Event) {
+	e.Time = time.Now()
+	s.outbox = append(s.outbox, e)
+}
+
+// unlock releases the state, and then publishes what has happened under its lock. When it
+// returns that is published, by this goroutine or another.
+func (g *Gate) unlock() {
+	quiet := len(g.state.outbox) == 0
+	g.state.Unlock()
+	if quiet {
+		return
+	}
+	g.publishing.Lock()
+	defer g.publishing.Unlock()
+	g.state.Lock()
+	events := g.state.outbox
+	g.state.outbox = nil
+	g.state.Unlock()
+	for _, e := range events {
+		g.deps.Bus.Publish(e)
+	}
+}
+
+// New guards as a configuration says: the packet log is read, and the table installed. It
+// needs [Gate.Run] to go on. If it returns an error it has left nothing in the kernel.
+func New(cfg *config.Config, deps Deps) (*Gate, error) {
+	g, err := newGate(deps)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.open(cfg); err != nil {
+		g.logged.Close()
+		return nil, err
+	}
+	g.deps.Log.Info("guarding", "doors", len(cfg.Doors), "table", cfg.Table, "owned", g.state.table.Owned(), "nflog_group", cfg.NFLogGroup)
+	return g, nil
+}
+
+func newGate(deps Deps) (*Gate, error) {
+	if deps.Notify == nil {
+		deps.Notify = func(string) {}
+	}
+	if deps.Listen == nil {
+		deps.Listen = listen
+	}
+	if deps.Install == nil {
+		deps.Install = install
+	}
+	if deps.Inspect == nil {
+		deps.Inspect = nft.Inspect
+	}
+	logged, err := deps.Bus.Subscribe("", nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gate{
+		deps: deps, began: time.Now(), logged: logged,
+		reloads: make(chan chan<- error), claims: make(chan claim, maxClaims),
+		repairs: make(chan struct{}, 1), stale: make(chan struct{}, 1),
+	}
+	g.state.since = make(map[grantKey]time.Time)
+	g.lost = throttle{every: 10 * time.Second, do: g.reportLost}
+	g.scans = throttle{every: 10 * time.Second, do: func() { signal(g.stale) }}
+	return g, nil
+}
+
+func listen(group uint16, observe func(knock.Packet), lost func()) (Listener, error) {
+	l, err := nft.Listen(group, observe, lost)
+	if err != nil {
+		return nil, err // not a nil of another type
+	}
+	return l, nil
+}
+
+func install(r *nft.Ruleset, own bool) (Table, error) {
+	t, err := nft.Open(r, own)
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// open reads the packet log and then installs the table. The table of a daemon that was
+// killed may be logging already: its packets wait for the lock.
+func (g *Gate) open(cfg *config.Config) error {
+	listener, err := g.listen(cfg)
+	if err != nil {
+		return err
+	}
+	decoys := g.chooseDecoys(cfg)
+	watchErr, err := g.install(cfg, decoys, listener)
+	if err != nil {
+		listener.Close() // not under the lock, which observe may be waiting for
+		return err
+	}
+	if watchErr != nil {
+		g.deps.Log.Warn("changes that others make to the table will not be noticed", "error", watchErr)
+	}
+	return nil
+}
+
+func (g *Gate) install(cfg *config.Config, decoys []knock.Port, listener Listener) (watchErr, err error) {
+	s := &g.state
+	s.Lock()
+	defer g.unlock()
+	table, err := g.deps.Install(Ruleset(cfg, decoys), cfg.OwnTable == config.Auto)
+	if err != nil {
+		return nil, err
+	}
+	s.cfg, s.listener, s.table, s.decoys = cfg, listener, table, decoys
+	s.codes = newCodes(g.deps.State, cfg.OTP)
+	s.tracker = knock.NewTracker(cfg.Doors, knock.Scan{Decoys: decoys, Mute: cfg.Scan.Mute}, cfg.Limits.Sources)
+	if !table.Owned() {
+		s.watcher, watchErr = table.Watch()
+	}
+	return watchErr, nil
+}
+
+func (g *Gate) listen(cfg *config.Config) (Listener, error) {
+	return g.deps.Listen(cfg.NFLogGroup, g.observe, g.lost.call)
+}
+
+// reportLost reports messages of the packet log that did not arrive.
+func (g *Gate) reportLost() {
+	g.state.Lock()
+	defer g.unlock()
+	if g.state.listener != nil { // otherwise the gate could not start
+		g.state.happened(event.Event{Kind: event.Lost, Count: g.state.listener.Lost()})
+	}
+}
+
+// Run does what is not a packet's doing, until the context ends: it reloads, repairs,
+// records one-time codes, logs events, and tells the service manager. What becomes of the
+// table then is up to on_stop.
+func (g *Gate) Run(ctx context.Context) error {
+	g.notifyReady()
+	ctx, cancel := context.WithCancel(ctx)
+	var background, logging sync.WaitGroup
+	background.Go(func() { g.feedWatchdog(ctx) })
+	background.Go(func() { g.recordCodes(ctx) })
+	endLog, stopLog := context.WithCancel(context.Background())
+	logging.Go(func() { event.LogTo(endLog, g.deps.Log, g.logged) })
+
+	g.loop(ctx)
+
+	g.deps.Notify(daemon.SdNotifyStopping)
+	cancel()
+	background.Wait()
+	err := g.close()
+	stopLog()
+	logging.Wait()
+	g.logged.Close()
+	if err == nil {
+		g.deps.Log.Info("stopped", "table", g.state.cfg.OnStop)
+	}
+	return err
+}
+
+func (g *Gate) loop(ctx context.Context) {
+	for {
+		// Run's goroutine alone changes the listener and the watcher, and may read them.
+		var changed <-chan struct{}
+		if g.state.watcher != nil {
+			changed = g.state.watcher.Changed()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case reply := <-g.reloads:
+			reply <- g.reload()
+		case err := <-g.state.listener.Failed():
+			g.markDegraded(repair{listener: fmt.Errorf("the packet log cannot be read: %w", err)})
+		case <-changed:
+			g.markDegraded(repair{table: fmt.Errorf("somebody else has changed table %s", g.state.cfg.Table)})
+		case <-g.stale:
+			g.renewDecoys()
+		case <-g.repairs:
+		}
+		g.reconcile()
+	}
+}
+
+func (g *Gate) close() error {
+	s := &g.state
+	s.listener.Close() // not under the lock, which observe may be waiting for
+	if s.watcher != nil {
+		s.watcher.Close()
+	}
+	s.Lock()
+	defer g.unlock()
+	defer s.table.Close()
+	if s.cfg.OnStop == config.Remove {
+		return s.table.Remove()
+	}
+	return nil
+}
+
+// observe takes in one packet from the log.
+func (g *Gate) observe(p knock.Packet) {
+	arrived := time.Now()
+	s := &g.state
+	s.Lock()
+	defer g.unlock()
+	if s.table == nil {
+		return // not installed yet: packets of another daemon's table, which are as good as none
+	}
+	for _, e := range s.tracker.Observe(time.Now(), p) {
+		switch e.Action {
+		case knock.Muted:
+			s.happened(event.Event{Kind: event.Scan, Source: e.Source.String(), Until: time.Now().Add(s.cfg.Scan.Mute)})
+			g.scans.call()
+		case knock.CheckCode:
+			g.checkCode(e, arrived)
+		case knock.LetIn:
+			g.decide(decision{Grant: grantOf(e.Door, e.Source, Knock)}, arrived)
+		case knock.PutOut:
+			g.decide(decision{Grant: grantOf(e.Door, e.Source, Knock), revoke: true}, arrived)
+		}
+	}
+}
+
+// decide does what a knock asks for, or leaves it to repair. The lock is held.
+func (g *Gate) decide(d decision, arrived time.Time) {
+	s := &g.state
+	s.repair.supersede(d.key())
+	if err := s.carryOut(d, arrived); err != nil {
+		s.repair.add(d, err)
+		signal(g.repairs)
+	}
+}
+
+// signal has the receiver of a channel come to it, once for several signals.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// A throttle does something when it is called, but not more often than once in a time:
+// calls that come too soon become one, when it is over.
+type throttle struct {
+	every time.Duration
+	do    func()
+
+	mu      sync.Mutex
+	resting bool
+	called  bool // while resting
+}
+
+func (t *throttle) call() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.resting {
+		t.called = true
+		return
+	}
+	t.resting = true
+	go t.do()
+	time.AfterFunc(t.every, t.wake)
+}
+
+func (t *throttle) wake() {
+	t.mu.Lock()
+	again := t.called
+	t.resting, t.called = false, false
+	t.mu.Unlock()
+	if again {
+		t.call()
+	}
+}

@@ -1,0 +1,116 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/config"
+	"nftknock/knock"
+)
+
+// A ReloadError says that a configuration was refused, and that the old one stays in force.
+type ReloadError struct{ Err error }
+
+func (e *ReloadError) Error() string { return e.Err.Error() }
+func (e *ReloadError) Unwrap() error { return e.Err }
+
+// Reload has Run read the configuration anew and put it in force. Its error is a
+// [*ReloadError], or the context's.
+func (g *Gate) Reload(ctx context.Context) error {
+	reply := make(chan error, 1)
+	select {
+	case g.reloads <- reply:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-reply:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// reload puts another configuration in force, or leaves the old one as it is.
+func (g *Gate) reload() error {
+	g.deps.Notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
+	cfg, err := g.deps.Load()
+	if err == nil {
+		err = g.replace(cfg)
+	}
+	if err != nil {
+		g.deps.Bus.Publish(event.Event{Kind: event.ReloadRefused, Text: err.Error()})
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		g.deps.Notify(daemon.SdNotifyReady + "\nSTATUS=reload refused, the old configuration stays in force: " + first)
+		return &ReloadError{err}
+	}
+	g.notifyReady()
+	return nil
+}
+
+// replace changes the table in one transaction. The grants of doors that remain stay, and
+// attempts at sequences that do not change go on.
+func (g *Gate) replace(cfg *config.Config) error {
+	const how = "cannot change while the daemon runs: stop it, run `nftknockd remove`, and start it again"
+	const restart = "cannot change while the daemon runs: restart it; doors stay shut and grants stay"
+	old := g.state.cfg // Run's goroutine, which this is, alone changes it
+	switch {
+	case cfg.Table != old.Table:
+		return errors.New("`table` " + how)
+	case cfg.OwnTable != old.OwnTable:
+		return errors.New("`own_table` " + how)
+	case cfg.LogFormat != old.LogFormat:
+		return errors.New("`log_format` " + restart)
+	case cfg.Metrics != old.Metrics:
+		return errors.New("`[metrics]` " + restart)
+	}
+	listener := g.state.listener
+	if cfg.NFLogGroup != old.NFLogGroup {
+		var err error
+		if listener, err = g.listen(cfg); err != nil {
+			return err
+		}
+	}
+	decoys := g.chooseDecoys(cfg)
+	return g.swap(cfg, decoys, listener, &event.Event{Kind: event.Reloaded, Doors: DoorNames(cfg)})
+}
+
+// swap puts a configuration and its listener in force, and queues an event. It closes
+// the listener that is not needed any more.
+func (g *Gate) swap(cfg *config.Config, decoys []knock.Port, listener Listener, done *event.Event) error {
+	unused, err := g.swapLocked(cfg, decoys, listener, done)
+	if unused != g.state.listener {
+		unused.Close() // not under the lock, which observe may be waiting for
+	}
+	return err
+}
+
+func (g *Gate) swapLocked(cfg *config.Config, decoys []knock.Port, listener Listener, done *event.Event) (unused Listener, err error) {
+	s := &g.state
+	s.Lock()
+	defer g.unlock()
+	if err := s.table.Replace(Ruleset(cfg, decoys)); err != nil {
+		// It may have been committed all the same, if it was the answer that got lost.
+		s.repair.table = fmt.Errorf("the reload failed: %w", err)
+		return listener, err
+	}
+	unused = s.listener
+	s.cfg, s.listener, s.decoys = cfg, listener, decoys
+	s.codes.setDoors(cfg.OTP)
+	s.repair.keepDoors(cfg.Doors)
+	names := DoorNames(cfg)
+	maps.DeleteFunc(s.since, func(key grantKey, _ time.Time) bool { return !slices.Contains(names, key.door) })
+	s.tracker = s.tracker.WithDoors(cfg.Doors, knock.Scan{Decoys: decoys, Mute: cfg.Scan.Mute}, cfg.Limits.Sources)
+	if done != nil {
+		s.happened(*done)
+	}
+	return unused, nil
+}

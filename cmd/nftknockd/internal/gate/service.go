@@ -1,0 +1,61 @@
+package gate
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// notifyReady tells the service manager that the configuration is in force.
+func (g *Gate) notifyReady() {
+	g.state.Lock()
+	status := g.state.serviceStatus()
+	g.unlock()
+	g.deps.Notify(daemon.SdNotifyReady + "\n" + status)
+}
+
+// serviceStatus is what `systemctl status` shows.
+func (s *state) serviceStatus() string {
+	switch err := s.repair.err(); {
+	case err != nil:
+		return fmt.Sprintf("STATUS=degraded: %v", err)
+	case len(s.cfg.Doors) == 0:
+		return "STATUS=no door is configured: nothing is guarded"
+	case len(s.cfg.Doors) == 1:
+		return "STATUS=guarding, 1 door"
+	}
+	return fmt.Sprintf("STATUS=guarding, %d doors", len(s.cfg.Doors))
+}
+
+// feedWatchdog tells the service manager that the daemon works, while it does: a daemon
+// that does not for longer than WatchdogSec is restarted. Without a watchdog it returns.
+func (g *Gate) feedWatchdog(ctx context.Context) {
+	limit, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		g.deps.Log.Warn("the service manager's watchdog cannot be fed", "error", err)
+	}
+	if err != nil || limit == 0 {
+		return
+	}
+	ticker := time.NewTicker(limit / 3)
+	defer ticker.Stop()
+	for {
+		if g.Healthy() {
+			g.deps.Notify(daemon.SdNotifyWatchdog)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// Healthy reports whether the kernel holds what was decided, and knocks are heard.
+func (g *Gate) Healthy() bool {
+	g.state.Lock()
+	defer g.unlock()
+	return g.state.repair.err() == nil
+}

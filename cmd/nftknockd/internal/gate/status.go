@@ -1,0 +1,204 @@
+package gate
+
+import (
+	"errors"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/knock"
+	"nftknock/nft"
+)
+
+// A Status is what `nftknockd status` shows. Its JSON is stable: CONTROL.md lists the
+// fields; new ones may come.
+type Status struct {
+	Running bool   `json:"running"` // a daemon runs; without one only what the kernel knows is there
+	Table   string `json:"table"`   // its name, in family inet
+	Exists  bool   `json:"exists"`  // the table does: without it nothing is guarded
+	Owned   bool   `json:"owned"`   // by a process, so that nobody else can change the table
+
+	Daemon *Daemon       `json:"daemon,omitempty"`
+	Doors  []DoorStatus  `json:"doors"`  // in the order of the configuration, if a daemon runs
+	Grants []GrantStatus `json:"grants"` // by door and source
+}
+
+// A Daemon is the daemon's own part of the status.
+type Daemon struct {
+	Started      time.Time `json:"started"`
+	Uptime       float64   `json:"uptime_seconds"`
+	Degraded     string    `json:"degraded,omitempty"` // what the kernel does not hold, and why
+	InProgress   int       `json:"in_progress"`        // attempts that have begun and not succeeded
+	Limit        int       `json:"in_progress_limit"`  // beyond which the oldest are forgotten
+	Muted        int       `json:"muted"`              // sources that are not listened to, or were not lately
+	Decoys       []string  `json:"decoys"`             // "7000", "8000:udp"; a secret
+	MessagesLost uint64    `json:"messages_lost"`      // of the kernel's packet log
+}
+
+// A DoorStatus counts the packets that came to a door's ports, other than of connections
+// that are up, since the table was installed or last changed.
+type DoorStatus struct {
+	Name     string   `json:"name"`
+	Ports    []string `json:"ports"`            // "22", "51820:udp"
+	Accepted uint64   `json:"accepted_packets"` // from sources that the door lets in
+	Shut     uint64   `json:"shut_packets"`     // from sources that no door of the port lets in
+}
+
+// A GrantStatus is a source that is let in.
+type GrantStatus struct {
+	Door   string    `json:"door"`
+	Source string    `json:"source"`         // an address, or a prefix
+	By     string    `json:"by"`             // an Origin, or what else the set's element has for a comment
+	Since  time.Time `json:"since,omitzero"` // zero: not known
+	Until  time.Time `json:"until,omitzero"` // zero: until revoked
+}
+
+// Status returns how the gate is.
+func (g *Gate) Status() (*Status, error) {
+	s := &g.state
+	s.Lock()
+	cfg := s.cfg
+	daemon := Daemon{
+		Started: g.began, Uptime: time.Since(g.began).Seconds(),
+		InProgress: s.tracker.InProgress(), Limit: cfg.Limits.Sources, MessagesLost: s.listener.Lost(),
+		Muted: s.tracker.Muted(), Decoys: PortNames(s.decoys),
+	}
+	if err := s.repair.err(); err != nil {
+		daemon.Degraded = err.Error()
+	}
+	since := maps.Clone(s.since)
+	g.unlock()
+
+	snapshot, err := g.inspect(cfg.Table)
+	status, err := statusOf(cfg.Table, snapshot, err)
+	if err != nil {
+		return nil, err
+	}
+	status.Running, status.Daemon = true, &daemon
+	status.Doors = inOrder(cfg.Doors, status.Doors)
+	if snapshot != nil {
+		for i, p := range snapshot.People {
+			if p.Since.IsZero() {
+				status.Grants[i].Since = since[grantKey{p.Door, p.Source}]
+			}
+		}
+	}
+	return status, nil
+}
+
+// inspect reads the kernel's table, for one at a time.
+func (g *Gate) inspect(table string) (*nft.Snapshot, error) {
+	g.inspecting.Lock()
+	defer g.inspecting.Unlock()
+	return g.deps.Inspect(table)
+}
+
+// KernelStatus returns what the kernel knows of a table, without a daemon.
+func KernelStatus(table string) (*Status, error) {
+	snapshot, err := nft.Inspect(table)
+	return statusOf(table, snapshot, err)
+}
+
+func statusOf(table string, s *nft.Snapshot, err error) (*Status, error) {
+	status := &Status{Table: table, Doors: []DoorStatus{}, Grants: []GrantStatus{}}
+	switch {
+	case errors.Is(err, nft.ErrNoTable):
+		return status, nil
+	case err != nil:
+		return nil, err
+	}
+	status.Exists, status.Owned = true, s.Owned
+	for _, name := range s.Doors {
+		status.Doors = append(status.Doors, doorStatus(s, name))
+	}
+	now := time.Now()
+	for _, p := range s.People {
+		status.Grants = append(status.Grants, GrantStatus{
+			Door: p.Door, Source: PrefixName(p.Source), By: p.By, Since: p.Since, Until: endOf(p, now),
+		})
+	}
+	return status, nil
+}
+
+// doorStatus sums up the ports that a door guards.
+func doorStatus(s *nft.Snapshot, name string) DoorStatus {
+	d := DoorStatus{Name: name, Ports: []string{}}
+	for _, guard := range s.Guards {
+		if accepted, ok := guard.LetIn[name]; ok {
+			d.Ports = append(d.Ports, guard.Port.String())
+			d.Accepted += accepted
+			d.Shut += guard.Shut
+		}
+	}
+	return d
+}
+
+// inOrder returns the configured doors, with what is known of them.
+func inOrder(configured []knock.Door, known []DoorStatus) []DoorStatus {
+	doors := make([]DoorStatus, len(configured))
+	for i, d := range configured {
+		doors[i] = DoorStatus{Name: d.Name}
+		if k := slices.IndexFunc(known, func(k DoorStatus) bool { return k.Name == d.Name }); k >= 0 {
+			doors[i] = known[k]
+		}
+		doors[i].Ports = PortNames(d.Ports)
+	}
+	return doors
+}
+
+// endOf returns when a grant ends; the zero time is never.
+func endOf(p nft.Person, now time.Time) time.Time {
+	if p.Left == knock.Forever {
+		return time.Time{}
+	}
+	return now.Add(p.Left)
+}
+
+// present returns the events that made the grants there are.
+func (g *Gate) present() []event.Event {
+	g.state.Lock()
+	table := g.state.cfg.Table
+	g.unlock()
+	snapshot, err := g.inspect(table)
+	if err != nil {
+		g.deps.Log.Warn("the end of some grants will not be seen by those who watch", "error", err)
+		return nil
+	}
+	now := time.Now()
+	var events []event.Event
+	for _, p := range snapshot.People {
+		events = append(events, event.Event{
+			Time: p.Since, Kind: event.Granted, Door: p.Door, Source: PrefixName(p.Source), By: p.By, Until: endOf(p, now),
+		})
+	}
+	return events
+}
+
+// Watch begins to watch what happens, as [event.Bus.Watch] does.
+func (g *Gate) Watch(kinds ...event.Kind) (*event.Watcher, error) {
+	return g.deps.Bus.Watch(kinds, g.present)
+}
+
+// Subscribe returns a subscription to what happens, as [event.Bus.Subscribe] does.
+func (g *Gate) Subscribe(after string, kinds ...event.Kind) (*event.Subscription, error) {
+	return g.deps.Bus.Subscribe(after, kinds, g.present)
+}
+
+// PrefixName returns a prefix as people write it: an address if it is just one.
+func PrefixName(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
+// PortNames returns ports as people write them.
+func PortNames(ports []knock.Port) []string {
+	names := make([]string, len(ports))
+	for i, p := range ports {
+		names[i] = p.String()
+	}
+	return names
+}
