@@ -21,7 +21,7 @@ type Listener struct {
 	log    *nflog.Nflog
 	cancel context.CancelFunc
 
-	observe func(knock.Packet)
+	observe func(knock.Packet, []byte)
 	overrun func()
 	failed  chan error // why reading has ended, if not by Close
 
@@ -38,13 +38,14 @@ const listenBuffer = 16 << 20
 const batchBuffer = 16 << 10
 
 // Listen binds the NFLOG group in this network namespace and calls observe with
-// each knock, one after the other, from a goroutine of its own. It must be
+// each knock, one after the other, from a goroutine of its own. Of a UDP datagram that was
+// logged whole it passes the payload too, which is valid until observe returns. It must be
 // called before the table is installed: binding can fail under traffic. It is
 // tried again a few times, which is for a daemon that follows a killed one.
 //
 // It calls overrun, from the same goroutine, when messages did not fit into the socket's
 // buffer.
-func Listen(group uint16, observe func(knock.Packet), overrun func()) (*Listener, error) {
+func Listen(group uint16, observe func(knock.Packet, []byte), overrun func()) (*Listener, error) {
 	const attempts = 20
 	var err error
 	for range attempts {
@@ -59,7 +60,7 @@ func Listen(group uint16, observe func(knock.Packet), overrun func()) (*Listener
 	return nil, fmt.Errorf("binding NFLOG group %d: %w", group, err)
 }
 
-func listen(group uint16, observe func(knock.Packet), overrun func()) (*Listener, error) {
+func listen(group uint16, observe func(knock.Packet, []byte), overrun func()) (*Listener, error) {
 	log, err := nflog.Open(&nflog.Config{
 		Group: group, Copymode: nflog.CopyPacket, Bufsize: packetSnaplen,
 		QThresh: floodBatch, Timeout: floodBatchWait, Flags: nflog.FlagSeq,

@@ -79,10 +79,10 @@ func (l *Listener) receive(m message) {
 			l.lost.Add(uint64(gap))
 		}
 	}
-	p, err := decode(m.payload)
+	p, payload, err := decode(m.payload)
 	if err != nil {
 		l.ignored.Add(1)
 		return
 	}
-	l.observe(p)
+	l.observe(p, payload)
 }

@@ -135,6 +135,11 @@ func parseHash(value string) (Hash, error) {
 	return 0, fmt.Errorf("%s: want sha256 or sha512", hashLine)
 }
 
+// Equal reports whether keys are the same, of the same name.
+func (k Key) Equal(other Key) bool {
+	return k.Name == other.Name && k.Hash == other.Hash && bytes.Equal(k.cipher, other.cipher) && bytes.Equal(k.hmac, other.hmac)
+}
+
 // Base64 returns the two keys as fwknop's options and files take them. They are secrets.
 func (k Key) Base64() (cipher, hmac string) {
 	return base64.StdEncoding.EncodeToString(k.cipher), base64.StdEncoding.EncodeToString(k.hmac)

@@ -22,6 +22,7 @@ type Grant struct {
 	Prefix netip.Prefix
 	Until  time.Time // zero: until revoked
 	Origin Origin
+	Key    string // of SPA: whose
 }
 
 // An Origin is what has granted or revoked: the "by" of events and status.
@@ -30,7 +31,17 @@ type Origin string
 const (
 	Knock Origin = event.ByKnock
 	Admin Origin = event.ByAdmin
+	SPA   Origin = event.BySPA
 )
+
+// comment is what the kernel keeps of where a grant comes from: the origin, and after a
+// blank the key, if there is one.
+func (g Grant) comment() string {
+	if g.Key == "" {
+		return string(g.Origin)
+	}
+	return string(g.Origin) + " " + g.Key
+}
 
 // A grantKey is what has at most one grant: a source at a door.
 type grantKey struct {
@@ -87,14 +98,14 @@ func (s *state) apply(grant Grant, arrived time.Time) error {
 			return nil
 		}
 	}
-	if _, err := s.table.LetIn(grant.Door, grant.Prefix.Addr(), timeout, string(grant.Origin)); err != nil {
+	if _, err := s.table.LetIn(grant.Door, grant.Prefix.Addr(), timeout, grant.comment()); err != nil {
 		return fmt.Errorf("cannot grant: %w", err)
 	}
 	delete(s.since, grant.key())
 	if grant.Until.IsZero() {
 		s.since[grant.key()] = time.Now()
 	}
-	e := event.Event{Kind: event.Granted, Door: grant.Door, Source: PrefixName(grant.Prefix), By: string(grant.Origin), Until: grant.Until}
+	e := event.Event{Kind: event.Granted, Door: grant.Door, Source: PrefixName(grant.Prefix), By: string(grant.Origin), Key: grant.Key, Until: grant.Until}
 	if !arrived.IsZero() {
 		e.Took = time.Since(arrived)
 	}
