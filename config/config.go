@@ -165,6 +165,9 @@ func (r *reader) config(root *doc.Section) *Config {
 		nodes:      make(map[place]doc.Node),
 	}
 	root.RefuseUnknown(topKeys)
+	if n, ok := root.Keys["interfaces"]; ok {
+		c.nodes[place{"", "interfaces"}] = n
+	}
 	doc.Read(root, "interfaces", &c.Interfaces, interfaces)
 	doc.Read(root, "always_allow", &c.AlwaysAllow, prefixes)
 	doc.Read(root, "table", &c.Table, tableName)

@@ -120,7 +120,7 @@ func checkConflicts(doors []*door) {
 		byName[d.Name] = d
 		all[i] = d.Door
 	}
-	key := map[knock.Action]string{knock.LetIn: "sequence", knock.PutOut: "close_sequence"}
+	key := map[knock.Action]string{knock.Grant: "sequence", knock.Revoke: "close_sequence"}
 	for _, c := range knock.Conflicts(all) {
 		byName[c.Door].Fail(key[c.Action],
 			"knocking it completes the %s of door %s as well: change one of them, best to ports that the other does not use",

@@ -215,16 +215,22 @@ f.toml:4: door ssh: sequence: is empty: write the knocks that open the door, suc
 f.toml:5: door ssh: close_sequence: is empty: leave it out if there is nothing to knock`,
 	},
 	{
+		name: "loopback alone",
+		toml: `interfaces = ["lo"]`,
+		want: `f.toml:1: interfaces: only "lo" is named, on which nothing arrives from another host: write the interfaces to guard, such as ["eth0"], or leave it out to guard every one but loopback`,
+	},
+	{
 		name: "interfaces",
-		toml: `interfaces = ["eth0", "eth*", "", "eth 0", "a/b", "..", "longer_than_15_bytes", "eth0", "a:b", "a\tb", "\"", "ü€", "a\\"]`,
+		toml: `interfaces = ["eth0", "eth*", "ppp+", "", "eth 0", "a/b", "..", "longer_than_15_bytes", "eth0", "a:b", "a\tb", "\"", "ü€", "a\\"]`,
 		want: `f.toml:1: interfaces: "eth*": wildcards are not supported: write each interface by its whole name
+f.toml:1: interfaces: "ppp+": wildcards are not supported: write each interface by its whole name
 f.toml:1: interfaces: "" is not the name of an interface: write 1 to 15 bytes of printable characters other than space / : \ and quotes
 f.toml:1: interfaces: "eth 0" is not the name of an interface: write 1 to 15 bytes of printable characters other than space / : \ and quotes
 f.toml:1: interfaces: "a/b" is not the name of an interface: write 1 to 15 bytes of printable characters other than space / : \ and quotes
 f.toml:1: interfaces: ".." is not the name of an interface: write 1 to 15 bytes of printable characters other than space / : \ and quotes
-f.toml:1: interfaces: "longer_than_15_bytes" is not the name of an interface: write 1 to 15 bytes of printable characters other than space / : \ and quotes
+f.toml:1: interfaces: "longer_than_15_bytes" is longer than the 15 bytes that a name can have: write it as "ip link" shows it, not an altname
 f.toml:1: interfaces: "eth0" is there twice: write it once
-f.toml:1: interfaces: "a:b" is not the name of an interface: write 1 to 15 bytes of printable characters other than space / : \ and quotes
+f.toml:1: interfaces: "a:b" is an alias, a label of an address, under which no packet arrives: write "a"
 f.toml:1: interfaces: "a\tb" is not the name of an interface: write 1 to 15 bytes of printable characters other than space / : \ and quotes
 f.toml:1: interfaces: "\"" is not the name of an interface: write 1 to 15 bytes of printable characters other than space / : \ and quotes
 f.toml:1: interfaces: "a\\" is not the name of an interface: write 1 to 15 bytes of printable characters other than space / : \ and quotes`,

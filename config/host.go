@@ -11,7 +11,7 @@ import (
 	"nftknock/knock"
 )
 
-// A Host is what has to be known of the machine to judge knock ports.
+// A Host is what has to be known of the machine to judge ports and interfaces.
 type Host struct {
 	// The ports from which the host takes one for each connection of its own; both
 	// 0 if that is not known.
@@ -22,13 +22,18 @@ type Host struct {
 	Reserved map[uint16]bool
 
 	Listening map[knock.Port]bool // ports that a socket waits on
+
+	Links []Link // nil: not known
 }
 
 // ReadHost describes the host that the program runs on, in its network namespace.
 // What the host does not show, as in a sandbox without /proc/sys, stays unknown
 // and is no error; with an error the Host has what else could be read.
 func ReadHost() (Host, error) {
-	return readHost(os.DirFS("/proc"))
+	h, err := readHost(os.DirFS("/proc"))
+	var linkErr error
+	h.Links, linkErr = ReadLinks()
+	return h, errors.Join(err, linkErr)
 }
 
 func readHost(proc fs.FS) (Host, error) {

@@ -35,7 +35,7 @@ func TestReadHost(t *testing.T) {
 				"self/net/tcp":                         file(tcpTable),
 				"self/net/udp6":                        file(udp6Table),
 			},
-			want: Host{32768, 60999, map[uint16]bool{51820: true, 40000: true, 40001: true}, map[knock.Port]bool{tcp(22): true, udp(5353): true}},
+			want: Host{32768, 60999, map[uint16]bool{51820: true, 40000: true, 40001: true}, map[knock.Port]bool{tcp(22): true, udp(5353): true}, nil},
 		},
 		{
 			name: "a sandbox",

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"unicode"
 
@@ -66,30 +65,47 @@ func ports(v any) ([]knock.Port, error) {
 }
 
 // interfaces reads names of network interfaces, by the rules of the kernel
-// (dev_valid_name) and such that they can be quoted in an nft script.
+// (dev_valid_name in net/core/dev.c) and such that they can be quoted in an nft script.
 func interfaces(v any) ([]string, error) {
-	const right = `such as ["eth0"]`
 	seen := make(map[string]bool)
-	names, err := doc.List(v, right, func(_ int, v any) (string, error) {
+	names, err := doc.List(v, `such as ["eth0"]`, func(_ int, v any) (string, error) {
 		name, ok := v.(string)
-		switch {
-		case !ok:
+		if !ok {
 			return "", doc.WrongKind(v, `the name of an interface, such as "eth0"`)
-		case strings.Contains(name, "*"):
-			return "", fmt.Errorf("%q: wildcards are not supported: write each interface by its whole name", name)
-		case name == "" || len(name) > 15 || name == "." || name == ".." || slices.ContainsFunc([]rune(name), notInName):
-			return "", fmt.Errorf("%q is not the name of an interface: "+
-				"write 1 to 15 bytes of printable characters other than space / : \\ and quotes", name)
-		case seen[name]:
+		}
+		if seen[name] {
 			return "", fmt.Errorf("%q is there twice: write it once", name)
 		}
 		seen[name] = true
-		return name, nil
+		return name, checkInterface(name)
 	})
-	if err == nil && len(names) == 0 {
+	switch {
+	case err != nil:
+		return nil, err
+	case len(names) == 0:
 		return nil, errors.New("is empty: leave it out to guard every interface but loopback")
+	case len(names) == 1 && names[0] == "lo":
+		return nil, errors.New(`only "lo" is named, on which nothing arrives from another host: write the interfaces to guard, ` +
+			`such as ["eth0"], or leave it out to guard every one but loopback`)
 	}
-	return names, err
+	return names, nil
+}
+
+// checkInterface says why a name cannot be one of an interface.
+func checkInterface(name string) error {
+	alias, _, isAlias := strings.Cut(name, ":")
+	switch {
+	case strings.Contains(name, "*") || strings.HasSuffix(name, "+"):
+		return fmt.Errorf("%q: wildcards are not supported: write each interface by its whole name", name)
+	case isAlias && alias != "" && checkInterface(alias) == nil:
+		return fmt.Errorf("%q is an alias, a label of an address, under which no packet arrives: write %q", name, alias)
+	case len(name) > 15:
+		return fmt.Errorf("%q is longer than the 15 bytes that a name can have: write it as \"ip link\" shows it, not an altname", name)
+	case name == "" || name == "." || name == ".." || strings.ContainsFunc(name, notInName):
+		return fmt.Errorf("%q is not the name of an interface: "+
+			"write 1 to 15 bytes of printable characters other than space / : \\ and quotes", name)
+	}
+	return nil
 }
 
 func notInName(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(` /:\"`, r) }

@@ -9,7 +9,8 @@ import (
 )
 
 // Warnings returns what is allowed but unwise, on the given host: what concerns
-// the file first, then door by door. The zero Host knows of no ports. It is not safe
+// the file first, then door by door. Of a zero Host no ports and no interfaces
+// are known. It is not safe
 // for concurrent use with itself.
 func (c *Config) Warnings(host Host) []Problem {
 	w := warner{config: c, host: host}
@@ -23,6 +24,7 @@ func (c *Config) Warnings(host Host) []Problem {
 	if len(c.Doors) == 0 {
 		w.warn("", "", "no door is configured: nothing is guarded: write a [door.ssh], say")
 	}
+	w.warnings = append(w.warnings, c.InterfaceWarnings(host.Links)...)
 	for i := range c.Doors {
 		w.door(&c.Doors[i])
 	}

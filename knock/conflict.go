@@ -53,7 +53,7 @@ func (t *Tracker) conflictsOf(s *sequence) []Conflict {
 // wanted is what somebody wants who knocks for an action.
 func (a Action) wanted() Action {
 	if a == CheckCode {
-		return LetIn
+		return Grant
 	}
 	return a
 }

@@ -24,12 +24,12 @@ func TestConflicts(t *testing.T) {
 		{
 			name:  "equal",
 			doors: []Door{door("a", "7001 7002 7003", ""), door("b", "7001 7002 7003", "")},
-			want:  []Conflict{{"a", LetIn, "b", LetIn}, {"b", LetIn, "a", LetIn}},
+			want:  []Conflict{{"a", Grant, "b", Grant}, {"b", Grant, "a", Grant}},
 		},
 		{
 			name:  "code after the same",
 			doors: []Door{coded("a", "7001"), coded("b", "7001")},
-			want:  []Conflict{{"a", LetIn, "b", LetIn}, {"b", LetIn, "a", LetIn}},
+			want:  []Conflict{{"a", Grant, "b", Grant}, {"b", Grant, "a", Grant}},
 		},
 		{
 			name:  "code after another",
@@ -38,72 +38,72 @@ func TestConflicts(t *testing.T) {
 		{
 			name:  "code after nothing",
 			doors: []Door{coded("a", "7001"), coded("b", "")},
-			want:  []Conflict{{"a", LetIn, "b", LetIn}},
+			want:  []Conflict{{"a", Grant, "b", Grant}},
 		},
 		{
 			name:  "prefix",
 			doors: []Door{door("a", "7001 7002 7003", ""), door("b", "7001 7002", "")},
-			want:  []Conflict{{"a", LetIn, "b", LetIn}},
+			want:  []Conflict{{"a", Grant, "b", Grant}},
 		},
 		{
 			name:  "suffix",
 			doors: []Door{door("a", "7001 7002 7003", ""), door("b", "7002 7003", "")},
-			want:  []Conflict{{"a", LetIn, "b", LetIn}},
+			want:  []Conflict{{"a", Grant, "b", Grant}},
 		},
 		{
 			name:  "infix",
 			doors: []Door{door("a", "7001 7002 7003 7004", ""), door("b", "7002 7003", "")},
-			want:  []Conflict{{"a", LetIn, "b", LetIn}},
+			want:  []Conflict{{"a", Grant, "b", Grant}},
 		},
 		{
 			name:  "scattered",
 			doors: []Door{door("a", "7001 7002 7003 7004", ""), door("b", "7001 7003", "")},
-			want:  []Conflict{{"a", LetIn, "b", LetIn}},
+			want:  []Conflict{{"a", Grant, "b", Grant}},
 		},
 		{
 			name:  "a single knock",
 			doors: []Door{door("a", "7001 7002 7003", ""), door("b", "7002", "")},
-			want:  []Conflict{{"a", LetIn, "b", LetIn}},
+			want:  []Conflict{{"a", Grant, "b", Grant}},
 		},
 		{
 			name:  "twice",
 			doors: []Door{door("a", "7001 7002 7001 7002", ""), door("b", "7001 7002", "")},
-			want:  []Conflict{{"a", LetIn, "b", LetIn}},
+			want:  []Conflict{{"a", Grant, "b", Grant}},
 		},
 		{
 			name:  "with a port twice",
 			doors: []Door{door("a", "7001 7001 7002 7003", ""), door("b", "7001 7001 7003", "")},
-			want:  []Conflict{{"a", LetIn, "b", LetIn}},
+			want:  []Conflict{{"a", Grant, "b", Grant}},
 		},
 		{
 			name:  "after a wrong start",
 			doors: []Door{door("a", "7001 7001 7002", ""), door("b", "7001 7002", "")},
-			want:  []Conflict{{"a", LetIn, "b", LetIn}},
+			want:  []Conflict{{"a", Grant, "b", Grant}},
 		},
 		{
 			name:  "UDP",
 			doors: []Door{door("a", "7001:udp 7002 7003:udp", ""), door("b", "7001:udp 7003:udp", "")},
-			want:  []Conflict{{"a", LetIn, "b", LetIn}},
+			want:  []Conflict{{"a", Grant, "b", Grant}},
 		},
 		{
 			name:  "closing is opening",
 			doors: []Door{door("a", "7001 7002 7003", "7001 7002 7003")},
-			want:  []Conflict{{"a", LetIn, "a", PutOut}, {"a", PutOut, "a", LetIn}},
+			want:  []Conflict{{"a", Grant, "a", Revoke}, {"a", Revoke, "a", Grant}},
 		},
 		{
 			name:  "closing ends with opening",
 			doors: []Door{door("a", "7001 7002", "7003 7001 7002")},
-			want:  []Conflict{{"a", PutOut, "a", LetIn}},
+			want:  []Conflict{{"a", Revoke, "a", Grant}},
 		},
 		{
 			name:  "closing another door",
 			doors: []Door{door("a", "7001 7002 7003", ""), door("b", "8001 8002", "7002 7003")},
-			want:  []Conflict{{"a", LetIn, "b", PutOut}},
+			want:  []Conflict{{"a", Grant, "b", Revoke}},
 		},
 		{
 			name:  "closing two doors at once",
 			doors: []Door{door("a", "7001 7002", "8001 8002"), door("b", "7003 7004", "8001 8002")},
-			want:  []Conflict{{"a", PutOut, "b", PutOut}, {"b", PutOut, "a", PutOut}},
+			want:  []Conflict{{"a", Revoke, "b", Revoke}, {"b", Revoke, "a", Revoke}},
 		},
 		{
 			name: "three",
@@ -112,7 +112,7 @@ func TestConflicts(t *testing.T) {
 				door("b", "7001 7002", ""),
 				door("c", "7003", ""),
 			},
-			want: []Conflict{{"a", LetIn, "b", LetIn}, {"a", LetIn, "c", LetIn}},
+			want: []Conflict{{"a", Grant, "b", Grant}, {"a", Grant, "c", Grant}},
 		},
 
 		{name: "no doors"},
@@ -149,8 +149,8 @@ func TestConflictsOfManyDoors(t *testing.T) {
 	twin := doors[many-1]
 	twin.Name = "twin"
 	want := []Conflict{
-		{"d999", LetIn, "twin", LetIn}, {"d999", PutOut, "twin", PutOut},
-		{"twin", LetIn, "d999", LetIn}, {"twin", PutOut, "d999", PutOut},
+		{"d999", Grant, "twin", Grant}, {"d999", Revoke, "twin", Revoke},
+		{"twin", Grant, "d999", Grant}, {"twin", Revoke, "d999", Revoke},
 	}
 	if diff := cmp.Diff(want, Conflicts(append(doors, twin))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Forever as an OpenTimeout lets a source in until its closing sequence, or a
-// person, puts it out.
+// Forever is an OpenTimeout without end: a grant lasts until it is revoked, by
+// the closing sequence or by the administrator.
 const Forever = time.Duration(math.MaxInt64)
 
 // MaxSequence is the greatest number of knocks in a sequence. It bounds what
@@ -22,38 +22,38 @@ const (
 	Reject Shut = "reject" // what a closed port answers: TCP RST, ICMP port unreachable
 )
 
-// A Door guards ports, and opens to a source that knocks its sequence.
+// A Door guards ports and opens to a source that knocks its sequence.
 type Door struct {
 	Name          string // unique; [a-z][a-z0-9_]{0,15}
 	Ports         []Port // what it guards
-	Sequence      []Port // the knocks that let a source in; 1 to MaxSequence, or none before a code
-	CloseSequence []Port // the knocks that put it out again; may be empty
+	Sequence      []Port // the knocks that grant access; 1 to MaxSequence, or none before a code
+	CloseSequence []Port // the knocks that revoke it; may be empty
 	CodeBase      uint16 // if not 0: after Sequence comes a one-time code, at the CodePorts ports from here on
 
 	SeqTimeout  time.Duration // a whole sequence has to fit in this; at least a second
-	OpenTimeout time.Duration // how long a source is let in; at least a second, or Forever
+	OpenTimeout time.Duration // how long a grant lasts; at least a second, or Forever
 
 	Shut       Shut
-	IPv4Prefix int // how much of the source's address is let in with it, in bits: 1 to 32
-	IPv6Prefix int // 1 to 128
+	IPv4Prefix int // the width of a grant, in bits: 1 to 32; 32 is the source alone
+	IPv6Prefix int // likewise: 1 to 128
 }
 
-// Action is what a packet asks for.
+// Action is what a packet brings about.
 type Action uint8
 
 const (
-	LetIn     Action = iota + 1 // Door.Sequence was completed
-	PutOut                      // Door.CloseSequence was completed
-	CheckCode                   // Door.Sequence was completed, and then a one-time code: if it is right, let in
-	Muted                       // a decoy was touched by a source that was listened to
+	Grant     Action = iota + 1 // Door.Sequence was completed
+	Revoke                      // Door.CloseSequence was completed
+	CheckCode                   // Door.Sequence and a one-time code were completed: grant if the code is right
+	Muted                       // a source touched a decoy, and is ignored from now on
 )
 
 func (a Action) String() string {
 	switch a {
-	case LetIn:
-		return "let in"
-	case PutOut:
-		return "put out"
+	case Grant:
+		return "grant"
+	case Revoke:
+		return "revoke"
 	case CheckCode:
 		return "check code"
 	case Muted:

@@ -29,7 +29,7 @@ func (p Packet) syn() syn {
 // port returns the destination port.
 func (s syn) port() uint16 { return uint16(s >> 32) }
 
-// An Event says what a source has brought about.
+// An Event is what a packet brought about.
 type Event struct {
 	Action Action
 	Door   *Door // nil if Muted

@@ -66,7 +66,7 @@ func (m *model) observe(now time.Time, p Packet) []Event {
 	}
 	var events []Event
 	for i := range m.doors {
-		for _, action := range []Action{LetIn, PutOut} {
+		for _, action := range []Action{Grant, Revoke} {
 			if e := m.completes(now, p, sequenceOf{p.Source, &m.doors[i], action}); e.Action != 0 {
 				events = append(events, e)
 			}
@@ -120,14 +120,14 @@ func codePorts(d *Door) []Port {
 // steps returns, for each knock for an action, the ports that are right.
 func steps(d *Door, action Action) [][]Port {
 	sequence := d.Sequence
-	if action == PutOut {
+	if action == Revoke {
 		sequence = d.CloseSequence
 	}
 	var steps [][]Port
 	for _, p := range sequence {
 		steps = append(steps, []Port{p})
 	}
-	if ports := codePorts(d); action != PutOut && ports != nil {
+	if ports := codePorts(d); action != Revoke && ports != nil {
 		steps = append(steps, ports[:1000], ports[1000:])
 	}
 	return steps
@@ -179,7 +179,7 @@ func (m *model) completes(now time.Time, p Packet, of sequenceOf) Event {
 	}
 	current.succeeded = now
 	e := Event{Action: of.action, Door: of.door, Source: p.Source}
-	if of.action == LetIn && of.door.CodeBase != 0 {
+	if of.action == Grant && of.door.CodeBase != 0 {
 		e.Action = CheckCode
 		half := func(p Packet) int { return int(p.Port.Number-of.door.CodeBase) % 1000 }
 		e.Code = half(current.counted[len(steps)-2])*1000 + half(p)
@@ -224,7 +224,7 @@ var (
 func anything(t *rapid.T, doors []Door, sources byte, observe func(time.Time, Packet) []Event) {
 	var sequences [][][]Port
 	for i := range doors {
-		for _, action := range []Action{LetIn, PutOut} {
+		for _, action := range []Action{Grant, Revoke} {
 			if steps := steps(&doors[i], action); len(steps) > 0 {
 				sequences = append(sequences, steps)
 			}

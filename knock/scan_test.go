@@ -49,14 +49,14 @@ func TestDecoyMutes(t *testing.T) {
 	k.expect("192.0.2.1", "7500", Muted)
 	k.expect("192.0.2.1", "8000", 0)
 	k.expect("192.0.2.1", "7000 8000", 0)
-	k.expect("192.0.2.2", "7000 8000", LetIn) // others are not
+	k.expect("192.0.2.2", "7000 8000", Grant) // others are not
 
 	k.now = k.now.Add(40 * time.Second)
 	k.expect("192.0.2.1", "9500:udp", 0) // renews it
 	k.now = k.now.Add(40 * time.Second)
 	k.expect("192.0.2.1", "7000 8000", 0)
 	k.now = k.now.Add(20*time.Second + 1)
-	k.expect("192.0.2.1", "7000 8000", LetIn)
+	k.expect("192.0.2.1", "7000 8000", Grant)
 	k.expect("192.0.2.1", "7500", Muted)
 	if n := k.tracker.Muted(); n != 1 {
 		t.Errorf("%d are muted, want 1", n)
@@ -72,7 +72,7 @@ func TestDecoyResets(t *testing.T) {
 	k.expect("192.0.2.1", "7000 7500", Muted)
 	k.now = k.now.Add(time.Minute + 1)
 	k.expect("192.0.2.1", "8000", 0)
-	k.expect("192.0.2.1", "7000 8000", LetIn)
+	k.expect("192.0.2.1", "7000 8000", Grant)
 }
 
 func TestDecoyMutesNetwork(t *testing.T) {
@@ -80,7 +80,7 @@ func TestDecoyMutesNetwork(t *testing.T) {
 	k.expect("2001:db8:0:1::1", "7500", Muted)
 	k.expect("2001:db8:0:1::2", "7000 8000", 0)
 	k.expect("2001:db8:0:1::2", "7500", 0)
-	k.expect("2001:db8:0:2::1", "7000 8000", LetIn)
+	k.expect("2001:db8:0:2::1", "7000 8000", Grant)
 }
 
 func TestReloadKeepsMuted(t *testing.T) {
@@ -92,7 +92,7 @@ func TestReloadKeepsMuted(t *testing.T) {
 	k.now = k.now.Add(30 * time.Minute)
 	k.expect("192.0.2.1", "7000 8000", 0)
 	k.now = k.now.Add(time.Hour)
-	k.expect("192.0.2.1", "7000 8000", LetIn)
+	k.expect("192.0.2.1", "7000 8000", Grant)
 }
 
 // There is room for a hundred: the one muted longest makes room.
@@ -106,7 +106,7 @@ func TestMutedAreBounded(t *testing.T) {
 	if n := k.tracker.Muted(); n != 100 {
 		t.Errorf("%d are muted, want 100", n)
 	}
-	k.expect("192.0.2.1", "7000 8000", LetIn)
+	k.expect("192.0.2.1", "7000 8000", Grant)
 	k.expect("192.0.2.2", "7000 8000", 0)
 }
 

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A sequence is one door's way to one action.
+// A sequence is the knocks that bring about one action at one door.
 type sequence struct {
 	door    *Door
 	action  Action
@@ -18,14 +18,14 @@ type sequence struct {
 func sequencesOf(d *Door) []sequence {
 	var all []sequence
 	if len(d.Sequence) > 0 || d.CodeBase != 0 {
-		s := sequence{d, LetIn, d.Sequence, d.CodeBase, d.SeqTimeout}
+		s := sequence{d, Grant, d.Sequence, d.CodeBase, d.SeqTimeout}
 		if s.base != 0 {
 			s.action = CheckCode
 		}
 		all = append(all, s)
 	}
 	if len(d.CloseSequence) > 0 {
-		all = append(all, sequence{d, PutOut, d.CloseSequence, 0, d.SeqTimeout})
+		all = append(all, sequence{d, Revoke, d.CloseSequence, 0, d.SeqTimeout})
 	}
 	return all
 }

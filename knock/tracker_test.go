@@ -28,7 +28,7 @@ var people = map[string]netip.Addr{
 //
 //	0s   ann 7000
 //	1s   ann 8000:udp
-//	2s   ann 9000                -> ssh: let in
+//	2s   ann 9000                -> ssh: grant
 //
 // Every packet is a new one, from the source port 40000, unless the story
 // names the initial sequence number or the source port:
@@ -154,12 +154,12 @@ func TestOrder(t *testing.T) {
 		{"in order", ssh, `
 			0s  ann 7000
 			1s  ann 8000
-			2s  ann 9000  -> ssh: let in
+			2s  ann 9000  -> ssh: grant
 		`},
 		{"all at one instant", ssh, `
 			0s  ann 7000
 			0s  ann 8000
-			0s  ann 9000  -> ssh: let in
+			0s  ann 9000  -> ssh: grant
 		`},
 		{"in another order", ssh, `
 			0s  ann 7000
@@ -176,11 +176,11 @@ func TestOrder(t *testing.T) {
 		{"TCP and UDP", mixed, `
 			0s  ann 7000
 			1s  ann 8000:udp
-			2s  ann 9000  -> ssh: let in
+			2s  ann 9000  -> ssh: grant
 		`},
 		{"a single knock", bell, `
-			0s  ann 7000  -> bell: let in
-			1s  ann 7000  -> bell: let in
+			0s  ann 7000  -> bell: grant
+			1s  ann 7000  -> bell: grant
 		`},
 		{"a port nobody knocks on", ssh, `
 			0s  ann 22
@@ -201,20 +201,20 @@ func TestWrongKnock(t *testing.T) {
 			1s  ann 9000
 			2s  ann 7000
 			3s  ann 8000
-			4s  ann 9000  -> ssh: let in
+			4s  ann 9000  -> ssh: grant
 		`},
 		{"counts as the first knock", ssh, `
 			0s  ann 7000
 			1s  ann 8000
 			2s  ann 7000
 			3s  ann 8000
-			4s  ann 9000  -> ssh: let in
+			4s  ann 9000  -> ssh: grant
 		`},
 		{"the first knock twice", ssh, `
 			0s  ann 7000
 			1s  ann 7000
 			2s  ann 8000
-			3s  ann 9000  -> ssh: let in
+			3s  ann 9000  -> ssh: grant
 		`},
 		{"the second knock twice", ssh, `
 			0s  ann 7000
@@ -238,29 +238,29 @@ func TestOtherPorts(t *testing.T) {
 			1s  ann 22
 			2s  ann 8000
 			3s  ann 8001
-			4s  ann 9000  -> ssh: let in
+			4s  ann 9000  -> ssh: grant
 		`},
 		{"another door's", sshWeb, `
 			0s  ann 7000
 			1s  ann 9001
 			2s  ann 8000
 			3s  ann 8001
-			4s  ann 9000  -> ssh: let in
+			4s  ann 9000  -> ssh: grant
 		`},
 		{"two doors at once", sshWeb, `
 			0s  ann 7000
 			1s  ann 7001
 			2s  ann 8001
 			3s  ann 8000
-			4s  ann 9000  -> ssh: let in
-			5s  ann 9001  -> web: let in
+			4s  ann 9000  -> ssh: grant
+			5s  ann 9001  -> web: grant
 		`},
 		{"the same number of the other protocol", ssh, `
 			0s  ann 7000
 			1s  ann 9000:udp
 			2s  ann 8000
 			3s  ann 7000:udp
-			4s  ann 9000  -> ssh: let in
+			4s  ann 9000  -> ssh: grant
 		`},
 		{"the other protocol is no knock", mixed, `
 			0s  ann 7000
@@ -276,7 +276,7 @@ func TestSamePortTwice(t *testing.T) {
 		{"two SYNs", twice, `
 			0s  ann 7000
 			1s  ann 7000
-			2s  ann 8000  -> ssh: let in
+			2s  ann 8000  -> ssh: grant
 		`},
 		{"one SYN and its retransmission", twice, `
 			0s  ann 7000#1
@@ -286,7 +286,7 @@ func TestSamePortTwice(t *testing.T) {
 		{"at both ends", []Door{door("ssh", "7000 8000 7000", "")}, `
 			0s  ann 7000
 			1s  ann 8000
-			2s  ann 7000  -> ssh: let in
+			2s  ann 7000  -> ssh: grant
 			3s  ann 8000
 			4s  ann 7000
 		`},
@@ -300,7 +300,7 @@ func TestSeqTimeout(t *testing.T) {
 		{"exactly", ssh, `
 			0s   ann 7000
 			14s  ann 8000
-			15s  ann 9000  -> ssh: let in
+			15s  ann 9000  -> ssh: grant
 		`},
 		{"a nanosecond over", ssh, `
 			0s             ann 7000
@@ -316,7 +316,7 @@ func TestSeqTimeout(t *testing.T) {
 			0s   ann 7000
 			10s  ann 7000
 			20s  ann 8000
-			25s  ann 9000  -> ssh: let in
+			25s  ann 9000  -> ssh: grant
 		`},
 		{"a retransmission gives no more time", ssh, `
 			0s   ann 7000#1
@@ -328,14 +328,14 @@ func TestSeqTimeout(t *testing.T) {
 			0s   ann 7000
 			16s  ann 7000
 			17s  ann 8000
-			31s  ann 9000  -> ssh: let in
+			31s  ann 9000  -> ssh: grant
 		`},
 		{"each door its own", append([]Door{patient}, ssh...), `
 			0s   ann 7001
 			0s   ann 7000
 			1s   ann 8000
 			20s  ann 9000
-			1h   ann 8001  -> patient: let in
+			1h   ann 8001  -> patient: grant
 		`},
 	})
 }
@@ -348,61 +348,61 @@ func TestRetransmission(t *testing.T) {
 			2s  ann 8000#2
 			3s  ann 7000#1
 			3s  ann 8000#2
-			4s  ann 9000#3  -> ssh: let in
+			4s  ann 9000#3  -> ssh: grant
 		`},
 		{"does not advance", []Door{door("ssh", "7000 8000 7000", "")}, `
 			0s  ann 7000#1
 			1s  ann 8000#2
 			3s  ann 7000#1
 			7s  ann 7000#1
-			8s  ann 7000#3  -> ssh: let in
+			8s  ann 7000#3  -> ssh: grant
 		`},
 		{"does not complete twice", bell, `
-			0s  ann 7000#1  -> bell: let in
+			0s  ann 7000#1  -> bell: grant
 			1s  ann 7000#1
 			3s  ann 7000#1
 		`},
 		{"has the same source port", []Door{door("ssh", "7000 7000", "")}, `
 			0s  ann 7000#1
 			1s  ann 7000#1
-			2s  ann 7000#1 from 50000  -> ssh: let in
+			2s  ann 7000#1 from 50000  -> ssh: grant
 		`},
 		{"has the same source", bell, `
-			0s  ann 7000#1  -> bell: let in
-			1s  bob 7000#1  -> bell: let in
+			0s  ann 7000#1  -> bell: grant
+			1s  bob 7000#1  -> bell: grant
 		`},
 		{"has the same port", ssh, `
 			0s  ann 7000#1
 			1s  ann 8000#1
-			2s  ann 9000#1  -> ssh: let in
+			2s  ann 9000#1  -> ssh: grant
 		`},
 		{"has the same protocol", []Door{door("ssh", "7000:udp 7000", "")}, `
 			0s  ann 7000:udp#1
-			1s  ann 7000#1  -> ssh: let in
+			1s  ann 7000#1  -> ssh: grant
 		`},
 		{"is none of a SYN that did not count", ssh, `
 			0s  ann 8000#2
 			0s  ann 7000#1
 			1s  ann 8000#2
-			2s  ann 9000#3  -> ssh: let in
+			2s  ann 9000#3  -> ssh: grant
 		`},
 		{"is none of a failed attempt", ssh, `
 			0s  ann 7000#1
 			0s  ann 9000#3
 			1s  ann 7000#1
 			1s  ann 8000#2
-			1s  ann 9000#3  -> ssh: let in
+			1s  ann 9000#3  -> ssh: grant
 		`},
 		{"is none of an attempt that ran out of time", ssh, `
 			0s             ann 7000#1
 			15.000000001s  ann 7000#1
 			16s            ann 8000#2
-			17s            ann 9000#3  -> ssh: let in
+			17s            ann 9000#3  -> ssh: grant
 		`},
 		{"does not spell the closing sequence", sshClose, `
 			0s  ann 7000#1
 			0s  ann 8000#2
-			0s  ann 9000#3  -> ssh: let in
+			0s  ann 9000#3  -> ssh: grant
 			1s  ann 9000#3
 			1s  ann 8000#2
 			1s  ann 7000#1
@@ -416,37 +416,37 @@ func TestRetransmission(t *testing.T) {
 			1s  ann 6000
 			2s  ann 8000#2
 			2s  ann 7000#1
-			3s  ann 9000#3  -> ssh: let in
+			3s  ann 9000#3  -> ssh: grant
 		`},
 		{"is ignored for SeqTimeout after completion", bell, `
-			0s             ann 7000#1  -> bell: let in
+			0s             ann 7000#1  -> bell: grant
 			15s            ann 7000#1
-			15.000000001s  ann 7000#1  -> bell: let in
+			15.000000001s  ann 7000#1  -> bell: grant
 		`},
 		{"of the first knock is ignored as long as that of the last", ssh, `
 			0s   ann 7000#1
 			10s  ann 8000#2
-			15s  ann 9000#3  -> ssh: let in
+			15s  ann 9000#3  -> ssh: grant
 			30s  ann 7000#1
 			30s  ann 8000#2
 			30s  ann 9000#3
 			31s  ann 7000#1
 			31s  ann 8000#2
-			31s  ann 9000#3  -> ssh: let in
+			31s  ann 9000#3  -> ssh: grant
 		`},
 		{"does not disturb a renewal", ssh, `
 			0s  ann 7000#1
 			0s  ann 8000#2
-			0s  ann 9000#3  -> ssh: let in
+			0s  ann 9000#3  -> ssh: grant
 			1s  ann 7000#4
 			1s  ann 8000#5
 			1s  ann 7000#1
-			1s  ann 9000#6  -> ssh: let in
+			1s  ann 9000#6  -> ssh: grant
 		`},
 		{"does not advance a renewal", ssh, `
 			0s  ann 7000#1
 			0s  ann 8000#2
-			0s  ann 9000#3  -> ssh: let in
+			0s  ann 9000#3  -> ssh: grant
 			1s  ann 7000#4
 			1s  ann 8000#2
 			1s  ann 9000#3
@@ -454,7 +454,7 @@ func TestRetransmission(t *testing.T) {
 		{"does not spell the closing sequence during a renewal", sshClose, `
 			0s  ann 7000#1
 			0s  ann 8000#2
-			0s  ann 9000#3  -> ssh: let in
+			0s  ann 9000#3  -> ssh: grant
 			2s  ann 7000#4
 			3s  ann 9000#3
 			3s  ann 8000#2
@@ -463,7 +463,7 @@ func TestRetransmission(t *testing.T) {
 		{"is ignored also where a renewal failed", ssh, `
 			0s  ann 7000#1
 			0s  ann 8000#2
-			0s  ann 9000#3  -> ssh: let in
+			0s  ann 9000#3  -> ssh: grant
 			1s  ann 7000#4
 			1s  ann 9000#5
 			2s  ann 7000#1
@@ -473,7 +473,7 @@ func TestRetransmission(t *testing.T) {
 		{"is ignored after a wrong knock that is not the first", ssh, `
 			0s  ann 7000#1
 			0s  ann 8000#2
-			0s  ann 9000#3  -> ssh: let in
+			0s  ann 9000#3  -> ssh: grant
 			1s  ann 8000#4
 			2s  ann 7000#1
 			2s  ann 8000#2
@@ -482,21 +482,21 @@ func TestRetransmission(t *testing.T) {
 		{"is ignored while a renewal takes longer than SeqTimeout", ssh, `
 			0s   ann 7000#1
 			0s   ann 8000#2
-			0s   ann 9000#3  -> ssh: let in
+			0s   ann 9000#3  -> ssh: grant
 			14s  ann 7000#4
 			16s  ann 7000#4
 			17s  ann 8000#5
 			18s  ann 7000#4
-			29s  ann 9000#6  -> ssh: let in
+			29s  ann 9000#6  -> ssh: grant
 			44s  ann 7000#4
 			44s  ann 8000#5
 			44s  ann 9000#6
 		`},
 		{"is none of the success before the last", bell, `
-			0s  ann 7000#1  -> bell: let in
-			1s  ann 7000#2  -> bell: let in
+			0s  ann 7000#1  -> bell: grant
+			1s  ann 7000#2  -> bell: grant
 			2s  ann 7000#2
-			2s  ann 7000#1  -> bell: let in
+			2s  ann 7000#1  -> bell: grant
 		`},
 	})
 }
@@ -516,7 +516,7 @@ func TestRetransmissionsInAnyOrder(t *testing.T) {
 		story.WriteString(`
 			0ms  ann 7000#1
 			1ms  ann 8000#2
-			2ms  ann 9000#3  -> ssh: let in
+			2ms  ann 9000#3  -> ssh: grant
 		`)
 		for _, after := range rounds {
 			for i, syn := range orders[chosen%6] {
@@ -536,7 +536,7 @@ func TestDatagram(t *testing.T) {
 		{"a repeated one is another knock", []Door{door("dns", "7000:udp 7000:udp 8000:udp", "")}, `
 			0s  ann 7000:udp#0
 			1s  ann 7000:udp#0
-			2s  ann 8000:udp#0  -> dns: let in
+			2s  ann 8000:udp#0  -> dns: grant
 		`},
 		{"a repeated one starts over", dns, `
 			0s  ann 7000:udp#0
@@ -547,10 +547,10 @@ func TestDatagram(t *testing.T) {
 		{"renews", dns, `
 			0s  ann 7000:udp#0
 			1s  ann 8000:udp#0
-			2s  ann 9000:udp#0  -> dns: let in
+			2s  ann 9000:udp#0  -> dns: grant
 			3s  ann 7000:udp#0
 			4s  ann 8000:udp#0
-			5s  ann 9000:udp#0  -> dns: let in
+			5s  ann 9000:udp#0  -> dns: grant
 		`},
 	})
 }
@@ -560,23 +560,23 @@ func TestRenewal(t *testing.T) {
 		{"at once", ssh, `
 			0s  ann 7000
 			0s  ann 8000
-			0s  ann 9000  -> ssh: let in
+			0s  ann 9000  -> ssh: grant
 			0s  ann 7000
 			0s  ann 8000
-			0s  ann 9000  -> ssh: let in
+			0s  ann 9000  -> ssh: grant
 		`},
 		{"later", ssh, `
 			0s   ann 7000
 			0s   ann 8000
-			0s   ann 9000  -> ssh: let in
+			0s   ann 9000  -> ssh: grant
 			1h0s ann 7000
 			1h1s ann 8000
-			1h2s ann 9000  -> ssh: let in
+			1h2s ann 9000  -> ssh: grant
 		`},
 		{"needs the whole sequence", ssh, `
 			0s  ann 7000
 			1s  ann 8000
-			2s  ann 9000  -> ssh: let in
+			2s  ann 9000  -> ssh: grant
 			3s  ann 9000
 			4s  ann 8000
 			5s  ann 9000
@@ -584,18 +584,18 @@ func TestRenewal(t *testing.T) {
 		{"has all the time again", ssh, `
 			0s   ann 7000
 			14s  ann 8000
-			15s  ann 9000  -> ssh: let in
+			15s  ann 9000  -> ssh: grant
 			16s  ann 7000
 			17s  ann 8000
-			31s  ann 9000  -> ssh: let in
+			31s  ann 9000  -> ssh: grant
 		`},
 		{"with a closing sequence", sshClose, `
 			0s  ann 7000
 			0s  ann 8000
-			0s  ann 9000  -> ssh: let in
+			0s  ann 9000  -> ssh: grant
 			1s  ann 7000
 			1s  ann 8000
-			1s  ann 9000  -> ssh: let in
+			1s  ann 9000  -> ssh: grant
 		`},
 	})
 }
@@ -605,32 +605,32 @@ func TestCloseSequence(t *testing.T) {
 		{"after opening", sshClose, `
 			0s  ann 7000
 			1s  ann 8000
-			2s  ann 9000  -> ssh: let in
+			2s  ann 9000  -> ssh: grant
 			3s  ann 9000
 			4s  ann 8000
-			5s  ann 7000  -> ssh: put out
+			5s  ann 7000  -> ssh: revoke
 			6s  ann 7000
 			7s  ann 8000
-			8s  ann 9000  -> ssh: let in
+			8s  ann 9000  -> ssh: grant
 		`},
 		{"of a door that is not open", sshClose, `
 			0s  ann 9000
 			1s  ann 8000
-			2s  ann 7000  -> ssh: put out
+			2s  ann 7000  -> ssh: revoke
 		`},
 		{"the last knock of one is the first of the other", sshClose, `
 			0s  ann 7000
 			1s  ann 8000
-			2s  ann 9000  -> ssh: let in
+			2s  ann 9000  -> ssh: grant
 			3s  ann 8000
-			4s  ann 7000  -> ssh: put out
+			4s  ann 7000  -> ssh: revoke
 		`},
 		{"is followed for itself", []Door{door("ssh", "7000 8000 9000", "7001 8001")}, `
 			0s  ann 7000
 			1s  ann 7001
 			2s  ann 8000
-			3s  ann 8001  -> ssh: put out
-			4s  ann 9000  -> ssh: let in
+			3s  ann 8001  -> ssh: revoke
+			4s  ann 9000  -> ssh: grant
 		`},
 	})
 }
@@ -643,7 +643,7 @@ func TestSeveralDoorsByOnePacket(t *testing.T) {
 		}, `
 			0s  ann 7000
 			1s  ann 8000
-			2s  ann 9000  -> ssh: let in, web: let in
+			2s  ann 9000  -> ssh: grant, web: grant
 		`},
 		{"one lets in and one puts out", []Door{
 			door("ssh", "7000 9000", ""),
@@ -651,7 +651,7 @@ func TestSeveralDoorsByOnePacket(t *testing.T) {
 		}, `
 			0s  ann 7000
 			1s  ann 8000
-			2s  ann 9000  -> ssh: let in, web: put out
+			2s  ann 9000  -> ssh: grant, web: revoke
 		`},
 		{"one disturbed and one not", []Door{
 			door("ssh", "7000 9000", ""),
@@ -659,7 +659,7 @@ func TestSeveralDoorsByOnePacket(t *testing.T) {
 		}, `
 			0s  ann 7000
 			1s  ann 8000
-			2s  ann 9000  -> ssh: let in, web: let in
+			2s  ann 9000  -> ssh: grant, web: grant
 			3s  ann 8000
 			4s  ann 9000
 		`},
@@ -680,31 +680,31 @@ func TestSources(t *testing.T) {
 			1s  bob 9000
 			2s  ann 8000
 			3s  bob 7000
-			4s  ann 9000  -> ssh: let in
+			4s  ann 9000  -> ssh: grant
 		`},
 		{"two at once", ssh, `
 			0s  ann 7000
 			0s  bob 7000
 			1s  bob 8000
 			1s  ann 8000
-			2s  ann 9000  -> ssh: let in
-			2s  bob 9000  -> ssh: let in
+			2s  ann 9000  -> ssh: grant
+			2s  bob 9000  -> ssh: grant
 		`},
 		{"IPv6", sshClose, `
 			0s  six 7000
 			1s  six 8000
 			1s  sue 7000
-			2s  six 9000  -> ssh: let in
+			2s  six 9000  -> ssh: grant
 			3s  sue 9000
 			4s  six 9000
 			5s  six 8000
-			6s  six 7000  -> ssh: put out
+			6s  six 7000  -> ssh: revoke
 		`},
 		{"IPv6 retransmissions", ssh, `
 			0s  six 7000#1
 			1s  six 8000#2
 			1s  six 7000#1
-			2s  six 9000#3  -> ssh: let in
+			2s  six 9000#3  -> ssh: grant
 		`},
 	})
 }
@@ -758,7 +758,7 @@ func TestFlood(t *testing.T) {
 	}
 
 	got := send(people["ann"], 2)
-	want := []Event{{Action: LetIn, Door: &ssh[0], Source: people["ann"]}}
+	want := []Event{{Action: Grant, Door: &ssh[0], Source: people["ann"]}}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("after the flood (-want +got):\n%s", diff)
 	}
@@ -776,17 +776,17 @@ func TestFull(t *testing.T) {
 			3s  ann 8000
 			4s  dan 7000
 			5s  eve 7000
-			6s  ann 9000  -> ssh: let in
+			6s  ann 9000  -> ssh: grant
 			7s  bob 8000
 			7s  bob 9000
 		`}, 3},
 		{chapter{"one attempt is enough", ssh, `
 			0s  ann 7000
 			1s  ann 8000
-			2s  ann 9000  -> ssh: let in
+			2s  ann 9000  -> ssh: grant
 			3s  bob 7000
 			4s  bob 8000
-			5s  bob 9000  -> ssh: let in
+			5s  bob 9000  -> ssh: grant
 		`}, 1},
 		{chapter{"a second sequence takes the room of the first", []Door{
 			door("ssh", "7000 8000", ""),
@@ -794,7 +794,7 @@ func TestFull(t *testing.T) {
 		}, `
 			0s  ann 7000
 			1s  ann 8000
-			1s  ann 9000  -> web: let in
+			1s  ann 9000  -> web: grant
 		`}, 1},
 		{chapter{"a packet for two sequences takes the room of one and counts for the other", []Door{
 			door("ssh", "7000 8000", ""),
@@ -802,7 +802,7 @@ func TestFull(t *testing.T) {
 		}, `
 			0s  ann 6000
 			1s  ann 7000
-			2s  ann 8000  -> ssh: let in
+			2s  ann 8000  -> ssh: grant
 		`}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -861,11 +861,11 @@ func TestString(t *testing.T) {
 		value fmt.Stringer
 		want  string
 	}{
-		{LetIn, "let in"},
-		{PutOut, "put out"},
+		{Grant, "grant"},
+		{Revoke, "revoke"},
 		{Action(0), "action 0"},
-		{Event{Action: LetIn, Door: &ssh[0], Source: people["ann"]}, "ssh: let in 192.0.2.1"},
-		{Event{Action: PutOut, Door: &ssh[0], Source: people["six"]}, "ssh: put out 2001:db8::1"},
+		{Event{Action: Grant, Door: &ssh[0], Source: people["ann"]}, "ssh: grant 192.0.2.1"},
+		{Event{Action: Revoke, Door: &ssh[0], Source: people["six"]}, "ssh: revoke 2001:db8::1"},
 	} {
 		if got := test.value.String(); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)

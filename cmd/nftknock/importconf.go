@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,42 +14,82 @@ import (
 )
 
 func importConfCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "import-conf FILE [HOST]",
+	var add, replace bool
+	cmd := &cobra.Command{
+		Use:   "import-conf [flags] FILE [HOST]",
 		Short: "Make profiles of a knockd.conf",
-		Long: `Reads the sequences of a knockd.conf and prints profiles for hosts.toml. Of the sections
+		Long: `Reads the sequences of a knockd.conf and prints them as profiles for hosts.toml. Of the sections
 openX and closeX one profile becomes, with the sequence of the second as its close_sequence;
 of any other section one by itself.
 
 A knockd.conf does not say whom to knock at: without a HOST that has to be written into the
-profiles before they can be used. What is not carried over is told.`,
-		Example: "  nftknock import-conf knockd.conf server.example.org >> ~/.config/nftknock/hosts.toml",
-		Args:    cobra.RangeArgs(1, 2),
+profiles before they can be used. What is not carried over is told.
+
+With --add they go into the user's hosts.toml; that takes a HOST. If one of them cannot be added,
+none after it is.`,
+		Example: `  nftknock import-conf knockd.conf server.example.org
+  nftknock import-conf --add knockd.conf server.example.org`,
+		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			host := ""
 			if len(args) == 2 {
 				host = args[1]
 			}
-			return importConf(args[0], host, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			switch {
+			case replace && !add:
+				return errors.New("--replace is about profiles that --add adds")
+			case add && host == "":
+				return errors.New("--add takes a host to knock at: nftknock import-conf --add FILE HOST")
+			}
+			profiles, err := importConf(args[0], host, cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			if add {
+				return addProfiles(profiles, replace, cmd.ErrOrStderr())
+			}
+			return printProfiles(profiles, host, cmd.OutOrStdout())
 		},
 	}
+	cmd.Flags().BoolVar(&add, "add", false, "add the profiles to hosts.toml rather than print them")
+	cmd.Flags().BoolVar(&replace, "replace", false, "with --add, replace profiles of the same names")
+	return cmd
 }
 
-func importConf(file, host string, stdout, stderr io.Writer) error {
+// importConf returns the profiles that a file makes, and says what it does not carry over.
+func importConf(file, host string, stderr io.Writer) ([]profile.Profile, error) {
 	data, err := readConf(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	profiles, losses := pair(knockd.Parse(data))
 	for _, l := range losses {
 		fmt.Fprintf(stderr, "%s:%d: %s\n", file, l.line, l.text)
 	}
 	if len(profiles) == 0 {
-		return fmt.Errorf("%s has no section that can be knocked: is it a knockd.conf?", file)
+		return nil, fmt.Errorf("%s has no section that can be knocked: is it a knockd.conf?", file)
 	}
+	for i := range profiles {
+		profiles[i].Host = host
+	}
+	return profiles, nil
+}
+
+func addProfiles(profiles []profile.Profile, replace bool, stderr io.Writer) error {
+	for _, p := range profiles {
+		path, err := addProfile(p, "", replace)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(stderr, "nftknock: profile %s is in %s\n", p.Name, path)
+	}
+	return nil
+}
+
+// printProfiles prints profiles as they stand in a hosts.toml.
+func printProfiles(profiles []profile.Profile, host string, stdout io.Writer) error {
 	texts := make([]string, len(profiles))
 	for i, p := range profiles {
-		p.Host = host
 		texts[i] = p.TOML()
 	}
 	text := strings.Join(texts, "\n")
@@ -57,7 +98,7 @@ func importConf(file, host string, stdout, stderr io.Writer) error {
 			return err
 		}
 	}
-	_, err = io.WriteString(stdout, text)
+	_, err := io.WriteString(stdout, text)
 	return err
 }
 

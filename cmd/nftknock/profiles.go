@@ -13,9 +13,10 @@ import (
 
 func listCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "list",
-		Short:   "List the profiles",
-		Long:    `Lists the profiles: their names, hosts, and the ports that wait behind the doors.`,
+		Use:   "list",
+		Short: "List the profiles",
+		Long: `Lists the profiles: their names, hosts, the ports that wait behind the doors, and what opens
+them: a sequence, a one-time code, a packet (single packet authorization). No secrets.`,
 		Example: "  nftknock list",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -29,11 +30,26 @@ func listCommand() *cobra.Command {
 				if p.Wait != 0 {
 					port = strconv.Itoa(int(p.Wait))
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\n", p.Name, p.Host, port)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.Name, p.Host, port, openedBy(p))
 			}
 			return w.Flush()
 		},
 	}
+}
+
+// openedBy returns the kinds of what opens the door of a profile.
+func openedBy(p profile.Profile) string {
+	var kinds []string
+	if len(p.Sequence) > 0 {
+		kinds = append(kinds, "sequence")
+	}
+	if p.OTPSecret != "" {
+		kinds = append(kinds, "code")
+	}
+	if p.SPAKeyFile != "" {
+		kinds = append(kinds, "packet")
+	}
+	return strings.Join(kinds, ", ")
 }
 
 func loadProfiles() (profile.Profiles, error) {

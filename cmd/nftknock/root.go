@@ -3,12 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"nftknock/cmd/internal/build"
 	"nftknock/config/profile"
 )
 
@@ -23,19 +23,27 @@ for each that is UDP. The letters are those of knock(1).
 
 One word is the NAME of a profile in the user's nftknock/hosts.toml; more are a host and
 its ports. What is given here goes before what the profile says. A first word that is a
-command (list, proxy, import-conf, completion, help) is that command: after -- it is a
+command (add, list, proxy, import-conf, completion, help) is that command: after -- it is a
 profile or a host.
 
-A host is knocked at by IPv4 and by IPv6, at the first address of each that it has and this
-machine can reach; with a one-time code, which is good once, at the first of all.
+A host is a name, also one beyond ASCII, or an address: an IPv6 address may be in brackets, and
+a link-local one needs its interface (fe80::1%eth0). It is knocked at by IPv4 and by IPv6, at the
+first address of each that it has and this machine can reach; with a one-time code, which is good
+once, at the first of all. If the port to wait for is known and does not answer, the next
+addresses follow, up to four of each family.
+
+If the port is known, it is tried before the first knock, and if it answers, there is no knock
+(--force knocks all the same). Programs of one user that knock at the same host take turns, and
+those who waited find the door open.
 
 The exit status is 0 if every knock was sent and the port to wait for, if there is one,
 has answered; otherwise 1. As with knock(1), it is 1 for this help too.`,
 		Example: `  nftknock server.example.org 7000 8000:udp 9000
   nftknock --wait 22 server.example.org 7000 8000:udp 9000
   nftknock home
-  nftknock --close home`,
-		Version:           version(),
+  nftknock --close home
+  nftknock --wait 22 fe80::1%eth0 7000 8000:udp 9000`,
+		Version:           build.Read().String(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		Args:              cobra.ArbitraryArgs,
@@ -59,20 +67,13 @@ has answered; otherwise 1. As with knock(1), it is 1 for this help too.`,
 	root.Flags().BoolVar(&closing, "close", false, "knock the close_sequence of the profile")
 	o.addFlags(root.Flags())
 	root.AddCommand(
+		addCommand(std),
 		listCommand(),
 		proxyCommand(std),
 		importConfCommand(),
 		docsCommand(),
 	)
 	return root
-}
-
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	return info.Main.Version
 }
 
 // flagError adds to what is wrong with a flag the one that may be meant.

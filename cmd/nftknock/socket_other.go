@@ -8,6 +8,8 @@ import (
 	"os"
 )
 
+const canHandOver = false
+
 // handOver is for systems that can give a connection to another program.
 func handOver(*net.TCPConn, *os.File) error {
 	return errors.New("--fdpass is not possible on this system: leave it out, and ProxyUseFdpass too")

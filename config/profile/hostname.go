@@ -35,7 +35,7 @@ func LookupHost(written string) (string, error) {
 	if _, err := netip.ParseAddr(h); err == nil {
 		return h, nil
 	}
-	if i := strings.IndexAny(h, ":/@%[]"); i >= 0 {
+	if i := strings.IndexFunc(h, foreign); i >= 0 {
 		return "", fmt.Errorf("%q is neither a name nor an address: it has %q in it; write the host alone, %s", h, h[i:i+1], exampleHost)
 	}
 	if isASCII(h) {
@@ -46,6 +46,12 @@ func LookupHost(written string) (string, error) {
 		return "", fmt.Errorf("%q cannot be looked up as an internationalized name (%w): write it as it is registered, which begins with xn--", h, err)
 	}
 	return ascii, nil
+}
+
+// foreign reports whether a character of ASCII is in no name. An underscore is in some.
+func foreign(r rune) bool {
+	letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '.' || r == '_'
+	return r < utf8.RuneSelf && !letter
 }
 
 func isASCII(s string) bool {

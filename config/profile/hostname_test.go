@@ -25,6 +25,8 @@ func TestLookupHost(t *testing.T) {
 		"host:22":               `! it has ":" in it`,
 		"me@host":               `! it has "@" in it`,
 		"eth0%host":             `! it has "%" in it`,
+		"*":                     `! it has "*" in it`,
+		"a,b":                   `! it has "," in it`,
 		"[192.0.2.1]":           "! not an IPv6 address in brackets",
 		"[fd99::1]:22":          "! without a port",
 		"[fd99::1":              "! not an IPv6 address in brackets",

@@ -65,6 +65,14 @@ var profileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 // New returns a profile of a name, with the defaults.
 func New(name string) Profile { return Profile{Name: name, Delay: DefaultDelay, Family: AnyFamily} }
 
+// Rename gives a profile another name, and its keys the file that goes with it.
+func (p *Profile) Rename(name string) {
+	p.Name = name
+	if p.SPAKeyFile != "" {
+		p.SPAKeyFile = spaKeyFile(name)
+	}
+}
+
 // readProfile reads one profile. What is wrong with it is reported.
 func readProfile(s *doc.Section) Profile {
 	p := New(s.Owner)

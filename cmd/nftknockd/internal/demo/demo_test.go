@@ -210,7 +210,7 @@ func TestDemoRefusesConfiguration(t *testing.T) {
 	for name, test := range map[string]struct{ configuration, want string }{
 		"not valid":     {"[door.ssh]\nports = [22]\n", "sequence: is missing"},
 		"no door":       {"# nothing\n", "no door"},
-		"loopback only": {"interfaces = [\"lo\"]\n[door.ssh]\nports = [22]\nsequence = [7011, 9035, 8127]\n", "loopback only"},
+		"loopback only": {"interfaces = [\"lo\"]\n[door.ssh]\nports = [22]\nsequence = [7011, 9035, 8127]\n", `only "lo" is named`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

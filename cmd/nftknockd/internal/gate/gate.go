@@ -332,9 +332,9 @@ func (g *Gate) observe(p knock.Packet, payload []byte) {
 			g.scans.call()
 		case knock.CheckCode:
 			g.checkCode(e, arrived)
-		case knock.LetIn:
+		case knock.Grant:
 			g.decide(decision{Grant: grantOf(e.Door, e.Source, Knock)}, arrived)
-		case knock.PutOut:
+		case knock.Revoke:
 			g.decide(decision{Grant: grantOf(e.Door, e.Source, Knock), revoke: true}, arrived)
 		}
 	}
