@@ -20,6 +20,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -264,7 +265,7 @@ func (g *Gate) Run(ctx context.Context) error {
 	g.deps.Notify(daemon.SdNotifyStopping)
 	cancel()
 	background.Wait()
-	err := g.close()
+	err := errors.Join(g.close(), g.packets.close())
 	stopLog()
 	logging.Wait()
 	g.logged.Close()

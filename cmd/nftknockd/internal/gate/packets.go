@@ -51,6 +51,7 @@ const (
 
 // packetRules are what a configuration says of packets.
 type packetRules struct {
+	table  string // whose state it is
 	port   knock.Port
 	maxAge time.Duration
 	keys   *spa.Keys // provePackets' alone
@@ -90,7 +91,7 @@ func (p *packets) setRules(cfg *config.Config) {
 		p.rules.Store(nil)
 		return
 	}
-	rules := &packetRules{port: cfg.SPA.Port, maxAge: cfg.SPA.MaxAge}
+	rules := &packetRules{table: cfg.Table, port: cfg.SPA.Port, maxAge: cfg.SPA.MaxAge}
 	var keys []spa.Key
 	for i := range cfg.Doors {
 		d := packetDoor{door: &cfg.Doors[i]}
@@ -148,6 +149,14 @@ func (r *refusals) counts() map[string]uint64 {
 		counts[name] = r.other[i].Load()
 	}
 	return counts
+}
+
+// close gives back what is open, when no goroutine uses it any more.
+func (p *packets) close() error {
+	if p.store == nil {
+		return nil
+	}
+	return p.store.Close()
 }
 
 // observe takes in a datagram if it came to the port of packets.
@@ -213,7 +222,7 @@ func (g *Gate) provePacket(d datagram) {
 		g.refusePacket("", packet.Key, d.source, err)
 		return
 	}
-	if err := g.claimPacket(door, packet, d); err != nil {
+	if err := g.claimPacket(rules.table, door, packet, d); err != nil {
 		g.refusePacket(door.door.Name, packet.Key, d.source, err)
 	}
 }
@@ -237,10 +246,10 @@ func (r *packetRules) doorFor(p spa.Packet) (*packetDoor, error) {
 }
 
 // claimPacket claims a packet that may open a door, and hands it on to be recorded.
-func (g *Gate) claimPacket(door *packetDoor, packet spa.Packet, d datagram) error {
+func (g *Gate) claimPacket(table string, door *packetDoor, packet spa.Packet, d datagram) error {
 	p := g.packets
 	if p.store == nil {
-		store, err := replay.Open(filepath.Join(string(g.deps.State), "spa"))
+		store, err := replay.Open(filepath.Join(string(g.deps.State), "spa", table))
 		if err != nil {
 			p.refused.add(refusedRecord)
 			return fmt.Errorf("cannot tell whether the packet was used before: %w", err)

@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Digest identifies a packet.
@@ -53,31 +55,51 @@ type Store struct {
 	mu   sync.Mutex // guards used; never held while the disk is waited for
 	used map[Digest]int64
 
+	lock *os.File // the directory, locked while the store is open
+
 	disk    sync.Mutex // guards the file
 	file    *os.File
 	records int   // in the file
 	broken  error // why the file cannot be appended to
 }
 
-// Open reads the packets that a directory remembers, or makes it.
+// Open reads the packets that a directory remembers, or makes it. The directory is the
+// process's alone until it ends or closes the store: what two wrote, neither would know of
+// the other's.
 func Open(dir string) (*Store, error) {
-	s := &Store{path: filepath.Join(dir, "spent"), max: maxPackets, used: make(map[Digest]int64)}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
+	lock, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{path: filepath.Join(dir, "spent"), max: maxPackets, used: make(map[Digest]int64), lock: lock}
+	if err := s.load(); err != nil {
+		lock.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Store) load() error {
+	err := unix.Flock(int(s.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == unix.EWOULDBLOCK {
+		return fmt.Errorf("another nftknockd uses %s: give each a state directory of its own", filepath.Dir(s.path))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot lock %s: %w", filepath.Dir(s.path), err)
+	}
 	data, err := os.ReadFile(s.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return err
 	}
 	for len(data) >= recordSize {
 		// A record that a crash left half written was never relied on.
 		s.used[Digest(data)] = int64(binary.BigEndian.Uint64(data[len(Digest{}):]))
 		data = data[recordSize:]
 	}
-	if err := s.rewrite(); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return s.rewrite()
 }
 
 // Claim claims a packet that says it was made at a time. It fails with [ErrReplayed], or
@@ -209,5 +231,5 @@ func syncDir(dir string) error {
 func (s *Store) Close() error {
 	s.disk.Lock()
 	defer s.disk.Unlock()
-	return s.file.Close()
+	return errors.Join(s.file.Close(), s.lock.Close())
 }

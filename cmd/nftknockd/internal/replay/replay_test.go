@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,6 +26,9 @@ func open(t *testing.T, dir string) *Store {
 	return s
 }
 
+// killed is what is left of a daemon that was killed: a directory that nobody has locked.
+func killed(s *Store) { s.lock.Close() }
+
 // spend claims a packet and records it.
 func spend(t *testing.T, s *Store, d Digest, made time.Time) {
 	t.Helper()
@@ -42,8 +46,8 @@ func TestOnce(t *testing.T) {
 	for n := range 100 {
 		spend(t, s, digest(n), noon)
 	}
-	// A daemon that was killed closes nothing.
 	for range 3 {
+		killed(s)
 		s = open(t, dir)
 		for n := range 100 {
 			if err := s.Claim(digest(n), noon, noon); err != ErrReplayed {
@@ -86,7 +90,8 @@ func TestTogether(t *testing.T) {
 // TestHalfRecord: a record that a crash cut off harms none before or after it.
 func TestHalfRecord(t *testing.T) {
 	dir := t.TempDir()
-	spend(t, open(t, dir), digest(1), noon)
+	s := open(t, dir)
+	spend(t, s, digest(1), noon)
 	path := filepath.Join(dir, "spent")
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -96,8 +101,11 @@ func TestHalfRecord(t *testing.T) {
 		if err := os.WriteFile(path, append(data[:recordSize:recordSize], make([]byte, cut)...), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		spend(t, open(t, dir), digest(2), noon)
-		s := open(t, dir)
+		killed(s)
+		s = open(t, dir)
+		spend(t, s, digest(2), noon)
+		killed(s)
+		s = open(t, dir)
 		for n := 1; n <= 2; n++ {
 			if err := s.Claim(digest(n), noon, noon); err != ErrReplayed {
 				t.Fatalf("cut at %d, packet %d: %v", cut, n, err)
@@ -133,6 +141,7 @@ func TestBounded(t *testing.T) {
 	if most := int64(3 * s.max * recordSize); info.Size() > most {
 		t.Errorf("the file has %d bytes, more than %d", info.Size(), most)
 	}
+	killed(s)
 	s = open(t, dir)
 	for n := 20*tidy - int(time.Hour/time.Second); n < 20*tidy; n++ {
 		if err := s.Claim(digest(n), now, now); err != ErrReplayed {
@@ -189,6 +198,7 @@ func TestDiskComesBack(t *testing.T) {
 	}
 	spend(t, s, digest(2), noon)
 	spend(t, s, digest(3), noon)
+	killed(s)
 	s = open(t, dir)
 	for n := 1; n <= 3; n++ {
 		if err := s.Claim(digest(n), noon, noon); !errors.Is(err, ErrReplayed) {
@@ -199,6 +209,14 @@ func TestDiskComesBack(t *testing.T) {
 
 func TestOpenRefuses(t *testing.T) {
 	dir := t.TempDir()
+	s := open(t, dir)
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "another nftknockd uses "+dir) {
+		t.Errorf("opened twice: %v", err)
+	}
+	s.Close()
+	if err := os.Remove(filepath.Join(dir, "spent")); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Mkdir(filepath.Join(dir, "spent"), 0o700); err != nil {
 		t.Fatal(err)
 	}
