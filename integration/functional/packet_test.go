@@ -259,7 +259,7 @@ func TestPacketKeyTakenOut(t *testing.T) {
 func TestPacketPortIsNotSeen(t *testing.T) {
 	t.Parallel()
 	s := newPacketSite(t, lab.IPv4, packetDoors)
-	s.Server.Sysctl(t, "net.ipv4.icmp_ratelimit", "0") // of answers, which would look like filters
+	s.Server.Sysctl(t, "net/ipv4/icmp_ratelimit", "0") // of answers, which would look like filters
 	s.fwknop(t, s.alice, "-A", "tcp/22", "-a", s.Neighbour.String())
 	s.ExpectOpen(t, s.Neighbour, "22")
 	for _, scan := range [][]string{{"-sU"}, {"-sU", "--data-length", "204"}, {"-sU", "--data-length", "1400"}} {
