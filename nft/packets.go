@@ -26,9 +26,9 @@ func (r *Ruleset) addPackets(dispatch *chain, port uint16) {
 		return
 	}
 	packets := r.addChain("packet")
-	packets.add("on its way to another host", fibDaddrUnicast(), toOuter)
+	packets.add("on its way to another host", fibDaddrUnicast(), back)
 	packets.add("at rest: handed over at once",
-		limit(promptRate, promptBurst), logTo(r.group, packetSnaplen, promptBatch), toOuter)
+		limit(promptRate, promptBurst), logTo(r.group, packetSnaplen, promptBatch), back)
 	packets.add("in a flood: handed over in batches", logTo(r.group, packetSnaplen, floodBatch))
 
 	dispatch.add("single packet authorization", l4proto(knock.UDP).silent(), udpPort(port),

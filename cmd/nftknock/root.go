@@ -59,7 +59,6 @@ has answered; otherwise 1. As with knock(1), it is 1 for this help too.`,
 			return (&knocker{target, touch, std.err, std.out}).run()
 		},
 	}
-	root.SetVersionTemplate("nftknock {{.Version}}\n")
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(flagError)
 	root.Flags().BoolP("help", "h", false, "show this help") // of commands too

@@ -21,6 +21,8 @@ import (
 type Host struct {
 	Name string
 	NS   *os.File
+
+	env []string // of programs that bring none of their own
 }
 
 // NewHost makes a host that is there until the test ends. Without root it skips the test.
@@ -29,7 +31,8 @@ func NewHost(t testing.TB, name string) *Host {
 	if !privileged() {
 		t.Skip("network namespaces need root")
 	}
-	h := &Host{Name: name}
+	// What users keep in their cache is of one machine: nftknock takes turns there.
+	h := &Host{Name: name, env: append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir())}
 	err := OnOwnThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return err
@@ -134,6 +137,7 @@ func (h *Host) TryWith(t testing.TB, stdin, name string, args ...string) Result 
 	defer cancel()
 	cmd := Command(ctx, t, name, args...)
 	var stdout, stderr bytes.Buffer
+	cmd.Env = h.env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
 	err := h.In(cmd.Start)
 	if err == nil {

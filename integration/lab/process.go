@@ -30,6 +30,9 @@ func (h *Host) Start(t testing.TB, name string, args ...string) *Process {
 func (h *Host) StartCmd(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
 	p := &Process{Cmd: cmd, Done: make(chan struct{})}
+	if cmd.Env == nil {
+		cmd.Env = h.env
+	}
 	if cmd.Stdout == nil {
 		cmd.Stdout = &p.Out
 	}

@@ -6,13 +6,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/BurntSushi/toml"
 
 	"nftknock/config"
-	"nftknock/knock"
+	"nftknock/config/profile"
 )
 
 func TestInit(t *testing.T) {
@@ -37,7 +36,8 @@ func TestInit(t *testing.T) {
 		t.Error(w)
 	}
 
-	client, ssh, _ := strings.Cut(stdout.String(), "\n# In ~/.ssh/config")
+	line, byHand, _ := strings.Cut(stdout.String(), "\n# Or by hand")
+	client, ssh, _ := strings.Cut("#"+byHand, "\n# In ~/.ssh/config")
 	var hosts struct {
 		Host map[string]struct {
 			Host     string
@@ -48,15 +48,18 @@ func TestInit(t *testing.T) {
 	if _, err := toml.Decode(client, &hosts); err != nil {
 		t.Fatalf("%v\n%s", err, client)
 	}
-	profile := hosts.Host["server.example.org"]
+	byHost := hosts.Host["server.example.org"]
 	var sequence []int
 	for _, p := range cfg.Doors[0].Sequence {
 		sequence = append(sequence, int(p.Number))
 	}
-	if !slices.Equal(profile.Sequence, sequence) || profile.Host != "server.example.org" || profile.Wait != 22 {
+	if !slices.Equal(byHost.Sequence, sequence) || byHost.Host != "server.example.org" || byHost.Wait != 22 {
 		t.Errorf("the client's side of %v is\n%s", sequence, client)
 	}
-	if !strings.Contains(ssh, "\nMatch host server.example.org exec \"nftknock server.example.org\"\n") {
+	if p, _, err := profile.ParseLine(line); err != nil || p.TOML() != client[strings.Index(client, "[host."):] {
+		t.Errorf("the line is not the profile that is written out: %v", err)
+	}
+	if !strings.Contains(ssh, "\nHost server.example.org\n") {
 		t.Errorf("for ssh:\n%s", ssh)
 	}
 
@@ -86,37 +89,8 @@ func TestInit(t *testing.T) {
 	}
 }
 
-// TestAddDoor draws often enough that an order would come up.
-func TestAddDoor(t *testing.T) {
-	t.Parallel()
-	host := config.Host{EphemeralFirst: 2048, EphemeralLast: 65535, Listening: map[knock.Port]bool{{Number: 1030, Proto: knock.TCP}: true}}
-	for range 300 {
-		door := knock.Door{Name: "ssh", Ports: []knock.Port{{Number: 1025, Proto: knock.TCP}, {Number: 1500, Proto: knock.UDP}}}
-		text, err := addDoor("", nil, &door, host)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cfg, err := config.Parse("", text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if w := cfg.Warnings(host); len(w) > 0 || !slices.Equal(cfg.Doors[0].Sequence, door.Sequence) || len(door.Sequence) != knocks {
-			t.Fatalf("%v %v\n%s", door.Sequence, w, text)
-		}
-		for _, p := range door.Sequence {
-			if p.Number < 1026 || p.Number > 2047 || p.Number == 1030 {
-				t.Fatalf("knocks on %v", p)
-			}
-		}
-	}
-}
-
 func TestInitRefuses(t *testing.T) {
 	t.Parallel()
-	crowded := config.Host{EphemeralFirst: 1024, EphemeralLast: 65000}
-	if _, err := addDoor("", nil, &knock.Door{Name: "ssh", Ports: []knock.Port{{Number: 22, Proto: knock.TCP}}}, crowded); err == nil {
-		t.Error("few ports are left, and a sequence was made of them")
-	}
 	for _, tt := range []struct {
 		args []string
 		want string
@@ -135,30 +109,5 @@ func TestInitRefuses(t *testing.T) {
 		if _, err := os.Stat(file); err == nil {
 			t.Errorf("%q: wrote a file", tt.args)
 		}
-	}
-}
-
-// TestWriteSecretForGroup writes a file as it has to be where the daemon has a group.
-func TestWriteSecretForGroup(t *testing.T) {
-	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
-	f, err := os.CreateTemp(t.TempDir(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	const group = 65534
-	mode, err := fill(f, "text", group)
-	if err != nil || mode != 0o640 {
-		t.Fatalf("mode %04o: %v", mode, err)
-	}
-	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s := info.Sys().(*syscall.Stat_t); info.Mode().Perm() != mode || s.Uid != 0 || s.Gid != group {
-		t.Errorf("%v, user %d, group %d", info.Mode(), s.Uid, s.Gid)
 	}
 }

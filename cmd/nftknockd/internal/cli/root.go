@@ -94,7 +94,6 @@ lets a source in for a time once it has knocked the right sequence.`,
 			return cmd.Help()
 		},
 	}
-	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	configFile := root.PersistentFlags().StringP("config", "c", DefaultConfig, "configuration `FILE`")
 	root.AddCommand(
 		runCommand(configFile),

@@ -10,9 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nftknock/cmd/nftknockd/internal/setup"
 	"nftknock/config"
-	"nftknock/config/profile"
-	"nftknock/knock"
 	"nftknock/knock/spa"
 )
 
@@ -65,13 +64,13 @@ All that it prints is secret: who has it can open the door.`,
 			if !personForm.MatchString(args[1]) {
 				return fmt.Errorf("%q cannot be a person's name: want letters, digits, dots, _, @ or -, beginning with a letter or digit", args[1])
 			}
-			client, err := newClientSide(host)
+			client, err := setup.NewClientSide(host)
 			if err != nil {
 				return err
 			}
 			key := spa.NewKey(args[1])
 			file, configured := keyFile(cfg, *configFile, door.Name, key.Name)
-			if err := writeSecret(file, *configFile, strings.TrimSuffix(key.File(), "\n")); err != nil {
+			if err := setup.WriteSecret(file, *configFile, strings.TrimSuffix(key.File(), "\n")); err != nil {
 				return err
 			}
 			out := cmd.OutOrStdout()
@@ -79,8 +78,15 @@ All that it prints is secret: who has it can open the door.`,
 			if !configured {
 				explainKey(out, cfg, *configFile, door.Name, file)
 			}
-			if err := client.explainPacket(out, cfg, door, key, !noQR); err != nil {
+			text, err := client.PacketText(door, key, cfg.SPA.Port.Number)
+			if err != nil {
 				return err
+			}
+			fmt.Fprint(out, text)
+			if !noQR {
+				cipher, hmac := key.Base64()
+				fmt.Fprint(out, "# For fwknop's app:\n\n")
+				drawQR(out, "KEY_BASE64:"+cipher+" HMAC_KEY_BASE64:"+hmac)
 			}
 			_, err = fmt.Fprintf(out, "Then have the daemon take it: nftknockd reload\n")
 			return err
@@ -120,39 +126,4 @@ func explainKey(w io.Writer, cfg *config.Config, configFile, door, file string) 
 		files[i] = fmt.Sprintf("%q", files[i])
 	}
 	fmt.Fprintf(w, "In [door.%s] of %s:\n\nspa_keys = [%s]\n\n", door, configFile, strings.Join(files, ", "))
-}
-
-// explainPacket writes what a person needs who opens a door with a packet.
-func (c *clientSide) explainPacket(w io.Writer, cfg *config.Config, door *knock.Door, key spa.Key, qr bool) error {
-	if port := firstTCP(door.Ports); port != 0 {
-		p := profile.New(c.profile)
-		p.Host, p.Wait, p.SPAKeyFile, p.SPAPort = c.host, port, key.Name+".spa", cfg.SPA.Port.Number
-		line, err := p.Line(config.Secret(key.File()))
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(w, "For nftknock: run \"nftknock add\" on the client, and paste this line.\n\n%s\n\n", line)
-	}
-	var access []string
-	for _, p := range door.Ports {
-		access = append(access, fmt.Sprintf("%s/%d", p.Proto, p.Number))
-	}
-	cipher, hmac := key.Base64()
-	fmt.Fprintf(w, `For fwknop: in ~/.fwknoprc, for nobody else to read (chmod 600); then run
-"fwknop -n %s -a ADDRESS", with the address from which the connection will come.
-
-[%[1]s]
-SPA_SERVER          %s
-SPA_SERVER_PORT     %d
-ACCESS              %s
-KEY_BASE64          %s
-HMAC_KEY_BASE64     %s
-USE_HMAC            Y
-
-`, c.profile, c.host, cfg.SPA.Port.Number, strings.Join(access, ","), cipher, hmac)
-	if qr {
-		fmt.Fprint(w, "For fwknop's app:\n\n")
-		drawQR(w, "KEY_BASE64:"+cipher+" HMAC_KEY_BASE64:"+hmac)
-	}
-	return nil
 }

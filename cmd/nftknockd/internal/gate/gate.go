@@ -29,6 +29,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"nftknock/cmd/nftknockd/internal/codes"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
@@ -46,7 +47,7 @@ type Deps struct {
 	Load   func() (*config.Config, error) // reads the configuration anew; nil: reloads are refused
 	Notify func(state string)             // tells the service manager, as sd_notify(3) has it; nil: nobody
 
-	Listen  func(group uint16, observe func(p knock.Packet, payload []byte), lost func()) (Listener, error)
+	Listen  func(group uint16, observe func(arrived time.Time, p knock.Packet, payload []byte), lost func()) (Listener, error)
 	Install func(r *nft.Ruleset, own bool) (Table, error)
 	Inspect func(table string) (*nft.Snapshot, error)
 }
@@ -101,7 +102,7 @@ type state struct {
 	cfg      *config.Config
 	tracker  *knock.Tracker
 	decoys   []knock.Port
-	codes    *codes
+	codes    *codes.Codes
 	table    Table // nil until it is installed, and of a gate that could not start
 	listener Listener
 	watcher  *nft.Watcher // nil if nobody else can change the table
@@ -179,7 +180,7 @@ func newGate(deps Deps) (*Gate, error) {
 	return g, nil
 }
 
-func listen(group uint16, observe func(knock.Packet, []byte), lost func()) (Listener, error) {
+func listen(group uint16, observe func(arrived time.Time, p knock.Packet, payload []byte), lost func()) (Listener, error) {
 	l, err := nft.Listen(group, observe, lost)
 	if err != nil {
 		return nil, err // not a nil of another type
@@ -223,7 +224,7 @@ func (g *Gate) install(cfg *config.Config, decoys []knock.Port, listener Listene
 		return nil, err
 	}
 	s.cfg, s.listener, s.table, s.decoys = cfg, listener, table, decoys
-	s.codes = newCodes(g.deps.State, cfg.OTP)
+	s.codes = codes.New(g.deps.State, cfg.OTP)
 	g.packets.setRules(cfg)
 	s.tracker = knock.NewTracker(cfg.Doors, knock.Scan{Decoys: decoys, Mute: cfg.Scan.Mute}, cfg.Limits.Sources)
 	if !table.Owned() {
@@ -314,19 +315,19 @@ func (g *Gate) close() error {
 	return nil
 }
 
-// observe takes in one packet from the log. The payload is its own until it returns.
-func (g *Gate) observe(p knock.Packet, payload []byte) {
-	if g.packets.observe(p, payload) {
+// observe takes in one packet from the log, which arrived at a time. The payload is its own
+// until it returns.
+func (g *Gate) observe(arrived time.Time, p knock.Packet, payload []byte) {
+	if g.packets.observe(arrived, p, payload) {
 		return
 	}
-	arrived := time.Now()
 	s := &g.state
 	s.Lock()
 	defer g.unlock()
 	if s.table == nil {
 		return // not installed yet: packets of another daemon's table, which are as good as none
 	}
-	for _, e := range s.tracker.Observe(time.Now(), p) {
+	for _, e := range s.tracker.Observe(arrived, p) {
 		switch e.Action {
 		case knock.Muted:
 			s.happened(event.Event{Kind: event.Scan, Source: e.Source.String(), Until: time.Now().Add(s.cfg.Scan.Mute)})

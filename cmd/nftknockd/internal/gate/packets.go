@@ -115,6 +115,7 @@ func (p *packets) setRules(cfg *config.Config) {
 // Why a packet of a key's holder opens nothing, besides the reasons of package spa.
 var (
 	errPorts     = errors.New("asks for ports that no door of the key guards")
+	errLink      = errors.New("asks for a link-local address, and does not come from such a one")
 	errAnySource = errors.New("asks for the address it comes from, which takes the door's spa_any_source")
 	errOverload  = errors.New("the disk is too slow: too many packets at once")
 )
@@ -160,7 +161,7 @@ func (p *packets) close() error {
 }
 
 // observe takes in a datagram if it came to the port of packets.
-func (p *packets) observe(to knock.Packet, payload []byte) bool {
+func (p *packets) observe(arrived time.Time, to knock.Packet, payload []byte) bool {
 	rules := p.rules.Load()
 	if rules == nil || to.Port != rules.port {
 		return false
@@ -172,7 +173,7 @@ func (p *packets) observe(to knock.Packet, payload []byte) bool {
 		}
 	}
 	select {
-	case p.arrived <- datagram{to.Source, time.Now(), bytes.Clone(payload)}:
+	case p.arrived <- datagram{to.Source, arrived, bytes.Clone(payload)}:
 	default:
 		p.refused.add(refusedOverload)
 	}
@@ -256,6 +257,17 @@ func (g *Gate) claimPacket(table string, door *packetDoor, packet spa.Packet, d 
 		}
 		p.store = store
 	}
+	source := packet.Source
+	switch {
+	case source.IsUnspecified():
+		source = d.source
+	case source.Is6() && source.IsLinkLocalUnicast():
+		// It means another host on each link: the packet's, which it cannot name.
+		if source = source.WithZone(d.source.Zone()); source.Zone() == "" {
+			p.refused.bySPA[spa.Address].Add(1)
+			return errLink
+		}
+	}
 	digest := replay.Digest(packet.Digest)
 	switch err := p.store.Claim(digest, packet.Time, time.Now()); {
 	case errors.Is(err, replay.ErrReplayed):
@@ -264,10 +276,6 @@ func (g *Gate) claimPacket(table string, door *packetDoor, packet spa.Packet, d 
 	case err != nil:
 		p.refused.add(refusedRecord)
 		return err
-	}
-	source := packet.Source
-	if source.IsUnspecified() {
-		source = d.source
 	}
 	select {
 	case p.spent <- spentPacket{digest, door.door.Name, source, packet.Key, packet.Timeout, d.arrived}:

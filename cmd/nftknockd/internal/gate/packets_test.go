@@ -67,7 +67,7 @@ func ask(source string, ports ...string) spa.Request {
 
 // send has a packet arrive, and all be done that follows.
 func (r *rehearsal) send(from string, payload []byte) {
-	r.observe(knock.Packet{
+	r.observe(time.Now(), knock.Packet{
 		Source: netip.MustParseAddr(from), SourcePort: 40000, Port: knock.Port{Number: 62201, Proto: knock.UDP},
 	}, payload)
 	synctest.Wait()
@@ -259,7 +259,7 @@ func TestPacketTwins(t *testing.T) {
 	rehearseConfig(t, cfg, func(r *rehearsal) {
 		payload := made(t, alice, ask("192.0.2.7", "22"))
 		for range 50 {
-			r.observe(knock.Packet{Source: someAsker, Port: cfg.SPA.Port}, payload)
+			r.observe(time.Now(), knock.Packet{Source: someAsker, Port: cfg.SPA.Port}, payload)
 		}
 		synctest.Wait()
 		status, err := r.Status()

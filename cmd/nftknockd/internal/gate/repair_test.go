@@ -132,7 +132,7 @@ func rehearseConfig(t *testing.T, cfg *config.Config, test func(*rehearsal)) {
 			State:  statedir.Dir(t.TempDir()),
 			Load:   func() (*config.Config, error) { return r.next() },
 			Notify: func(state string) { r.told = append(r.told, state) },
-			Listen: func(uint16, func(knock.Packet, []byte), func()) (Listener, error) {
+			Listen: func(uint16, func(time.Time, knock.Packet, []byte), func()) (Listener, error) {
 				if r.refused > 0 {
 					r.refused--
 					return nil, unix.EBUSY
@@ -166,7 +166,7 @@ var someone = netip.MustParseAddr("203.0.113.7")
 func (r *rehearsal) knock(ports ...uint16) {
 	for _, port := range ports {
 		r.knocks++
-		r.observe(knock.Packet{Source: someone, Port: knock.Port{Number: port, Proto: knock.TCP}, ISN: r.knocks}, nil)
+		r.observe(time.Now(), knock.Packet{Source: someone, Port: knock.Port{Number: port, Proto: knock.TCP}, ISN: r.knocks}, nil)
 	}
 }
 

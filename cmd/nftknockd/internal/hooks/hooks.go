@@ -120,6 +120,7 @@ var (
 	doorForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,15}$`) // as in the configuration
 	byForm   = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
 	keyForm  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`) // as of spa_keys
+	zoneForm = regexp.MustCompile(`^[A-Za-z0-9._-]{0,15}$`)             // a plain interface's name, or none
 )
 
 // checked returns the event with no field that a script could trip over: each has the form
@@ -152,7 +153,7 @@ func isSource(s string) bool {
 		return p.String() == s
 	}
 	a, err := netip.ParseAddr(s)
-	return err == nil && a.Zone() == "" && a.String() == s
+	return err == nil && zoneForm.MatchString(a.Zone()) && a.String() == s
 }
 
 // plain replaces what is not plain text, and cuts off what is too long.

@@ -1,0 +1,117 @@
+package setup
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"regexp"
+	"strings"
+
+	"nftknock/config/profile"
+	"nftknock/knock"
+	"nftknock/knock/spa"
+)
+
+// A ClientSide is what a client has to know of this host.
+type ClientSide struct {
+	host    string // by what clients reach it
+	profile string // what they call it
+}
+
+// Of a host's name, not all can be part of a profile's; and of anything else, a quote or
+// a line's end would become part of the text that is pasted.
+var (
+	hostForm     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,252}$`)
+	notInProfile = regexp.MustCompile(`[^A-Za-z0-9._-]`)
+)
+
+// NewClientSide returns it for a name or address of this host; if that is empty, for its host
+// name.
+func NewClientSide(host string) (*ClientSide, error) {
+	if host == "" {
+		var err error
+		if host, err = defaultHost(); err != nil {
+			return nil, err
+		}
+	}
+	address, err := netip.ParseAddr(host)
+	if !hostForm.MatchString(host) && (err != nil || address.Zone() != "") {
+		return nil, fmt.Errorf("--host %q is neither a name nor an address: write server.example.org, say, or 192.0.2.1", host)
+	}
+	profile := strings.TrimLeft(notInProfile.ReplaceAllString(host, "-"), "-")
+	return &ClientSide{host: host, profile: profile[:min(len(profile), 64)]}, nil
+}
+
+// Text returns what a client pastes: the line for nftknock add, the profile that it writes,
+// and how ssh uses that.
+func (c *ClientSide) Text(door *knock.Door) (string, error) {
+	p := profile.New(c.profile)
+	p.Host, p.Sequence, p.Wait = c.host, door.Sequence, firstTCP(door.Ports)
+	line, err := p.Line("")
+	if err != nil {
+		return "", err
+	}
+	text := fmt.Sprintf(`# On the client: run "nftknock add", and paste this line. It is a secret.
+
+%s
+
+# Or by hand, in ~/.config/nftknock/hosts.toml, for nobody else to read (chmod 600):
+
+%s`, line, p.TOML())
+	if stanza := p.SSHConfig(true); stanza != "" {
+		text += "\n" + stanza
+	}
+	return text, nil
+}
+
+// firstTCP returns the first TCP port, 0 if there is none.
+func firstTCP(ports []knock.Port) uint16 {
+	for _, p := range ports {
+		if p.Proto == knock.TCP {
+			return p.Number
+		}
+	}
+	return 0
+}
+
+// defaultHost returns by what name clients may reach this host, where nobody says.
+func defaultHost() (string, error) {
+	name, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("%w\nhint: --host gives the name by which clients reach this host", err)
+	}
+	return name, nil
+}
+
+// PacketText returns what a client pastes who opens a door with packets (single packet
+// authorization) that go to a UDP port: the line for nftknock add, and fwknop's stanza.
+func (c *ClientSide) PacketText(door *knock.Door, key spa.Key, port uint16) (string, error) {
+	var text strings.Builder
+	if wait := firstTCP(door.Ports); wait != 0 {
+		p := profile.New(c.profile)
+		p.Host, p.Wait, p.SPAKeyFile, p.SPAPort = c.host, wait, key.Name+".spa", port
+		line, err := p.Line(profile.Secret(key.File()))
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&text, "# For nftknock: run \"nftknock add\" on the client, and paste this line. It is a secret.\n\n%s\n\n", line)
+	}
+	var access []string
+	for _, p := range door.Ports {
+		access = append(access, fmt.Sprintf("%s/%d", p.Proto, p.Number))
+	}
+	cipher, hmac := key.Base64()
+	fmt.Fprintf(&text, `# For fwknop: in ~/.fwknoprc, for nobody else to read (chmod 600); then run
+# "fwknop -n %s -a ADDRESS", with the address from which the connection will come.
+
+[%[1]s]
+SPA_SERVER          %s
+SPA_SERVER_PORT     %d
+ACCESS              %s
+KEY_BASE64          %s
+HMAC_KEY_BASE64     %s
+USE_HMAC            Y
+
+`, c.profile, c.host, port, strings.Join(access, ","), cipher, hmac)
+	return text.String(), nil
+}
