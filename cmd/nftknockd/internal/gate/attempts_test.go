@@ -76,7 +76,7 @@ func TestFollow(t *testing.T) {
 			t.Errorf("of ann: %s", got)
 		}
 		time.Sleep(stepsOver)
-		if got := strings.Join(read(w), "; "); got != fmt.Sprintf("left_out   %d", 1000+3-len(all)) {
+		if got := strings.Join(read(w), "; "); got != fmt.Sprintf("left out   %d", 1000+3-len(all)) {
 			t.Errorf("after a second: %s", got)
 		}
 		if got := read(one); got != nil {
