@@ -109,13 +109,23 @@ type state struct {
 	repair   repair
 	degraded bool                   // a repair did not put everything right
 	since    map[grantKey]time.Time // when the grants without an end began, which the kernel does not tell
-	outbox   []event.Event          // to be published
+	outbox   []outgoing             // to be published
+
+	followers []*follower
+	heard     uint64    // packets that observe has taken in
+	lastHeard time.Time // when the latest of them arrived
+}
+
+// An outgoing event is everybody's, or one watcher's.
+type outgoing struct {
+	event.Event
+	to *event.Watcher // nil: everybody's
 }
 
 // happened queues an event.
 func (s *state) happened(e event.Event) {
 	e.Time = time.Now()
-	s.outbox = append(s.outbox, e)
+	s.outbox = append(s.outbox, outgoing{Event: e})
 }
 
 // unlock releases the state, and then publishes what has happened under its lock. When it
@@ -133,7 +143,11 @@ func (g *Gate) unlock() {
 	g.state.outbox = nil
 	g.state.Unlock()
 	for _, e := range events {
-		g.deps.Bus.Publish(e)
+		if e.to != nil {
+			e.to.Offer(e.Event)
+		} else {
+			g.deps.Bus.Publish(e.Event)
+		}
 	}
 }
 
@@ -327,6 +341,8 @@ func (g *Gate) observe(arrived time.Time, p knock.Packet, payload []byte) {
 	if s.table == nil {
 		return // not installed yet: packets of another daemon's table, which are as good as none
 	}
+	s.heard++
+	s.lastHeard = arrived
 	for _, e := range s.tracker.Observe(arrived, p) {
 		switch e.Action {
 		case knock.Muted:
