@@ -98,7 +98,8 @@
 //     deleting from packet path), loses the memory of each entry that a rule deletes.
 //   - shut = "reject": of several such ports that are asked in turn from one port of one source, more than some sixteen
 //     changes a second are not answered, nor is anybody when 65,535 others were refused within a second; a rule for all ports (DNAT without a port) takes a refused
-//     segment to port 0 of another host. UDP is answered by nft's reject, at the gate.
+//     segment to port 0 of another host. Over IPv6 a first fragment too short for TCP's checksum, and UDP in fragments, are not answered, where a
+//     closed port answers by ICMPv6; a datagram of UDP without a checksum is answered by ICMPv6, where a closed port is silent.
 //   - Replies that do not come back through this host, as behind IPVS with direct routing, are not seen: such a connection goes on for as
 //     long as its door is open.
 //   - What passes through, and says that it comes from a guarded port of this host, is dropped: it is forged.

@@ -188,6 +188,9 @@ func neutral(raw []byte, header int) string {
 		sum := lab.WordSum(raw[:header])
 		clear(raw[4:6])
 		clear(raw[10:12])
+		if header > 24 && raw[20] == 0x44 { // a time stamp (RFC 791): when it was answered
+			clear(raw[24:header])
+		}
 		notes := ""
 		if id != 0 {
 			notes += " with an ID"
