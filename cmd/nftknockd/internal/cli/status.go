@@ -25,9 +25,9 @@ func statusCommand(configFile *string) *cobra.Command {
 		Use:   "status",
 		Short: "Show the doors, and who is let in",
 		Long: `Shows who is let in through which door, since when, for how long, and by what: a knock or an
-administrator. ACCEPTED and SHUT count packets to a door's ports that were part of no connection, since
-the table was installed or last changed. Sequences are not shown, and the decoys, which are as
-secret, only with --decoys.
+administrator. GRANTED counts the connections and flows that a door has let in, SHUT the packets to
+its ports that no door let in, since the table was installed. Sequences are not shown, and the
+decoys, which are as secret, only with --decoys.
 
 While the daemon is down it reads the kernel's table, which takes CAP_NET_ADMIN, and says so.`,
 		Example: "  nftknockd status\n  nftknockd status --json | jq -r '.grants[].source'",
@@ -125,9 +125,9 @@ func (p *page) doors(doors []gate.DoorStatus) {
 	if len(doors) == 0 {
 		return
 	}
-	p.table("DOOR\tACCEPTED\tSHUT\tPORTS", func(row func(...any)) {
+	p.table("DOOR\tGRANTED\tSHUT\tPORTS", func(row func(...any)) {
 		for _, d := range doors {
-			row(d.Name, d.Accepted, d.Shut, shorten(strings.Join(d.Ports, ", "), 30))
+			row(d.Name, d.Granted, d.Shut, shorten(strings.Join(d.Ports, ", "), 30))
 		}
 	})
 }

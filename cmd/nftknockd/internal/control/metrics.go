@@ -170,13 +170,14 @@ var (
 	mutedGauge    = desc("nftknock_muted", "Sources that are not listened to, or were not lately.")
 	lostCounter   = desc("nftknock_log_messages_lost_total", "Messages of the kernel's packet log that did not arrive.")
 	spaCounter    = desc("nftknock_spa_refused_total", "Packets of single packet authorization that have opened nothing.", "reason")
-	packetCounter = desc("nftknock_packets_total", "Packets to a door's ports that were part of no connection.", "door", "verdict")
+	beganCounter  = desc("nftknock_granted_connections_total", "Connections and flows that a door has let in.", "door")
+	shutCounter   = desc("nftknock_shut_packets_total", "Packets to a door's ports that no door let in.", "door")
 )
 
 var (
 	coarseGauges = []*prometheus.Desc{startedGauge, healthyGauge, ownedGauge, limitGauge}
 	grantGauges  = []*prometheus.Desc{grantsGauge}
-	fineGauges   = []*prometheus.Desc{progressGauge, mutedGauge, lostCounter, spaCounter, packetCounter}
+	fineGauges   = []*prometheus.Desc{progressGauge, mutedGauge, lostCounter, spaCounter, beganCounter, shutCounter}
 )
 
 func (m *gauges) Describe(ch chan<- *prometheus.Desc) {
@@ -206,8 +207,8 @@ func collectAll(s *gate.Status, send sendFunc) {
 		send(spaCounter, prometheus.CounterValue, float64(n), reason)
 	}
 	for _, d := range s.Doors {
-		send(packetCounter, prometheus.CounterValue, float64(d.Accepted), d.Name, "accepted")
-		send(packetCounter, prometheus.CounterValue, float64(d.Shut), d.Name, "shut")
+		send(beganCounter, prometheus.CounterValue, float64(d.Granted), d.Name)
+		send(shutCounter, prometheus.CounterValue, float64(d.Shut), d.Name)
 	}
 }
 

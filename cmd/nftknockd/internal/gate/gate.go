@@ -23,7 +23,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -54,8 +53,9 @@ type Deps struct {
 
 // A Table is what the gate needs of an [nft.Table].
 type Table interface {
-	LetIn(door string, source netip.Addr, timeout time.Duration, comment string) (netip.Prefix, error)
-	PutOut(door string, source netip.Addr) (netip.Prefix, error)
+	Grant(...nft.Grant) error
+	Revoke(...nft.Grant) error
+	Overlapping(nft.Grant) ([]nft.Grant, error)
 	Replace(*nft.Ruleset) error
 	Restore() error
 	Remove() error

@@ -3,7 +3,6 @@ package gate
 import (
 	"errors"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -42,13 +41,13 @@ type Daemon struct {
 	SPARefused map[string]uint64 `json:"spa_refused,omitempty"`
 }
 
-// A DoorStatus counts the packets that came to a door's ports, other than of connections
+// A DoorStatus counts what came to a door's ports, other than of connections
 // that are up.
 type DoorStatus struct {
-	Name     string   `json:"name"`
-	Ports    []string `json:"ports"`            // "22", "51820:udp"
-	Accepted uint64   `json:"accepted_packets"` // that began a connection or flow, from sources that the door lets in
-	Shut     uint64   `json:"shut_packets"`     // from sources that no door of the port lets in
+	Name    string   `json:"name"`
+	Ports   []string `json:"ports"`               // "22", "51820:udp"
+	Granted uint64   `json:"granted_connections"` // and flows of datagrams, begun by sources that the door lets in
+	Shut    uint64   `json:"shut_packets"`        // from sources that no door of the port lets in
 }
 
 // A GrantStatus is a source that is let in.
@@ -88,7 +87,7 @@ func (g *Gate) Status() (*Status, error) {
 	status.Running, status.Daemon = true, &daemon
 	status.Doors = inOrder(cfg.Doors, status.Doors)
 	if snapshot != nil {
-		for i, p := range snapshot.People {
+		for i, p := range snapshot.Grants {
 			if p.Since.IsZero() {
 				status.Grants[i].Since = since[grantKey{p.Door, p.Source, p.Zone}]
 			}
@@ -123,10 +122,10 @@ func statusOf(table string, s *nft.Snapshot, err error) (*Status, error) {
 		status.Doors = append(status.Doors, doorStatus(s, name))
 	}
 	now := time.Now()
-	for _, p := range s.People {
+	for _, p := range s.Grants {
 		by, key := originOf(p)
 		status.Grants = append(status.Grants, GrantStatus{
-			Door: p.Door, Source: sourceName(p.Source, p.Zone), By: by, Key: key, Since: p.Since, Until: endOf(p, now),
+			Door: p.Door, Source: Source{p.Source, p.Zone}.String(), By: by, Key: key, Since: p.Since, Until: endOf(p, now),
 		})
 	}
 	return status, nil
@@ -134,7 +133,7 @@ func statusOf(table string, s *nft.Snapshot, err error) (*Status, error) {
 
 // doorStatus sums up the ports that a door guards.
 func doorStatus(s *nft.Snapshot, name string) DoorStatus {
-	d := DoorStatus{Name: name, Ports: []string{}, Accepted: s.Granted[name]}
+	d := DoorStatus{Name: name, Ports: []string{}, Granted: s.Granted[name]}
 	for _, guard := range s.Guards {
 		if slices.Contains(guard.Doors, name) {
 			d.Ports = append(d.Ports, guard.Port.String())
@@ -158,7 +157,7 @@ func inOrder(configured []knock.Door, known []DoorStatus) []DoorStatus {
 }
 
 // originOf reads what [Grant.comment] has written.
-func originOf(p nft.Person) (by, key string) {
+func originOf(p nft.Grant) (by, key string) {
 	if key, ok := strings.CutPrefix(p.By, string(SPA)+" "); ok {
 		return string(SPA), key
 	}
@@ -166,7 +165,7 @@ func originOf(p nft.Person) (by, key string) {
 }
 
 // endOf returns when a grant ends; the zero time is never.
-func endOf(p nft.Person, now time.Time) time.Time {
+func endOf(p nft.Grant, now time.Time) time.Time {
 	if p.Left == knock.Forever {
 		return time.Time{}
 	}
@@ -185,10 +184,10 @@ func (g *Gate) present() []event.Event {
 	}
 	now := time.Now()
 	var events []event.Event
-	for _, p := range snapshot.People {
+	for _, p := range snapshot.Grants {
 		by, key := originOf(p)
 		events = append(events, event.Event{
-			Time: p.Since, Kind: event.Granted, Door: p.Door, Source: sourceName(p.Source, p.Zone), By: by, Key: key, Until: endOf(p, now),
+			Time: p.Since, Kind: event.Granted, Door: p.Door, Source: Source{p.Source, p.Zone}.String(), By: by, Key: key, Until: endOf(p, now),
 		})
 	}
 	return events
@@ -202,15 +201,6 @@ func (g *Gate) Watch(kinds ...event.Kind) (*event.Watcher, error) {
 // Subscribe returns a subscription to what happens, as [event.Bus.Subscribe] does.
 func (g *Gate) Subscribe(after string, kinds ...event.Kind) (*event.Subscription, error) {
 	return g.deps.Bus.Subscribe(after, kinds, g.present)
-}
-
-// sourceName returns a source as people write it: an address, with the interface of a
-// link-local one, or a prefix.
-func sourceName(p netip.Prefix, zone string) string {
-	if p.IsSingleIP() {
-		return p.Addr().WithZone(zone).String()
-	}
-	return p.String()
 }
 
 // PortNames returns ports as people write them.

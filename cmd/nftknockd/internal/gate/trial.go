@@ -22,13 +22,13 @@ type Countdown interface {
 // As soon as a knock is granted the table is kept, and its event returned. With an error
 // there is no table any more.
 func Trial(ctx context.Context, cfg *config.Config, deps Deps, length time.Duration, show Countdown) (event.Event, error) {
-	if err := nft.Free(cfg.Table); err != nil {
+	if err := nft.CheckAbsent(cfg.Table); err != nil {
 		return event.Event{}, err
 	}
 	var table *nft.Table
 	deps.Install = func(r *nft.Ruleset, _ bool) (Table, error) {
 		var err error
-		if table, err = nft.Try(r); err != nil {
+		if table, err = nft.OpenTrial(r); err != nil {
 			return nil, err
 		}
 		return table, nil
@@ -85,7 +85,7 @@ func (g *Gate) awaitGrant(ctx context.Context, grants *event.Subscription, lengt
 func (g *Gate) keep(table *nft.Table, own bool) error {
 	g.state.Lock()
 	defer g.unlock()
-	if err := table.Keep(own); err != nil {
+	if err := table.Commit(own); err != nil {
 		return fmt.Errorf("the table could not be kept, and is gone: %w", err)
 	}
 	return nil
