@@ -89,8 +89,8 @@ func (r *reader) spaKey(v any) (SPAKey, error) {
 		return k, fmt.Errorf("%s and %s are two people of one name: call one of the files something else", doc.Plain(other), doc.Plain(file))
 	}
 	r.keyFiles[k.Name] = file
-	if r.secrets {
-		k.Text, err = doc.ReadSecretFile(file, fmt.Sprintf("\"nftknockd spa new DOOR %s\" makes it", k.Name))
+	if r.secrets != nil {
+		k.Text, err = r.secrets(file, fmt.Sprintf("\"nftknockd spa new DOOR %s\" makes it", k.Name))
 	}
 	return k, err
 }

@@ -19,8 +19,9 @@ import (
 // goes. Only an open file keeps it there, so that nothing is left behind
 // however the tests end.
 type Host struct {
-	Name string
-	NS   *os.File
+	Name  string
+	NS    *os.File
+	State string // the state directory of its daemons
 }
 
 // NewHost makes a host that is there until the test ends. Without root it skips the test.
@@ -29,7 +30,7 @@ func NewHost(t testing.TB, name string) *Host {
 	if !privileged() {
 		t.Skip("network namespaces need root")
 	}
-	h := &Host{Name: name}
+	h := &Host{Name: name, State: newState(t)}
 	err := OnOwnThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return err
@@ -135,11 +136,28 @@ func (h *Host) TryWith(t testing.TB, stdin, name string, args ...string) Result 
 	cmd := Command(ctx, t, name, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	h.GiveState(cmd)
 	err := h.In(cmd.Start)
 	if err == nil {
 		err = cmd.Wait()
 	}
 	return Result{stdout.String(), stderr.String(), err}
+}
+
+// newState makes a state directory, with a secret that makes the same decoys each time: some
+// tests knock on ports that mean nothing.
+func newState(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("the same decoys, each time: 32 b"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// GiveState has a program that is about to start use the state directory of the host.
+func (h *Host) GiveState(cmd *exec.Cmd) {
+	cmd.Env = append(cmd.Environ(), "STATE_DIRECTORY="+h.State)
 }
 
 // Sysctl sets a kernel parameter of the host.

@@ -49,6 +49,9 @@ func (g *Gate) reload() error {
 	if err != nil {
 		g.deps.Bus.Publish(event.Event{Kind: event.ReloadRefused, Text: err.Error()})
 		first, _, _ := strings.Cut(err.Error(), "\n")
+		g.state.Lock()
+		g.state.told = "" // a status that is no more
+		g.unlock()
 		g.deps.Notify(daemon.SdNotifyReady + "\nSTATUS=reload refused, the old configuration stays in force: " + first)
 		return &ReloadError{err}
 	}
@@ -73,14 +76,18 @@ func (g *Gate) replace(cfg *config.Config) error {
 		return errors.New("`[metrics]` " + restart)
 	}
 	listener := g.state.listener
-	if cfg.NFLogGroup != old.NFLogGroup {
+	if _, isDeaf := listener.(deaf); isDeaf || cfg.NFLogGroup != old.NFLogGroup {
 		var err error
 		if listener, err = g.listen(cfg); err != nil {
 			return err
 		}
 	}
 	decoys := g.chooseDecoys(cfg)
-	return g.swap(cfg, decoys, listener, &event.Event{Kind: event.Reloaded, Doors: DoorNames(cfg)})
+	if err := g.swap(cfg, decoys, listener, &event.Event{Kind: event.Reloaded, Doors: DoorNames(cfg)}); err != nil {
+		return err
+	}
+	g.inForce(cfg)
+	return nil
 }
 
 // swap puts a configuration and its listener in force, and queues an event. It closes
@@ -103,6 +110,9 @@ func (g *Gate) swapLocked(cfg *config.Config, decoys []knock.Port, listener List
 		return listener, err
 	}
 	unused = s.listener
+	if listener != s.listener {
+		s.repair.listener = nil
+	}
 	s.cfg, s.listener, s.decoys = cfg, listener, decoys
 	s.codes.setDoors(cfg.OTP)
 	s.repair.keepDoors(cfg.Doors)

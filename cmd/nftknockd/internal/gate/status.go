@@ -30,6 +30,7 @@ type Daemon struct {
 	Started      time.Time `json:"started"`
 	Uptime       float64   `json:"uptime_seconds"`
 	Degraded     string    `json:"degraded,omitempty"` // what the kernel does not hold, and why
+	LastGood     bool      `json:"last_good"`          // the last good configuration is in force, not the file's
 	InProgress   int       `json:"in_progress"`        // attempts that have begun and not succeeded
 	Limit        int       `json:"in_progress_limit"`  // beyond which the oldest are forgotten
 	Muted        int       `json:"muted"`              // sources that are not listened to, or were not lately
@@ -65,6 +66,7 @@ func (g *Gate) Status() (*Status, error) {
 		InProgress: s.tracker.InProgress(), Limit: cfg.Limits.Sources, MessagesLost: s.listener.Lost(),
 		Muted: s.tracker.Muted(), Decoys: PortNames(s.decoys),
 	}
+	daemon.LastGood = s.repair.config != nil
 	if err := s.repair.err(); err != nil {
 		daemon.Degraded = err.Error()
 	}
