@@ -1,9 +1,14 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"nftknock/config/internal/doc"
 )
@@ -27,6 +32,20 @@ func (c *Config) Snapshot() []byte {
 		panic(err) // there is nothing in it that JSON could not hold
 	}
 	return data
+}
+
+// Fingerprint says which configuration [Load] has read, wherever it was, and nothing of what
+// is in it.
+func (c *Config) Fingerprint() string {
+	h := sha256.New()
+	write := func(b []byte) { h.Write(append(binary.BigEndian.AppendUint64(nil, uint64(len(b))), b...)) }
+	if c.read != nil {
+		write(c.read.Text)
+		for _, file := range slices.Sorted(maps.Keys(c.read.Secrets)) {
+			write(c.read.Secrets[file])
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // Restore returns the configuration that a snapshot was made of.

@@ -73,6 +73,7 @@ func runDaemon(configFile string, state statedir.Dir, socket string, socketWante
 		Log:     log,
 		Bus:     event.NewBus(metrics.Count),
 		State:   state,
+		File:    configFile,
 		Load:    load,
 		InForce: func(cfg *config.Config) { warn(log, cfg) },
 		Notify:  func(state string) { notify(log, state) },

@@ -37,6 +37,8 @@ type Backend interface {
 	Revoke(door string, source netip.Prefix, by gate.Origin) ([]netip.Prefix, error)
 	// Reload reads the configuration anew.
 	Reload(context.Context) error
+	// Trial tries a configuration, until the context ends.
+	Trial(context.Context, *config.Config, time.Duration, gate.Countdown) (event.Event, error)
 	Watch(...event.Kind) (*event.Watcher, error)
 	Subscribe(after string, kinds ...event.Kind) (*event.Subscription, error)
 }
@@ -59,6 +61,7 @@ func NewServer(backend Backend, metrics http.Handler) *http.Server {
 	mux.HandleFunc("POST /v1/open", s.open)
 	mux.HandleFunc("POST /v1/close", s.close)
 	mux.HandleFunc("POST /v1/reload", s.reload)
+	mux.HandleFunc("POST /v1/trial", s.trial)
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.Handle("GET /metrics", metrics)
 	return newHTTPServer(mux)

@@ -83,6 +83,8 @@ func errorOf(err error) *Error {
 		code = http.StatusNotFound
 	case is[*gate.PrefixError](err):
 		code = http.StatusBadRequest
+	case errors.Is(err, gate.ErrOnTrial):
+		code = http.StatusConflict
 	case is[*gate.ReloadError](err):
 		code = http.StatusUnprocessableEntity
 	case errors.Is(err, event.ErrGone):

@@ -41,12 +41,15 @@ type Deps struct {
 	Bus   *event.Bus
 	State statedir.Dir
 
+	// File is where the configuration is, for status; empty: nowhere.
+	File string
+
 	// Load reads the configuration anew; nil: reloads are refused. InForce is told of each
 	// configuration of Load's that is in force now, unless it is nil.
 	Load    func() (*config.Config, error)
 	InForce func(*config.Config)
 
-	Notify func(state string)             // tells the service manager, as sd_notify(3) has it; nil: nobody
+	Notify func(state string) // tells the service manager, as sd_notify(3) has it; nil: nobody
 
 	Listen  func(group uint16, observe func(knock.Packet), lost func()) (Listener, error)
 	Install func(r *nft.Ruleset, own bool) (Table, error)
@@ -85,6 +88,8 @@ type Gate struct {
 	reloads chan chan<- error
 	repairs chan struct{} // there is something to repair
 	retries chan struct{} // the file, or the state directory, is to be tried again
+	tasks   chan func()   // for Run's goroutine
+	ended   chan struct{} // closed when Run does no more tasks
 	stale   chan struct{} // a decoy was touched: is it still a good one?
 	claims  chan claim    // one-time codes to record
 	lost    throttle      // reports messages of the packet log that were lost
@@ -111,6 +116,7 @@ type state struct {
 	degraded bool                   // a repair did not put everything right
 	reported string                 // what was wrong when that was reported
 	told     string                 // the status that the service manager was told last
+	trial    *trial                 // nil: none is under way
 	retrying bool                   // a retry of the file is due
 	since    map[grantKey]time.Time // when the grants without an end began, which the kernel does not tell
 	outbox   []event.Event          // to be published
@@ -180,7 +186,7 @@ func newGate(deps Deps) (*Gate, error) {
 	}
 	g := &Gate{
 		deps: deps, began: time.Now(), logged: logged,
-		reloads: make(chan chan<- error), claims: make(chan claim, maxClaims),
+		reloads: make(chan chan<- error), tasks: make(chan func()), ended: make(chan struct{}), claims: make(chan claim, maxClaims),
 		repairs: make(chan struct{}, 1), retries: make(chan struct{}, 1), stale: make(chan struct{}, 1),
 	}
 	g.state.since = make(map[grantKey]time.Time)
@@ -286,6 +292,7 @@ func (g *Gate) Run(ctx context.Context) error {
 }
 
 func (g *Gate) loop(ctx context.Context) {
+	defer close(g.ended)
 	g.reconcile() // what Start left to do
 	for {
 		// Run's goroutine alone changes the listener and the watcher, and may read them.
@@ -304,6 +311,8 @@ func (g *Gate) loop(ctx context.Context) {
 			g.markDegraded(repair{table: fmt.Errorf("somebody else has changed table %s", g.state.cfg.Table)})
 		case <-g.stale:
 			g.renewDecoys()
+		case task := <-g.tasks:
+			task()
 		case <-g.retries:
 			g.retryFile()
 		case <-g.repairs:

@@ -43,7 +43,10 @@ func (g *Gate) Reload(ctx context.Context) error {
 func (g *Gate) reload() error {
 	g.deps.Notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
 	cfg, err := g.deps.Load()
-	if err == nil {
+	switch {
+	case g.state.trial != nil:
+		err = ErrOnTrial
+	case err == nil:
 		err = g.replace(cfg)
 	}
 	if err != nil {
@@ -55,6 +58,7 @@ func (g *Gate) reload() error {
 		g.deps.Notify(daemon.SdNotifyReady + "\nSTATUS=reload refused, the old configuration stays in force: " + first)
 		return &ReloadError{err}
 	}
+	g.inForce(cfg)
 	g.notifyReady()
 	return nil
 }
@@ -83,11 +87,7 @@ func (g *Gate) replace(cfg *config.Config) error {
 		}
 	}
 	decoys := g.chooseDecoys(cfg)
-	if err := g.swap(cfg, decoys, listener, &event.Event{Kind: event.Reloaded, Doors: DoorNames(cfg)}); err != nil {
-		return err
-	}
-	g.inForce(cfg)
-	return nil
+	return g.swap(cfg, decoys, listener, &event.Event{Kind: event.Reloaded, Doors: DoorNames(cfg)})
 }
 
 // swap puts a configuration and its listener in force, and queues an event. It closes

@@ -44,7 +44,7 @@ var errOnTrial = errors.New("the file was on trial, and nobody has proved that i
 // loadToStart reads the file for a start, which takes none that has failed its trial.
 func loadToStart(load func() (*config.Config, error), state statedir.Dir) (*config.Config, error) {
 	cfg, err := load()
-	if err == nil && state.OnTrial(cfg.Snapshot()) {
+	if err == nil && state.OnTrial(cfg.Fingerprint()) {
 		return nil, errOnTrial
 	}
 	return cfg, err
@@ -190,6 +190,9 @@ func (g *Gate) retryFile() {
 	g.state.Lock()
 	g.state.retrying = false
 	g.unlock()
+	if g.state.trial != nil {
+		return
+	}
 	r := &g.state.repair // Run's goroutine, which this is, alone changes these errors
 	if r.config == nil {
 		if r.state != nil {
@@ -202,6 +205,7 @@ func (g *Gate) retryFile() {
 		err = g.replace(cfg)
 	}
 	if err == nil {
+		g.inForce(cfg)
 		return
 	}
 	g.state.Lock()
@@ -211,4 +215,3 @@ func (g *Gate) retryFile() {
 		g.state.degraded = false // to be reported anew
 	}
 }
-

@@ -29,13 +29,15 @@ type Status struct {
 type Daemon struct {
 	Started      time.Time `json:"started"`
 	Uptime       float64   `json:"uptime_seconds"`
-	Degraded     string    `json:"degraded,omitempty"` // what the kernel does not hold, and why
-	LastGood     bool      `json:"last_good"`          // the last good configuration is in force, not the file's
-	InProgress   int       `json:"in_progress"`        // attempts that have begun and not succeeded
-	Limit        int       `json:"in_progress_limit"`  // beyond which the oldest are forgotten
-	Muted        int       `json:"muted"`              // sources that are not listened to, or were not lately
-	Decoys       []string  `json:"decoys"`             // "7000", "8000:udp"; a secret
-	MessagesLost uint64    `json:"messages_lost"`      // of the kernel's packet log
+	Degraded     string    `json:"degraded,omitempty"`   // what the kernel does not hold, and why
+	TrialUntil   time.Time `json:"trial_until,omitzero"` // when the trial that is under way ends; zero: none is
+	File         string    `json:"file"`                 // the configuration's
+	LastGood     bool      `json:"last_good"`            // the last good configuration is in force, not the file's
+	InProgress   int       `json:"in_progress"`          // attempts that have begun and not succeeded
+	Limit        int       `json:"in_progress_limit"`    // beyond which the oldest are forgotten
+	Muted        int       `json:"muted"`                // sources that are not listened to, or were not lately
+	Decoys       []string  `json:"decoys"`               // "7000", "8000:udp"; a secret
+	MessagesLost uint64    `json:"messages_lost"`        // of the kernel's packet log
 }
 
 // A DoorStatus counts the packets that came to a door's ports, other than of connections
@@ -65,6 +67,10 @@ func (g *Gate) Status() (*Status, error) {
 		Started: g.began, Uptime: time.Since(g.began).Seconds(),
 		InProgress: s.tracker.InProgress(), Limit: cfg.Limits.Sources, MessagesLost: s.listener.Lost(),
 		Muted: s.tracker.Muted(), Decoys: PortNames(s.decoys),
+	}
+	daemon.File = g.deps.File
+	if s.trial != nil {
+		daemon.TrialUntil = s.trial.until
 	}
 	daemon.LastGood = s.repair.config != nil
 	if err := s.repair.err(); err != nil {

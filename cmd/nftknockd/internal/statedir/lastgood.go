@@ -2,7 +2,6 @@ package statedir
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,10 +34,10 @@ func (d Dir) KeepLastGood(snapshot []byte) error {
 
 func (d Dir) onTrialFile() string { return filepath.Join(string(d), "on_trial") }
 
-// BeginTrial notes that the configuration of a snapshot is being tried. Until
+// BeginTrial notes that the configuration of a fingerprint is being tried. Until
 // [Dir.EndTrial] it is [Dir.OnTrial], and so it stays if the machine goes down.
-func (d Dir) BeginTrial(snapshot []byte) error {
-	if err := d.Replace(d.onTrialFile(), fingerprint(snapshot)); err != nil {
+func (d Dir) BeginTrial(fingerprint string) error {
+	if err := d.Replace(d.onTrialFile(), []byte(fingerprint+"\n")); err != nil {
 		return fmt.Errorf("cannot note that the configuration is on trial: %w", err)
 	}
 	return nil
@@ -52,12 +51,9 @@ func (d Dir) EndTrial() error {
 	return nil
 }
 
-// OnTrial reports whether the configuration of a snapshot has been tried, and not proved
+// OnTrial reports whether the configuration of a fingerprint has been tried, and not proved
 // to be good.
-func (d Dir) OnTrial(snapshot []byte) bool {
+func (d Dir) OnTrial(fingerprint string) bool {
 	tried, err := os.ReadFile(d.onTrialFile())
-	return err == nil && bytes.Equal(tried, fingerprint(snapshot))
+	return err == nil && string(tried) == fingerprint+"\n"
 }
-
-// fingerprint says which configuration it is, and nothing of what is in it.
-func fingerprint(snapshot []byte) []byte { return fmt.Appendf(nil, "%x\n", sha256.Sum256(snapshot)) }
