@@ -3,12 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"nftknock/cmd/internal/build"
 	"nftknock/config/profile"
 )
 
@@ -43,7 +43,7 @@ has answered; otherwise 1. As with knock(1), it is 1 for this help too.`,
   nftknock home
   nftknock --close home
   nftknock --wait 22 fe80::1%eth0 7000 8000:udp 9000`,
-		Version:           version(),
+		Version:           build.Read().String(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		Args:              cobra.ArbitraryArgs,
@@ -59,7 +59,6 @@ has answered; otherwise 1. As with knock(1), it is 1 for this help too.`,
 			return (&knocker{target, touch, std.err, std.out}).run()
 		},
 	}
-	root.SetVersionTemplate("nftknock {{.Version}}\n")
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(flagError)
 	root.Flags().BoolP("help", "h", false, "show this help") // of commands too
@@ -74,14 +73,6 @@ has answered; otherwise 1. As with knock(1), it is 1 for this help too.`,
 		docsCommand(),
 	)
 	return root
-}
-
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	return info.Main.Version
 }
 
 // flagError adds to what is wrong with a flag the one that may be meant.

@@ -6,13 +6,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/BurntSushi/toml"
 
 	"nftknock/config"
-	"nftknock/knock"
 )
 
 func TestInit(t *testing.T) {
@@ -86,37 +84,8 @@ func TestInit(t *testing.T) {
 	}
 }
 
-// TestAddDoor draws often enough that an order would come up.
-func TestAddDoor(t *testing.T) {
-	t.Parallel()
-	host := config.Host{EphemeralFirst: 2048, EphemeralLast: 65535, Listening: map[knock.Port]bool{{Number: 1030, Proto: knock.TCP}: true}}
-	for range 300 {
-		door := knock.Door{Name: "ssh", Ports: []knock.Port{{Number: 1025, Proto: knock.TCP}, {Number: 1500, Proto: knock.UDP}}}
-		text, err := addDoor("", nil, &door, host)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cfg, err := config.Parse("", text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if w := cfg.Warnings(host); len(w) > 0 || !slices.Equal(cfg.Doors[0].Sequence, door.Sequence) || len(door.Sequence) != knocks {
-			t.Fatalf("%v %v\n%s", door.Sequence, w, text)
-		}
-		for _, p := range door.Sequence {
-			if p.Number < 1026 || p.Number > 2047 || p.Number == 1030 {
-				t.Fatalf("knocks on %v", p)
-			}
-		}
-	}
-}
-
 func TestInitRefuses(t *testing.T) {
 	t.Parallel()
-	crowded := config.Host{EphemeralFirst: 1024, EphemeralLast: 65000}
-	if _, err := addDoor("", nil, &knock.Door{Name: "ssh", Ports: []knock.Port{{Number: 22, Proto: knock.TCP}}}, crowded); err == nil {
-		t.Error("few ports are left, and a sequence was made of them")
-	}
 	for _, tt := range []struct {
 		args []string
 		want string
@@ -135,30 +104,5 @@ func TestInitRefuses(t *testing.T) {
 		if _, err := os.Stat(file); err == nil {
 			t.Errorf("%q: wrote a file", tt.args)
 		}
-	}
-}
-
-// TestWriteSecretForGroup writes a file as it has to be where the daemon has a group.
-func TestWriteSecretForGroup(t *testing.T) {
-	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
-	f, err := os.CreateTemp(t.TempDir(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	const group = 65534
-	mode, err := fill(f, "text", group)
-	if err != nil || mode != 0o640 {
-		t.Fatalf("mode %04o: %v", mode, err)
-	}
-	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s := info.Sys().(*syscall.Stat_t); info.Mode().Perm() != mode || s.Uid != 0 || s.Gid != group {
-		t.Errorf("%v, user %d, group %d", info.Mode(), s.Uid, s.Gid)
 	}
 }

@@ -2,17 +2,11 @@ package cli
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"os/user"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/mdp/qrterminal/v3"
@@ -21,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nftknock/cmd/nftknockd/internal/gate"
-	"nftknock/cmd/nftknockd/internal/statedir"
+	"nftknock/cmd/nftknockd/internal/setup"
 	"nftknock/config"
 	"nftknock/knock"
 	"nftknock/knock/totp"
@@ -84,7 +78,7 @@ file to the daemon's user: the one named like the group that may read the config
 			if err != nil {
 				return err
 			}
-			if err := writeSecret(file, *configFile, key.Secret()); err != nil {
+			if err := setup.WriteSecret(file, *configFile, key.Secret()); err != nil {
 				return err
 			}
 			out := cmd.OutOrStdout()
@@ -95,7 +89,7 @@ file to the daemon's user: the one named like the group that may read the config
 			if !configured {
 				// The host may not let us see what listens: then that is not avoided.
 				host, _ := config.ReadHost()
-				explainCodes(out, *configFile, door.Name, file, freeCodeBase(cfg, host))
+				explainCodes(out, *configFile, door.Name, file, setup.FreeCodeBase(cfg, host))
 			}
 			fmt.Fprintf(out, "Show it to an authenticator app, compare with `nftknockd otp show %s`, and reload the daemon.\n", door.Name)
 			return nil
@@ -113,30 +107,6 @@ func newKey(door string) (*otp.Key, error) {
 		return nil, err
 	}
 	return keys.Generate(keys.GenerateOpts{Issuer: "nftknock", AccountName: door + "@" + host, SecretSize: 20})
-}
-
-// writeSecret makes a file that nobody but the daemon can read, or root where the
-// daemon is root.
-func writeSecret(path, configFile, secret string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already, and phones may rely on it\nhint: remove it first if none does", path)
-	}
-	if err != nil {
-		return err
-	}
-	err = giveToDaemon(f, configFile)
-	if err == nil {
-		_, err = f.WriteString(secret + "\n")
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		os.Remove(path)
-		return err
-	}
-	return statedir.SyncDir(filepath.Dir(path))
 }
 
 // drawQR draws a QR code of text, two rows a line. It sets the colours, because not
@@ -209,74 +179,4 @@ func showCodes(w io.Writer, door *knock.Door, secret config.Secret, now time.Tim
 	}
 	_, err := fmt.Fprintf(w, "The code changes in %v.\n", left)
 	return err
-}
-
-// freeCodeBase returns the first of knock.CodePorts ports that neither the
-// configuration nor the host uses, or 0 if there is none. It is a whole thousand, so
-// that the digits of a code can be seen in the ports.
-func freeCodeBase(cfg *config.Config, host config.Host) uint16 {
-	used := make(map[uint16]bool)
-	for p := range host.Listening {
-		used[p.Number] = true
-	}
-	for _, d := range cfg.Doors {
-		for _, p := range slices.Concat(d.Ports, d.Sequence, d.CloseSequence) {
-			used[p.Number] = true
-		}
-	}
-	free := func(base int) bool {
-		if base <= int(host.EphemeralLast) && base+knock.CodePorts > int(host.EphemeralFirst) {
-			return false
-		}
-		if slices.ContainsFunc(cfg.Doors, func(d knock.Door) bool {
-			return d.CodeBase != 0 && base < int(d.CodeBase)+knock.CodePorts && int(d.CodeBase) < base+knock.CodePorts
-		}) {
-			return false
-		}
-		for p := range used {
-			if int(p) >= base && int(p) < base+knock.CodePorts {
-				return false
-			}
-		}
-		return true
-	}
-	// Low ports are the likelier ones to be somebody's some day.
-	for base := 20000; base+knock.CodePorts <= 65536; base += 1000 {
-		if free(base) {
-			return uint16(base)
-		}
-	}
-	for base := 19000; base > 1024; base -= 1000 {
-		if free(base) {
-			return uint16(base)
-		}
-	}
-	return 0
-}
-
-// giveToDaemon gives a file to the user that the daemon runs as. That is the one named
-// like the group that may read the configuration, as the package makes them; where
-// the group is root's, or somebody else than root asks, the file stays whose it is.
-func giveToDaemon(f *os.File, configFile string) error {
-	info, err := os.Stat(configFile)
-	if err != nil {
-		return err
-	}
-	gid := info.Sys().(*syscall.Stat_t).Gid
-	if os.Geteuid() != 0 || gid == 0 {
-		return nil
-	}
-	group, err := user.LookupGroupId(strconv.FormatUint(uint64(gid), 10))
-	if err != nil {
-		return fmt.Errorf("whose is the secret to be? The group of %s: %w", configFile, err)
-	}
-	owner, err := user.Lookup(group.Name)
-	if err != nil {
-		return fmt.Errorf("whose is the secret to be? The user named like the group of %s: %w", configFile, err)
-	}
-	uid, err := strconv.Atoi(owner.Uid)
-	if err != nil {
-		return err
-	}
-	return f.Chown(uid, int(gid))
 }

@@ -161,28 +161,3 @@ The code changes in 30s.
 		t.Error(diff)
 	}
 }
-
-func TestFreeCodeBase(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		toml string
-		host config.Host
-		want uint16
-	}{
-		{"nothing in the way", "", config.Host{}, 20000},
-		{"a guarded port and a knock", "[door.a]\nports = [21999]\nsequence = [25000, 1]", config.Host{}, 22000},
-		{"codes", "[door.a]\nports = [1]\notp_base = 21999\notp_secret_file = \"a\"", config.Host{}, 24000},
-		{"a listener", "", config.Host{Listening: map[knock.Port]bool{{Number: 20000, Proto: knock.TCP}: true}}, 21000},
-		{"the ephemeral range", "", config.Host{EphemeralFirst: 21999, EphemeralLast: 60999}, 61000},
-		{"below it", "", config.Host{EphemeralFirst: 20000, EphemeralLast: 65535}, 18000},
-		{"nowhere", "", config.Host{EphemeralFirst: 1024, EphemeralLast: 65535}, 0},
-	} {
-		cfg, err := config.Parse("f.toml", []byte(tt.toml))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := freeCodeBase(cfg, tt.host); got != tt.want {
-			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
-		}
-	}
-}

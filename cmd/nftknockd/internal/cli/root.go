@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"nftknock/cmd/internal/build"
 	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/demo"
 	"nftknock/cmd/nftknockd/internal/gate"
@@ -83,7 +83,7 @@ func Command() *cobra.Command {
 		Short: "A port-knocking gate on nftables",
 		Long: `nftknockd shuts ports with one nftables table, follows knocks through NFLOG, and
 lets a source in for a time once it has knocked the right sequence.`,
-		Version:       version(),
+		Version:       build.Read().String(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 
@@ -94,7 +94,6 @@ lets a source in for a time once it has knocked the right sequence.`,
 			return cmd.Help()
 		},
 	}
-	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	configFile := root.PersistentFlags().StringP("config", "c", DefaultConfig, "configuration `FILE`")
 	root.AddCommand(
 		runCommand(configFile),
@@ -113,25 +112,6 @@ lets a source in for a time once it has knocked the right sequence.`,
 		importCommand(),
 	)
 	return root
-}
-
-// version returns the version, the commit and the Go version that the program was built
-// from.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "of unknown build"
-	}
-	commit := "unknown"
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			commit = s.Value
-		case s.Key == "vcs.modified" && s.Value == "true":
-			commit += ", modified"
-		}
-	}
-	return fmt.Sprintf("%s (commit %s, %s)", info.Main.Version, commit, info.GoVersion)
 }
 
 // addSocketFlag adds the flag of the daemon and of the commands that talk to it.

@@ -54,7 +54,7 @@ func TestVersion(t *testing.T) {
 	t.Parallel()
 	var stdout bytes.Buffer
 	if code := Run([]string{"--version"}, &stdout, io.Discard); code != exitDone ||
-		!regexp.MustCompile(`^nftknockd \S+ \(commit .+, go1\.\S+\)\n$`).MatchString(stdout.String()) {
+		!regexp.MustCompile(`^nftknockd version \S+ \(commit .+, go1\.\S+\)\n$`).MatchString(stdout.String()) {
 		t.Errorf("%d %q", code, &stdout)
 	}
 }

@@ -2,7 +2,6 @@ package control
 
 import (
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
 
+	"nftknock/cmd/internal/build"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
 )
@@ -63,16 +63,11 @@ func NewMetrics() *Metrics {
 }
 
 func buildInfo() prometheus.Gauge {
-	labels := prometheus.Labels{"version": "unknown", "revision": "", "goversion": ""}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		labels["version"], labels["goversion"] = info.Main.Version, info.GoVersion
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				labels["revision"] = s.Value
-			}
-		}
-	}
-	g := prometheus.NewGauge(prometheus.GaugeOpts{Name: "nftknock_build_info", Help: "1, with what was built as labels.", ConstLabels: labels})
+	b := build.Read()
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "nftknock_build_info", Help: "1, with what the daemon was built from as labels.",
+		ConstLabels: prometheus.Labels{"version": b.Version, "revision": b.Revision, "goversion": b.Go},
+	})
 	g.Set(1)
 	return g
 }

@@ -27,6 +27,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"nftknock/cmd/nftknockd/internal/codes"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
@@ -108,7 +109,7 @@ type state struct {
 	cfg      *config.Config
 	tracker  *knock.Tracker
 	decoys   []knock.Port
-	codes    *codes
+	codes    *codes.Codes
 	table    Table // nil until it is installed, and of a gate that could not start
 	listener Listener
 	watcher  *nft.Watcher // nil if nobody else can change the table
@@ -243,7 +244,7 @@ func (g *Gate) install(cfg *config.Config, decoys []knock.Port, listener Listene
 		return nil, err
 	}
 	s.cfg, s.listener, s.table, s.decoys = cfg, listener, table, decoys
-	s.codes = newCodes(g.deps.State, cfg.OTP)
+	s.codes = codes.New(g.deps.State, cfg.OTP)
 	s.tracker = knock.NewTracker(cfg.Doors, knock.Scan{Decoys: decoys, Mute: cfg.Scan.Mute}, cfg.Limits.Sources)
 	if !table.Owned() {
 		s.watcher, watchErr = table.Watch()

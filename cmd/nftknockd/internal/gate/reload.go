@@ -114,7 +114,7 @@ func (g *Gate) swapLocked(cfg *config.Config, decoys []knock.Port, listener List
 		s.repair.listener = nil
 	}
 	s.cfg, s.listener, s.decoys = cfg, listener, decoys
-	s.codes.setDoors(cfg.OTP)
+	s.codes.SetDoors(cfg.OTP)
 	s.repair.keepDoors(cfg.Doors)
 	names := DoorNames(cfg)
 	maps.DeleteFunc(s.since, func(key grantKey, _ time.Time) bool { return !slices.Contains(names, key.door) })

@@ -1,4 +1,4 @@
-package gate
+package codes
 
 import (
 	"errors"
@@ -21,8 +21,8 @@ const rfcSecret config.Secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
 const otherSecret config.Secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
-func codesOf(dir string, secret config.Secret) *codes {
-	return newCodes(statedir.Dir(dir), map[string]config.OTP{"ssh": {Secret: secret}})
+func codesOf(dir string, secret config.Secret) *Codes {
+	return New(statedir.Dir(dir), map[string]config.OTP{"ssh": {Secret: secret}})
 }
 
 // digits returns the code of a step as it is knocked.
@@ -39,13 +39,13 @@ func digits(t interface{ Fatal(...any) }, secret config.Secret, step int64) int 
 }
 
 // accept judges a code and records it, as the gate does.
-func (c *codes) accept(door string, code int, now time.Time) error {
-	cl, err := c.judge(door, code, now)
+func (c *Codes) accept(door string, code int, now time.Time) error {
+	cl, err := c.Judge(door, code, now)
 	if err != nil {
 		return err
 	}
-	if err := c.record(cl); err != nil {
-		c.release(cl)
+	if err := c.Record(cl); err != nil {
+		c.Release(cl)
 		return err
 	}
 	return nil
@@ -75,7 +75,7 @@ func TestCodesRFC(t *testing.T) {
 
 func TestCodesWindow(t *testing.T) {
 	const now = 1000
-	for offset, want := range map[int64]error{-2: errWrongCode, -1: nil, 0: nil, 1: nil, 2: errWrongCode} {
+	for offset, want := range map[int64]error{-2: ErrWrong, -1: nil, 0: nil, 1: nil, 2: ErrWrong} {
 		c := codesOf(t.TempDir(), rfcSecret)
 		if err := c.accept("ssh", digits(t, rfcSecret, now+offset), at(now)); !errors.Is(err, want) {
 			t.Errorf("%d steps off: %v", offset, err)
@@ -87,11 +87,11 @@ func TestCodesWrong(t *testing.T) {
 	c := codesOf(t.TempDir(), rfcSecret)
 	right := digits(t, rfcSecret, 1000)
 	for _, code := range []int{right ^ 1, 1e6 + right, -right} {
-		if err := c.accept("ssh", code, at(1000)); !errors.Is(err, errWrongCode) {
+		if err := c.accept("ssh", code, at(1000)); !errors.Is(err, ErrWrong) {
 			t.Errorf("%d: %v", code, err)
 		}
 	}
-	if err := c.accept("web", right, at(1000)); err == nil || errors.Is(err, errWrongCode) {
+	if err := c.accept("web", right, at(1000)); err == nil || errors.Is(err, ErrWrong) {
 		t.Errorf("a door without codes: %v", err)
 	}
 }
@@ -100,13 +100,13 @@ func TestCodesWrong(t *testing.T) {
 // after a restart.
 func TestCodesSpent(t *testing.T) {
 	dir := t.TempDir()
-	c := newCodes(statedir.Dir(dir), map[string]config.OTP{"ssh": {Secret: rfcSecret}, "web": {Secret: rfcSecret}, "own": {Secret: otherSecret}})
+	c := New(statedir.Dir(dir), map[string]config.OTP{"ssh": {Secret: rfcSecret}, "web": {Secret: rfcSecret}, "own": {Secret: otherSecret}})
 	if err := c.accept("ssh", digits(t, rfcSecret, 1000), at(1000)); err != nil {
 		t.Fatal(err)
 	}
-	spent := func(c *codes, door string, step int64, now time.Time) {
+	spent := func(c *Codes, door string, step int64, now time.Time) {
 		t.Helper()
-		if err := c.accept(door, digits(t, rfcSecret, step), now); !errors.Is(err, errSpentCode) {
+		if err := c.accept(door, digits(t, rfcSecret, step), now); !errors.Is(err, ErrSpent) {
 			t.Errorf("door %s, step %d: %v", door, step, err)
 		}
 	}
@@ -167,7 +167,7 @@ func TestCodesUnrecorded(t *testing.T) {
 	}
 	right := digits(t, rfcSecret, 1000)
 	c := codesOf(dir, rfcSecret)
-	if err := c.accept("ssh", right, at(1000)); err == nil || errors.Is(err, errWrongCode) || errors.Is(err, errSpentCode) {
+	if err := c.accept("ssh", right, at(1000)); err == nil || errors.Is(err, ErrWrong) || errors.Is(err, ErrSpent) {
 		t.Errorf("not recorded: %v", err)
 	}
 	if err := os.Remove(blocked); err != nil {
@@ -189,7 +189,7 @@ func TestCodesDamagedRecord(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := codesOf(string(c.state), rfcSecret).accept("ssh", right, at(1000))
-		if err == nil || errors.Is(err, errWrongCode) {
+		if err == nil || errors.Is(err, ErrWrong) {
 			t.Errorf("record %q: %v", record, err)
 		}
 		if strings.Contains(err.Error(), strconv.Itoa(right)) {
@@ -207,7 +207,7 @@ func TestCodesClockSetBack(t *testing.T) {
 	}
 	for step, wrong := range map[int64]bool{900: false, 1001: true} {
 		err := c.accept("ssh", digits(t, rfcSecret, step), at(900))
-		if err == nil || errors.Is(err, errWrongCode) != wrong || !strings.Contains(err.Error(), "was it set back?") {
+		if err == nil || errors.Is(err, ErrWrong) != wrong || !strings.Contains(err.Error(), "was it set back?") {
 			t.Errorf("step %d: %v", step, err)
 		}
 	}
@@ -217,15 +217,15 @@ func TestCodesClockSetBack(t *testing.T) {
 func TestCodesClaimed(t *testing.T) {
 	c := codesOf(t.TempDir(), rfcSecret)
 	right := digits(t, rfcSecret, 1000)
-	cl, err := c.judge("ssh", right, at(1000))
+	cl, err := c.Judge("ssh", right, at(1000))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.setDoors(map[string]config.OTP{"ssh": {Secret: rfcSecret}}) // a reload
-	if _, err := c.judge("ssh", right, at(1000)); !errors.Is(err, errSpentCode) {
+	c.SetDoors(map[string]config.OTP{"ssh": {Secret: rfcSecret}}) // a reload
+	if _, err := c.Judge("ssh", right, at(1000)); !errors.Is(err, ErrSpent) {
 		t.Errorf("claimed twice: %v", err)
 	}
-	c.release(cl)
+	c.Release(cl)
 	if err := c.accept("ssh", right, at(1000)); err != nil {
 		t.Errorf("after the claim failed: %v", err)
 	}

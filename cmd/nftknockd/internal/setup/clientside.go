@@ -1,8 +1,9 @@
-package cli
+package setup
 
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"regexp"
 	"strings"
 
@@ -10,8 +11,8 @@ import (
 	"nftknock/knock"
 )
 
-// A clientSide is what a client has to know of this host.
-type clientSide struct {
+// A ClientSide is what a client has to know of this host.
+type ClientSide struct {
 	host    string // by what clients reach it
 	profile string // what they call it
 }
@@ -23,7 +24,9 @@ var (
 	notInProfile = regexp.MustCompile(`[^A-Za-z0-9._-]`)
 )
 
-func newClientSide(host string) (*clientSide, error) {
+// NewClientSide returns it for a name or address of this host; if that is empty, for its host
+// name.
+func NewClientSide(host string) (*ClientSide, error) {
 	if host == "" {
 		var err error
 		if host, err = defaultHost(); err != nil {
@@ -35,11 +38,11 @@ func newClientSide(host string) (*clientSide, error) {
 		return nil, fmt.Errorf("--host %q is neither a name nor an address: write server.example.org, say, or 192.0.2.1", host)
 	}
 	profile := strings.TrimLeft(notInProfile.ReplaceAllString(host, "-"), "-")
-	return &clientSide{host: host, profile: profile[:min(len(profile), 64)]}, nil
+	return &ClientSide{host: host, profile: profile[:min(len(profile), 64)]}, nil
 }
 
-// text returns what a client pastes: a profile, and how ssh uses it.
-func (c *clientSide) text(door *knock.Door) string {
+// Text returns what a client pastes: a profile, and how ssh uses it.
+func (c *ClientSide) Text(door *knock.Door) string {
 	port := firstTCP(door.Ports)
 	p := profile.New(c.profile)
 	p.Host, p.Sequence, p.Wait = c.host, door.Sequence, port
@@ -73,4 +76,13 @@ func firstTCP(ports []knock.Port) uint16 {
 		}
 	}
 	return 0
+}
+
+// defaultHost returns by what name clients may reach this host, where nobody says.
+func defaultHost() (string, error) {
+	name, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("%w\nhint: --host gives the name by which clients reach this host", err)
+	}
+	return name, nil
 }
