@@ -35,7 +35,7 @@ func TestLastGood(t *testing.T) {
 		{
 			name: "a file with errors",
 			fail: func(t *testing.T, _ *lab.Host, file string) { write(t, file, "[door.ssh]\nport = 22\n") },
-			says: `nftknockd.toml:2: door ssh: port: unknown key`,
+			says: `nftknockd.toml:2: door ssh: unknown key`,
 		},
 		{
 			name: "a directory",

@@ -11,6 +11,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"nftknock/config"
+	"nftknock/config/profile"
 )
 
 func TestInit(t *testing.T) {
@@ -35,7 +36,12 @@ func TestInit(t *testing.T) {
 		t.Error(w)
 	}
 
-	client, ssh, _ := strings.Cut(stdout.String(), "\n# In ~/.ssh/config")
+	line, byHand, _ := strings.Cut(stdout.String(), "# Or by hand")
+	p, _, err := profile.ParseLine(line)
+	if err != nil || !slices.Equal(p.Sequence, cfg.Doors[0].Sequence) || p.Wait != 22 {
+		t.Errorf("%v: %+v", err, p)
+	}
+	client, ssh, _ := strings.Cut("# Or by hand"+byHand, "\n# and in ~/.ssh/config")
 	var hosts struct {
 		Host map[string]struct {
 			Host     string
@@ -54,8 +60,13 @@ func TestInit(t *testing.T) {
 	if !slices.Equal(profile.Sequence, sequence) || profile.Host != "server.example.org" || profile.Wait != 22 {
 		t.Errorf("the client's side of %v is\n%s", sequence, client)
 	}
-	if !strings.Contains(ssh, "\nMatch host server.example.org exec \"nftknock server.example.org\"\n") {
+	if !strings.Contains(ssh, "# Match originalhost server.example.org exec \"nftknock --wait 22 server.example.org\"\n") {
 		t.Errorf("for ssh:\n%s", ssh)
+	}
+
+	again := succeeds(t, "client", "ssh", "-c", file, "--host", "server.example.org")
+	if again != stdout.String() {
+		t.Errorf("client prints\n%s", again)
 	}
 
 	// A door that is there is never touched.

@@ -109,6 +109,7 @@ lets a source in for a time once it has knocked the right sequence.`,
 		otpCommand(configFile),
 		trialCommand(configFile),
 		initCommand(configFile),
+		clientCommand(configFile),
 		importCommand(),
 	)
 	return root

@@ -2,11 +2,13 @@ package setup
 
 import (
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"regexp"
 	"strings"
 
+	"nftknock/config"
 	"nftknock/config/profile"
 	"nftknock/knock"
 )
@@ -41,31 +43,64 @@ func NewClientSide(host string) (*ClientSide, error) {
 	return &ClientSide{host: host, profile: profile[:min(len(profile), 64)]}, nil
 }
 
-// Text returns what a client pastes: a profile, and how ssh uses it.
-func (c *ClientSide) Text(door *knock.Door) string {
-	port := firstTCP(door.Ports)
-	p := profile.New(c.profile)
-	p.Host, p.Sequence, p.Wait = c.host, door.Sequence, port
-	var b strings.Builder
-	fmt.Fprintf(&b, "# On the client, in ~/.config/nftknock/hosts.toml, for nobody else to read (chmod 600):\n\n%s", p.TOML())
-	if port == 0 {
-		return b.String()
+// Profile returns what a client knows of a door. Of one that takes packets it has the keys of
+// a person, whose name may be empty if there is only one; spaKey is what is in their file.
+func (c *ClientSide) Profile(cfg *config.Config, door *knock.Door, person string) (p profile.Profile, spaKey config.Secret, err error) {
+	p = profile.New(c.profile)
+	p.Host, p.Sequence, p.CloseSequence, p.Wait = c.host, door.Sequence, door.CloseSequence, firstTCP(door.Ports)
+	if door.CodeBase != 0 {
+		p.OTPSecret, p.OTPBase, p.Mute = cfg.OTP[door.Name].Secret, door.CodeBase, cfg.Scan.Mute
 	}
-	fmt.Fprintf(&b, `
-# In ~/.ssh/config, so that "ssh %s" knocks first:
+	keys := cfg.SPA.Doors[door.Name].Keys
+	if person == "" && (len(keys) == 0 || len(door.Sequence) > 0 || door.CodeBase != 0) {
+		return p, "", nil
+	}
+	var names []string
+	for _, k := range keys {
+		names = append(names, k.Name)
+		if k.Name == person || person == "" && len(keys) == 1 {
+			p.Sequence, p.CloseSequence, p.OTPSecret, p.OTPBase = nil, nil, "", 0
+			p.SPAKeyFile, p.SPAPort = k.File, cfg.SPA.Port.Number
+			return p, k.Text, nil
+		}
+	}
+	return p, "", fmt.Errorf("door %s takes packets of %s: --person says whose client it is", door.Name, strings.Join(names, ", "))
+}
 
-Match host %[1]s exec "nftknock %s"
-`, c.host, c.profile)
-	if port != 22 {
-		fmt.Fprintf(&b, "    Port %d\n", port)
+// Text returns what a client takes: the line for "nftknock add", which draw may draw, too;
+// and what that writes, for who would rather do it by hand.
+func (c *ClientSide) Text(p profile.Profile, spaKey config.Secret, draw func(io.Writer, string)) (string, error) {
+	line, err := p.Line(spaKey)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "# On the client, run \"nftknock add\" and paste this line, which is as secret as a password:\n\n%s\n\n", line)
+	if draw != nil {
+		draw(&b, line)
+	}
+	if p.SPAKeyFile != "" {
+		return b.String(), nil // whose keys the line alone carries
+	}
+	fmt.Fprintf(&b, "# Or by hand, in ~/.config/nftknock/hosts.toml, for nobody else to read (chmod 600):\n\n%s", p.TOML())
+	if p.Wait == 0 {
+		return b.String(), nil
+	}
+	port := ""
+	if p.Wait != 22 {
+		port = fmt.Sprintf("    Port %d\n", p.Wait)
 	}
 	fmt.Fprintf(&b, `
-# Or let nftknock make the connection, too:
+# and in ~/.ssh/config, so that "ssh %s" knocks first:
+
+Host %[1]s
+    ProxyCommand nftknock proxy %s
+%s
+# Or, where ssh has to make the connection itself:
 #
-#   Host %s
-#       ProxyCommand nftknock proxy %s
-`, c.host, c.profile)
-	return b.String()
+# Match originalhost %[1]s exec "nftknock --wait %[4]d %[2]s"
+`, c.host, c.profile, port, p.Wait)
+	return b.String(), nil
 }
 
 // firstTCP returns the first TCP port, 0 if there is none.
