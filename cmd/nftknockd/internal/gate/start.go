@@ -27,7 +27,7 @@ func Choose(load func() (*config.Config, error), state statedir.Dir) (Choice, er
 	if err == nil {
 		return Choice{Config: cfg}, nil
 	}
-	good, noGood := lastGood(state)
+	good, noGood := LastGood(state)
 	if good == nil {
 		if noGood != nil {
 			err = fmt.Errorf("%w\nnor can the last good configuration be used: %w", err, noGood)
@@ -50,9 +50,9 @@ func loadToStart(load func() (*config.Config, error), state statedir.Dir) (*conf
 	return cfg, err
 }
 
-// lastGood returns the configuration that was in force last; nil if there was none, or
+// LastGood returns the configuration that was in force last; nil if there was none, or
 // with the error that it cannot be used.
-func lastGood(state statedir.Dir) (*config.Config, error) {
+func LastGood(state statedir.Dir) (*config.Config, error) {
 	snapshot, err := state.LastGood()
 	if err != nil || snapshot == nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (g *Gate) start(ctx context.Context, choice Choice) error {
 			g.inForce(choice.Config)
 			return nil
 		}
-		good, noGood := lastGood(g.deps.State)
+		good, noGood := LastGood(g.deps.State)
 		if good == nil {
 			return errors.Join(err, noGood)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/config"
 	"nftknock/knock"
 	"nftknock/nft"
 )
@@ -36,7 +37,9 @@ type Daemon struct {
 	InProgress   int       `json:"in_progress"`          // attempts that have begun and not succeeded
 	Limit        int       `json:"in_progress_limit"`    // beyond which the oldest are forgotten
 	Muted        int       `json:"muted"`                // sources that are not listened to, or were not lately
-	Decoys       []string  `json:"decoys"`               // "7000", "8000:udp"; a secret
+	Decoys       []string  `json:"decoys,omitempty"`     // "7000", "8000:udp"; a secret
+	Interfaces   []string  `json:"interfaces"`           // that are guarded; empty: every one but loopback
+	Warnings     []string  `json:"warnings,omitempty"`   // why what is guarded may be nothing
 	MessagesLost uint64    `json:"messages_lost"`        // of the kernel's packet log
 }
 
@@ -68,7 +71,7 @@ func (g *Gate) Status() (*Status, error) {
 		InProgress: s.tracker.InProgress(), Limit: cfg.Limits.Sources, MessagesLost: s.listener.Lost(),
 		Muted: s.tracker.Muted(), Decoys: PortNames(s.decoys),
 	}
-	daemon.File = g.deps.File
+	daemon.File, daemon.Interfaces = g.deps.File, append([]string{}, cfg.Interfaces...)
 	if s.trial != nil {
 		daemon.TrialUntil = s.trial.until
 	}
@@ -78,6 +81,11 @@ func (g *Gate) Status() (*Status, error) {
 	}
 	since := maps.Clone(s.since)
 	g.unlock()
+	if links, err := config.ReadLinks(); err == nil {
+		for _, w := range cfg.InterfaceWarnings(links) {
+			daemon.Warnings = append(daemon.Warnings, w.Text)
+		}
+	}
 
 	snapshot, err := g.inspect(cfg.Table)
 	status, err := statusOf(cfg.Table, snapshot, err)
