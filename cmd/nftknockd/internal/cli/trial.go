@@ -67,6 +67,9 @@ Knock from a new connection: those that are up stay up, and prove nothing.`,
 		if len(cfg.Doors) == 0 {
 			return fmt.Errorf("%s has no door: there is nothing to try", file)
 		}
+		if obstacles := daemonObstacles(file, cfg); len(obstacles) > 0 {
+			return errors.New(strings.Join(obstacles, "\n"))
+		}
 		t := &trial{
 			file: file, cfg: cfg, length: time.Duration(length), state: statedir.Find(state),
 			out: cmd.OutOrStdout(), show: newCountdown(cmd.ErrOrStderr()),
