@@ -15,6 +15,7 @@ import (
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/config"
 	"nftknock/knock"
+	"nftknock/nft"
 )
 
 // A Countdown shows how a trial goes on.
@@ -32,9 +33,7 @@ const pollTrial = 250 * time.Millisecond
 // through that door since. Either alone proves little: the knock may come from another
 // address than the connection will, and a connection may come in where nothing is guarded.
 func (g *Gate) awaitProof(ctx context.Context, grants *event.Subscription, length time.Duration, show Countdown) (event.Event, error) {
-	g.state.Lock()
-	seen := sightings{cfg: g.state.cfg, before: unguarded(g.state.cfg)}
-	g.unlock()
+	seen := g.newSightings()
 	knocked := make(map[string]event.Event)
 	from := make(map[string]uint64) // what a door had let in when it was knocked at
 	for end := time.Now().Add(length); ; {
@@ -89,10 +88,21 @@ func (g *Gate) accepted() (map[string]uint64, error) {
 
 // sightings are what a trial has seen, for who wonders why it failed.
 type sightings struct {
-	cfg     *config.Config
-	before  map[string]bool // connections that were up before it began
-	heard   bool            // a knock, at least
-	strange string          // a connection that nobody has let in
+	cfg        *config.Config
+	inProgress int             // attempts that had begun before
+	known      map[string]bool // connections that were up before, or are let in
+	looked     time.Time
+
+	heard   bool   // a knock, at least
+	strange string // a connection that nobody has let in
+}
+
+func (g *Gate) newSightings() *sightings {
+	g.state.Lock()
+	s := &sightings{cfg: g.state.cfg, inProgress: g.state.tracker.InProgress()}
+	g.unlock()
+	s.known = toGuarded(s.cfg)
+	return s
 }
 
 // trigger reports whether a door has no ports for a connection to come to.
@@ -101,19 +111,47 @@ func (s *sightings) trigger(door string) bool {
 	return d != nil && len(d.Ports) == 0
 }
 
+// look looks around, once a second: a host may have very many connections.
 func (s *sightings) look(g *Gate) {
-	g.state.Lock()
-	s.heard = s.heard || g.state.tracker.InProgress() > 0
-	g.unlock()
-	if s.strange != "" {
+	if time.Since(s.looked) < time.Second {
 		return
 	}
-	for c := range unguarded(s.cfg) {
-		if !s.before[c] && !g.letsIn(c) {
-			s.strange = c
-			return
+	s.looked = time.Now()
+	g.state.Lock()
+	s.heard = s.heard || g.state.tracker.InProgress() > s.inProgress
+	g.unlock()
+	var fresh []string
+	for c := range toGuarded(s.cfg) {
+		if !s.known[c] {
+			fresh = append(fresh, c)
 		}
 	}
+	if len(fresh) == 0 || s.strange != "" {
+		return
+	}
+	snapshot, err := g.inspect(s.cfg.Table)
+	if err != nil {
+		return
+	}
+	for _, c := range fresh {
+		if s.letIn(c, snapshot) {
+			s.known[c] = true
+		} else {
+			s.strange = c
+		}
+	}
+}
+
+// letIn reports whether the source of a connection is let in by a door, or always.
+func (s *sightings) letIn(connection string, snapshot *nft.Snapshot) bool {
+	text, _, _ := strings.Cut(connection, " ")
+	address, err := netip.ParseAddrPort(text)
+	if err != nil {
+		return true
+	}
+	within := func(p netip.Prefix) bool { return p.Contains(address.Addr()) }
+	return slices.ContainsFunc(s.cfg.AlwaysAllow, within) ||
+		slices.ContainsFunc(snapshot.People, func(p nft.Person) bool { return within(p.Source) })
 }
 
 // failure says what was seen instead of a proof.
@@ -140,35 +178,9 @@ func (s *sightings) failure(knocked map[string]event.Event) error {
 	return errors.New(text)
 }
 
-// letsIn reports whether the source of a connection is let in by a door, or always.
-func (g *Gate) letsIn(connection string) bool {
-	text, _, _ := strings.Cut(connection, " ")
-	address, err := netip.ParseAddrPort(text)
-	if err != nil {
-		return true
-	}
-	source := address.Addr().Unmap()
-	g.state.Lock()
-	cfg := g.state.cfg
-	g.unlock()
-	if slices.ContainsFunc(cfg.AlwaysAllow, func(p netip.Prefix) bool { return p.Contains(source) }) {
-		return true
-	}
-	snapshot, err := g.inspect(cfg.Table)
-	if err != nil {
-		return true
-	}
-	for _, p := range snapshot.People {
-		if p.Source.Contains(source) {
-			return true
-		}
-	}
-	return false
-}
-
-// unguarded returns the connections to guarded ports of this host, "ADDRESS:PORT of the
+// toGuarded returns the connections to guarded ports of this host, "ADDRESS:PORT of the
 // source, a blank, and the guarded port", but for those from the host itself.
-func unguarded(cfg *config.Config) map[string]bool {
+func toGuarded(cfg *config.Config) map[string]bool {
 	guarded := make(map[uint16]bool)
 	for _, d := range cfg.Doors {
 		for _, p := range d.Ports {
