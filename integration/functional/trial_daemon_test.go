@@ -210,6 +210,7 @@ func TestDaemonTrialOfAnotherInterface(t *testing.T) {
 	<-p.Done
 	for _, want := range []string{
 		"ens3 is not there now", "no knock was heard", s.Person.String(), "has connected to port 22 without being let in",
+		"3 packets to knock ports arrived on ", "which is not guarded",
 	} {
 		if said := p.Out.String(); !strings.Contains(said, want) {
 			t.Errorf("%q is not in\n%s", want, said)

@@ -86,13 +86,19 @@ Knock from a new connection: those that are up stay up, and prove nothing.`,
 		defer stop()
 		client := control.NewClient(*socket)
 		status, err := client.Status()
+		watching, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		seen := watchArrivals(watching, cfg)
 		switch {
 		case errors.Is(err, control.ErrNotRunning):
-			return t.alone(ctx, stop)
-		case err != nil:
-			return err
+			err = t.alone(ctx, stop)
+		case err == nil:
+			err = t.byDaemon(ctx, client, status)
 		}
-		return t.byDaemon(ctx, client, status)
+		if text := seen.String(); err != nil && text != "" {
+			err = fmt.Errorf("%w; %s", err, text)
+		}
+		return err
 	}
 	return cmd
 }

@@ -168,6 +168,9 @@ func (s *sightings) failure(knocked map[string]event.Event) error {
 	}
 	if s.strange != "" {
 		source, port, _ := strings.Cut(s.strange, " ")
+		if a, err := netip.ParseAddrPort(source); err == nil {
+			source = a.Addr().String()
+		}
 		text += fmt.Sprintf("; %s has connected to port %s without being let in: its interface is not guarded", source, port)
 	}
 	if links, err := config.ReadLinks(); err == nil {

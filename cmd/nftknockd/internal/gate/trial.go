@@ -70,7 +70,7 @@ func (g *Gate) commit(table *nft.Table, cfg *config.Config) error {
 		return fmt.Errorf("the table could not be kept, and is gone: %w", err)
 	}
 	if snapshot := cfg.Snapshot(); snapshot != nil {
-		if err := g.deps.State.KeepLastGood(snapshot); err != nil {
+		if err := errors.Join(g.deps.State.KeepLastGood(snapshot), g.deps.State.EndTrial()); err != nil {
 			g.deps.Log.Warn(err.Error())
 		}
 	}
