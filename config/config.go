@@ -221,7 +221,7 @@ func (r *reader) config(root *doc.Section) *Config {
 		}
 	}
 	if root.Has("spa") || c.SPA.Doors != nil {
-		checkPacketPort(root, c.SPA.Port, doors)
+		checkPacketPort(c.SPA.Port, doors)
 	}
 	return c
 }

@@ -112,7 +112,7 @@ func checkGuards(doors []*door) {
 }
 
 // checkConflicts reports sequences that cannot be knocked without completing
-// another one. The doors have to be valid.
+// another one, or not at all. The doors have to be valid.
 func checkConflicts(doors []*door) {
 	byName := make(map[string]*door, len(doors))
 	all := make([]knock.Door, len(doors))
@@ -122,6 +122,11 @@ func checkConflicts(doors []*door) {
 	}
 	key := map[knock.Action]string{knock.Grant: "sequence", knock.Revoke: "close_sequence"}
 	for _, c := range knock.Conflicts(all) {
+		if c.Completes == "" {
+			byName[c.Door].Fail(key[c.Action],
+				"it can never be completed, as its knocks begin the door's sequence and go on with it: choose another order, or ports that the sequence does not use")
+			continue
+		}
 		byName[c.Door].Fail(key[c.Action],
 			"knocking it completes the %s of door %s as well: change one of them, best to ports that the other does not use",
 			key[c.CompletesAction], c.Completes)

@@ -418,12 +418,12 @@ f.toml:7: door web: close_sequence: knock 3 is on port 8080, which door web guar
 		toml: `[door.ann]
 ports = [22]
 sequence = [2201, 3302, 1103]
-close_sequence = [2201, 3302]
+close_sequence = [1103, 2201, 3302]
 [door.bob]
 ports = [22]
 sequence = [3302, 1103]`,
-		want: `f.toml:3: door ann: sequence: knocking it completes the close_sequence of door ann as well: change one of them, best to ports that the other does not use
-f.toml:3: door ann: sequence: knocking it completes the sequence of door bob as well: change one of them, best to ports that the other does not use`,
+		want: `f.toml:3: door ann: sequence: knocking it completes the sequence of door bob as well: change one of them, best to ports that the other does not use
+f.toml:4: door ann: close_sequence: it can never be completed, as its knocks begin the door's sequence and go on with it: choose another order, or ports that the sequence does not use`,
 	},
 	{
 		name: "a wrong shut is not compared",

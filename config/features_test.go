@@ -63,6 +63,9 @@ spa_keys = ["keys/alice.spa"]
 	}, got.Hooks); diff != "" {
 		t.Error(diff)
 	}
+	if diff := cmp.Diff([]string{"/etc/bob.ring.spa", "keys/alice.spa"}, got.SecretFiles()); diff != "" {
+		t.Error(diff)
+	}
 	if d := got.Doors[1]; d.Ports != nil || len(d.Sequence) != 3 {
 		t.Errorf("%+v", d)
 	}
@@ -73,6 +76,16 @@ func TestHookTOML(t *testing.T) {
 	want := Hook{"x", "", []HookEvent{HookGranted, HookRefused}, []string{"/bin/sh", "-c", "echo \"$1\"\n\t\x7f\\ 'é'", "{by}"}, time.Minute}
 	got := mustParse(t, want.TOML())
 	if diff := cmp.Diff([]Hook{want}, got.Hooks); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestHookArgs(t *testing.T) {
+	c := mustParse(t, `[hook.a]
+run = ["/bin/sh", "-c", "awk '{{print}} {x y}' {source}; echo {door}{by}{event} '{\"a\":{}}'"]`)
+	got := c.Hooks[0].Args(func(name string) string { return "<" + name + ">" })
+	want := []string{"/bin/sh", "-c", `awk '{print} {x y}' <source>; echo <door><by><event> '{"a":{}}'`}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -100,8 +113,8 @@ spa_keys = []
 spa_any_source = 1
 [door.c]
 ports = [22]
-spa_keys = ["a b.spa", "x/alice.spa", "y/alice.key", ""]`, `f.toml:1: spa: packets arrive at 62201:udp, which door a guards: change spa.port
-f.toml:2: door a: spa_keys: is missing: write the key files of those whose packets open the door, such as ["alice.spa"]
+spa_keys = ["a b.spa", "x/alice.spa", "y/alice.key", ""]`, `f.toml:2: door a: spa_keys: is missing: write the key files of those whose packets open the door, such as ["alice.spa"]
+f.toml:3: door a: ports: 62201:udp is the port at which packets arrive: guard another, or change spa.port
 f.toml:4: door a: sequence: knock 2 is on port 62201:udp, which door a guards: knock on a port that no door guards
 f.toml:4: door a: sequence: knock 2 is on the port at which packets arrive (spa.port): knock on another
 f.toml:8: door b: spa_keys: is empty: write the key files of those whose packets open the door, such as ["alice.spa"]
@@ -160,8 +173,8 @@ f.toml:11: hook.a.timeout: 2h is out of range: write a duration such as "15s" or
 f.toml:13: hook.b.run: the program cannot depend on what happens: write its whole path, such as ["/usr/bin/logger", "{source} is let in"]
 f.toml:14: hook.b.on: is empty: write "granted", "revoked", "expired", "refused" or "scan"
 f.toml:16: hook.c.door: a scan is at no door: leave this out, or take "scan" out of on
-f.toml:18: hook.c.run: word 2: nothing is known to fill in for {ip}: possible are {source}, {door}, {by}, {event}
-f.toml:18: hook.c.run: word 3: nothing is known to fill in for {SOURCE}: possible are {source}, {door}, {by}, {event}
+f.toml:18: hook.c.run: word 2: nothing is known to fill in for {ip}: possible are {source}, {door}, {by}, {event}; {{ip}} is left as {ip}
+f.toml:18: hook.c.run: word 3: nothing is known to fill in for {SOURCE}: possible are {source}, {door}, {by}, {event}; {{SOURCE}} is left as {SOURCE}
 f.toml:18: hook.c.run: found a whole number: write word 4 as a string
 f.toml:19: hook.c: unknown key "shell": possible here: door, on, run, timeout
 f.toml:21: hook.d.run: is empty: write the program and its arguments, such as ["/usr/bin/logger", "{source} is let in"]

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"slices"
 	"testing"
 	"time"
@@ -31,6 +32,29 @@ func FuzzParse(f *testing.F) {
 		host := Host{EphemeralFirst: 32768, EphemeralLast: 60999, Listening: map[knock.Port]bool{{Number: 22, Proto: knock.TCP}: true}}
 		for _, w := range c.Warnings(host) {
 			doctest.CheckLine(t, w)
+		}
+	})
+}
+
+// FuzzAddDoor looks for files that a door cannot be added to although they are valid and it
+// is not there, or that are not as they were in front of it.
+func FuzzAddDoor(f *testing.F) {
+	f.Add(Reference, "added")
+	f.Add("# x\r\n[door]\n", "a")
+	f.Add("door.a = {ports=[1],sequence=[2]}", "b")
+	f.Fuzz(func(t *testing.T, toml, name string) {
+		before, err := Parse("", []byte(toml))
+		if err != nil {
+			return
+		}
+		door := WrittenDoor{Door: knock.Door{Name: name, Ports: []knock.Port{{Number: 60022, Proto: knock.TCP}}, Sequence: []knock.Port{{Number: 60001, Proto: knock.TCP}}}}
+		result, err := AddDoor("", []byte(toml), door)
+		if err != nil {
+			return
+		}
+		after, err := Parse("", result)
+		if err != nil || !bytes.HasPrefix(result, []byte(toml)) || len(after.Doors) != len(before.Doors)+1 {
+			t.Errorf("%v\n%s", err, result)
 		}
 	})
 }

@@ -43,7 +43,7 @@ var (
 	hookKeys = []string{"door", "on", "run", "timeout"}
 
 	hookName    = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
-	placeholder = regexp.MustCompile(`\{([A-Za-z_]+)\}`)
+	placeholder = regexp.MustCompile(`\{\{[A-Za-z_]+\}\}|\{([A-Za-z_]+)\}`) // a doubled one stands for itself
 )
 
 const exampleRun = `such as ["/usr/bin/logger", "{source} is let in"]`
@@ -119,8 +119,8 @@ func hookRun(v any) ([]string, error) {
 			return "", errors.New("the program cannot depend on what happens: write its whole path, " + exampleRun)
 		}
 		for _, m := range placeholder.FindAllStringSubmatch(s, -1) {
-			if !slices.Contains(HookPlaceholders, m[1]) {
-				return "", fmt.Errorf("word %d: nothing is known to fill in for {%s}: possible are {%s}", position, m[1], strings.Join(HookPlaceholders, "}, {"))
+			if m[1] != "" && !slices.Contains(HookPlaceholders, m[1]) {
+				return "", fmt.Errorf("word %d: nothing is known to fill in for {%s}: possible are {%s}; {{%[2]s}} is left as {%[2]s}", position, m[1], strings.Join(HookPlaceholders, "}, {"))
 			}
 		}
 		return s, nil
@@ -129,6 +129,21 @@ func hookRun(v any) ([]string, error) {
 		err = errors.New("is empty: write the program and its arguments, " + exampleRun)
 	}
 	return args, err
+}
+
+// Args returns what is run: the program and its arguments, in which fill has said what to
+// write for each placeholder, and {{word}} has become {word}.
+func (h Hook) Args(fill func(placeholder string) string) []string {
+	args := slices.Clone(h.Run)
+	for i, arg := range args {
+		args[i] = placeholder.ReplaceAllStringFunc(arg, func(s string) string {
+			if strings.HasPrefix(s, "{{") {
+				return s[1 : len(s)-1]
+			}
+			return fill(s[1 : len(s)-1])
+		})
+	}
+	return args
 }
 
 // TOML returns the hook as it stands in a configuration.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"nftknock/config/internal/doc"
 )
@@ -55,4 +56,20 @@ func hint(err error) string {
 		return "the configuration holds secrets: read it as root, or as the user that nftknockd runs as"
 	}
 	return "--config names the file to read"
+}
+
+// SecretFiles returns the files that the daemon reads beside the configuration: those of
+// one-time codes and of single packet authorization, each once, in order.
+func (c *Config) SecretFiles() []string {
+	var files []string
+	for _, otp := range c.OTP {
+		files = append(files, otp.File)
+	}
+	for _, door := range c.SPA.Doors {
+		for _, key := range door.Keys {
+			files = append(files, key.File)
+		}
+	}
+	slices.Sort(files)
+	return slices.Compact(files)
 }

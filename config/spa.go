@@ -96,11 +96,11 @@ func (r *reader) spaKey(v any) (SPAKey, error) {
 }
 
 // checkPacketPort reports other uses of the port that packets arrive at.
-func checkPacketPort(root *doc.Section, port knock.Port, doors []*door) {
+func checkPacketPort(port knock.Port, doors []*door) {
 	for _, d := range doors {
 		for _, p := range d.Ports {
 			if p == port {
-				root.Fail("spa", "packets arrive at %v, which door %s guards: change spa.port", port, doc.Plain(d.Name))
+				d.Fail("ports", "%v is the port at which packets arrive: guard another, or change spa.port", port)
 			}
 		}
 		for key, sequence := range sequences(&d.Door) {

@@ -74,9 +74,9 @@ func (w *warner) door(d *knock.Door) {
 		case ordered(sequence, -1):
 			w.warn(d.Name, key, scan, "descending")
 		}
-		if repeats(sequence) {
-			w.warn(d.Name, key, "a port comes twice: of several people behind one address who knock at once, some 17 %% do not get in: "+
-				"use each port once")
+		if again, first := knock.Revisits(sequence); again > 0 {
+			w.warn(d.Name, key, "knock %d comes back to the port of knock %d: of two people behind one address who knock at once "+
+				"some 17 %% have to knock again: let each port come once", again, first)
 		}
 		if isTutorial(sequence) && !tutorial {
 			tutorial = true
@@ -136,16 +136,6 @@ func (w *warner) hooked(d *knock.Door) bool {
 	return slices.ContainsFunc(w.config.Hooks, func(h Hook) bool {
 		return (h.Door == d.Name || h.Door == "") && !slices.Equal(h.On, []HookEvent{HookScan})
 	})
-}
-
-// repeats reports whether a port is in a sequence twice.
-func repeats(sequence []knock.Port) bool {
-	for i, p := range sequence {
-		if slices.Contains(sequence[i+1:], p) {
-			return true
-		}
-	}
-	return false
 }
 
 // ordered reports whether the port numbers of a sequence rise (+1) or fall (-1) with

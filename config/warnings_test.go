@@ -10,8 +10,6 @@ import (
 	"nftknock/knock"
 )
 
-const twice = "a port comes twice: of several people behind one address who knock at once, some 17 % do not get in: use each port once"
-
 func TestWarnings(t *testing.T) {
 	host := Host{
 		EphemeralFirst: 32768,
@@ -35,11 +33,7 @@ func TestWarnings(t *testing.T) {
 		},
 		{
 			name: "the same port again is no order",
-			toml: "[door.ssh]\nports = [22]\nsequence = [2201, 2201, 3302]\nclose_sequence = [3302, 2201, 2201]",
-			want: []string{
-				"f.toml:3: door ssh: sequence: " + twice,
-				"f.toml:4: door ssh: close_sequence: " + twice,
-			},
+			toml: "[door.ssh]\nports = [22]\nsequence = [2201, 2201, 3302]\nclose_sequence = [3302, 3302, 2201]",
 		},
 		{
 			name: "few, and in order",
@@ -72,7 +66,8 @@ func TestWarnings(t *testing.T) {
 			toml: "[door.ssh]\nports = [22]\nsequence = [32767, 61000, 60999, 80, \"80:udp\", 32768, 80]\n" +
 				"[door.web]\nports = [443]\nsequence = [2201, 3302, 1103]\nclose_sequence = [3302, \"5353:udp\", 2201]",
 			want: []string{
-				"f.toml:3: door ssh: sequence: " + twice,
+				"f.toml:3: door ssh: sequence: knock 7 comes back to the port of knock 4: of two people behind one address who knock " +
+					"at once some 17 % have to knock again: let each port come once",
 				"f.toml:3: door ssh: sequence: knock 3 is in the ephemeral range (32768-60999), which the host's own programs use: " +
 					"their traffic can count as knocks: choose a port outside of it",
 				"f.toml:3: door ssh: sequence: knock 4 is on a port that a program of the host listens on: " +

@@ -1,24 +1,23 @@
 package knock
 
 import (
-	"net/netip"
 	"slices"
 	"time"
 )
 
-// attempts is a bounded store of the attempts under way. It grows by chunks as
-// it is needed, and reuses what has become free: a steady stream of packets
-// allocates nothing. There are no pointers in it, which spares the garbage
-// collector from looking at it.
+// attempts is a bounded store of attempts. It grows by chunks as needed and reuses
+// what is free, so that a steady stream of packets allocates nothing. It holds no
+// pointers, which spares the garbage collector from scanning it.
 type attempts struct {
 	limit   int
 	longest int // knocks in the longest sequence
 	index   index
 	chunks  []chunk
 	free    []int32
+	evicted uint64 // how many attempts made room for others
 
-	begun   list // attempts of those who have got no further than a first knock
-	further list // those that are further on, or have succeeded
+	begun   list // attempts that have counted one knock
+	further list // attempts that have counted more, or are complete
 }
 
 // A key says whose attempt at which sequence. IPv4 addresses are mapped into
@@ -28,31 +27,34 @@ type key struct {
 	sequence int32
 }
 
-func keyOf(source netip.Addr, sequence int32) key { return key{source.As16(), sequence} }
-
-// An attempt is how far a source has come in a sequence. Times are since the
-// tracker's epoch. It fills 64 bytes, which is a cache line of most processors.
+// An attempt is how far a source has come in a sequence. Those with the same key form
+// a chain, the youngest first; the index knows its head. An attempt that is complete stays
+// for a while, because its SYNs may still be retransmitted. The struct fills 64 bytes,
+// a cache line of most processors.
 type attempt struct {
-	key   key
-	step  int32         // how many knocks have counted
-	since time.Duration // when the first of them came
+	key  key
+	step int32         // how many knocks have counted
+	at   time.Duration // when the first of them came, since the epoch; once complete, when the last did
+	hash hash          // of the key
 
-	success   time.Duration // when it last succeeded
-	hash      hash          // of the key
-	succeeded int32         // how many knocks counted when it last succeeded; 0: it has not
-
-	place        int32 // in the index
-	older, newer int32 // neighbours in its list
+	place         int32  // of the chain, in the index
+	elder, junior int32  // neighbours in the chain
+	older, newer  int32  // neighbours in the list
+	part          uint16 // of a network: see muted; or hashedSource
+	complete      bool
 }
 
-// A chunk is room for chunkLen attempts. They are known by their number among
-// all chunks' attempts.
+// A chunk is room for chunkLen attempts. An attempt is known by its number among the
+// attempts of all chunks.
 type chunk struct {
 	attempts []attempt
-	syns     []syn // for each attempt, longest that have counted, and longest of its last success
+	syns     []syn // longest for each attempt
 }
 
 const chunkLen = 1024
+
+// hashedSource marks an attempt whose key does not tell the source.
+const hashedSource = 1
 
 // none is the number of no attempt.
 const none int32 = -1
@@ -67,134 +69,159 @@ func newAttempts(limit, longest int) *attempts {
 	}
 }
 
-// find returns the attempt with a key, of the given hash, or none.
+// len returns how many attempts are remembered.
+func (s *attempts) len() int { return len(s.chunks)*chunkLen - len(s.free) }
+
+// find returns the youngest attempt with a key, of the given hash, or none.
 func (s *attempts) find(k *key, h hash) int32 {
 	return s.index.find(h, func(a int32) bool { return s.at(a).key == *k })
 }
 
 func (s *attempts) at(a int32) *attempt { return &s.chunks[a/chunkLen].attempts[a%chunkLen] }
 
-// synsOf returns room for the SYNs that have counted, and for those of the last success.
-func (s *attempts) synsOf(a int32) (current, last []syn) {
-	all := s.chunks[a/chunkLen].syns[int(a%chunkLen)*2*s.longest:]
-	return all[:s.longest], all[s.longest : 2*s.longest]
+// syns returns room for the SYNs that the attempt counts.
+func (s *attempts) syns(a int32) []syn {
+	return s.chunks[a/chunkLen].syns[int(a%chunkLen)*s.longest:][:s.longest]
 }
 
-// has says whether a SYN has counted in the attempt, or in its last success.
+// has reports whether the attempt has counted a SYN.
 func (s *attempts) has(a int32, id syn) bool {
-	current, last := s.synsOf(a)
-	attempt := s.at(a)
-	return slices.Contains(current[:attempt.step], id) || slices.Contains(last[:attempt.succeeded], id)
+	return slices.Contains(s.syns(a)[:s.at(a).step], id)
 }
 
-// begin makes room for a new attempt and returns it. It is in no list until it counts.
-func (s *attempts) begin(k key, h hash) int32 {
-	if s.index.len >= s.limit {
-		if s.begun.oldest != none {
-			s.remove(s.begun.oldest)
-		} else {
-			s.remove(s.further.oldest)
+// begin adds an attempt to the chain of its key, whose head is given, or none. It
+// belongs to no list until it counts.
+func (s *attempts) begin(k *key, h hash, head int32) int32 {
+	if s.len() >= s.limit {
+		victim := s.begun.oldest
+		if victim == none {
+			victim = s.further.oldest
 		}
+		if victim == head {
+			head = s.at(head).elder
+		}
+		s.remove(victim)
+		s.evicted++
 	}
+	a := s.take()
+	attempt := s.at(a)
+	*attempt = attemptOf(k, h)
+	if head == none {
+		attempt.place = s.index.add(h, a)
+		return a
+	}
+	attempt.place, attempt.elder = s.at(head).place, head
+	s.at(head).junior = a
+	s.index.places[attempt.place] = a
+	return a
+}
+
+func attemptOf(k *key, h hash) attempt {
+	return attempt{key: *k, hash: h, elder: none, junior: none, older: none, newer: none}
+}
+
+// take returns a free attempt.
+func (s *attempts) take() int32 {
 	if len(s.free) == 0 {
-		s.grow()
+		first := int32(len(s.chunks) * chunkLen)
+		s.chunks = append(s.chunks, chunk{make([]attempt, chunkLen), make([]syn, chunkLen*s.longest)})
+		for a := first + chunkLen - 1; a >= first; a-- {
+			s.free = append(s.free, a)
+		}
 	}
 	last := len(s.free) - 1
 	a := s.free[last]
 	s.free = s.free[:last]
-	attempt := s.at(a)
-	attempt.key, attempt.hash, attempt.place = k, h, s.index.add(h, a)
-	attempt.step, attempt.succeeded = 0, 0
 	return a
 }
 
-func (s *attempts) grow() {
-	first := int32(len(s.chunks) * chunkLen)
-	s.chunks = append(s.chunks, chunk{make([]attempt, chunkLen), make([]syn, chunkLen*2*s.longest)})
-	for a := first + chunkLen - 1; a >= first; a-- {
-		s.free = append(s.free, a)
-	}
-}
-
-// count adds a knock to the attempt.
-func (s *attempts) count(a int32, id syn, now time.Duration) {
+// count adds a knock to the attempt. Its time is that of its earliest knock, also if
+// they were reordered.
+func (s *attempts) count(a int32, id syn, at time.Duration) {
 	attempt := s.at(a)
-	if attempt.step > 0 || attempt.succeeded > 0 {
-		s.unlink(a)
-	}
 	if attempt.step == 0 {
-		attempt.since = now
+		attempt.at = at
+	} else {
+		s.unlink(a)
+		attempt.at = min(attempt.at, at)
 	}
-	current, _ := s.synsOf(a)
-	current[attempt.step] = id
+	s.syns(a)[attempt.step] = id
 	attempt.step++
 	s.push(a)
 }
 
-// succeed turns what the attempt has counted into its last success.
-func (s *attempts) succeed(a int32, now time.Duration) {
-	s.unlink(a)
+// complete ends an attempt. Its SYNs remain known.
+func (s *attempts) complete(a int32, at time.Duration) {
 	attempt := s.at(a)
-	current, last := s.synsOf(a)
-	copy(last, current[:attempt.step])
-	attempt.succeeded, attempt.success, attempt.step = attempt.step, now, 0
-	s.push(a)
+	attempt.complete, attempt.at = true, at
 }
 
-// fail forgets what the attempt has counted. It says whether that was all.
-func (s *attempts) fail(a int32) bool {
-	if s.at(a).succeeded == 0 {
-		s.remove(a)
-		return true
-	}
-	s.at(a).step = 0
-	return false
-}
-
-// expire forgets of the attempt what is older than timeout. It says whether
-// that was all. A success is never younger than what has counted since.
-func (s *attempts) expire(a int32, now, timeout time.Duration) bool {
-	attempt := s.at(a)
-	if attempt.step > 0 && now-attempt.since <= timeout {
-		if attempt.succeeded > 0 && now-attempt.success > timeout {
-			s.unlink(a)
-			attempt.succeeded = 0
-			s.push(a)
-		}
-		return false
-	}
-	if attempt.succeeded > 0 && now-attempt.success <= timeout {
-		return false
-	}
-	s.remove(a)
-	return true
-}
-
+// remove forgets the attempt.
 func (s *attempts) remove(a int32) {
 	s.unlink(a)
-	s.index.remove(s.at(a).hash, s.at(a).place)
+	attempt := s.at(a)
+	if attempt.elder != none {
+		s.at(attempt.elder).junior = attempt.junior
+	}
+	switch {
+	case attempt.junior != none:
+		s.at(attempt.junior).elder = attempt.elder
+	case attempt.elder != none:
+		s.index.places[attempt.place] = attempt.elder
+	default:
+		s.index.remove(attempt.hash, attempt.place)
+	}
 	s.free = append(s.free, a)
 }
 
-// adopt takes over another store's attempts at the sequences that have a new
-// number, oldest first.
+// clear forgets all attempts.
+func (s *attempts) clear() {
+	for _, l := range []*list{&s.begun, &s.further} {
+		for l.oldest != none {
+			s.remove(l.oldest)
+		}
+	}
+}
+
+// adopt takes over another store's attempts at those sequences that have a new number.
+// If there is not room for all of them, those go that begin would have evicted.
 func (s *attempts) adopt(from *attempts, sequences map[int32]int32) {
+	var adopted []int32
 	for _, l := range []list{from.begun, from.further} {
 		for old := l.oldest; old != none; old = from.at(old).newer {
-			attempt := *from.at(old)
-			sequence, ok := sequences[attempt.key.sequence]
-			if !ok {
-				continue
+			if _, ok := sequences[from.at(old).key.sequence]; ok {
+				adopted = append(adopted, old)
 			}
-			attempt.key.sequence = sequence
-			a := s.begin(attempt.key, s.index.hash(attempt.key))
-			attempt.hash, attempt.place = s.at(a).hash, s.at(a).place
-			*s.at(a) = attempt
-			s.push(a)
-			current, last := s.synsOf(a)
-			oldCurrent, oldLast := from.synsOf(old)
-			copy(current, oldCurrent[:attempt.step])
-			copy(last, oldLast[:attempt.succeeded])
+		}
+	}
+	renumbered := make(map[int32]int32, len(adopted))
+	for _, old := range adopted[max(0, len(adopted)-s.limit):] {
+		a := s.take()
+		renumbered[old] = a
+		attempt := s.at(a)
+		*attempt = *from.at(old)
+		attempt.key.sequence = sequences[attempt.key.sequence]
+		attempt.hash = s.index.hash(attempt.key)
+		attempt.elder, attempt.junior = none, none
+		copy(s.syns(a), from.syns(old))
+		s.push(a)
+	}
+	for old, a := range renumbered { // chains keep their order
+		attempt := s.at(a)
+		for elder := from.at(old).elder; elder != none; elder = from.at(elder).elder {
+			if b, ok := renumbered[elder]; ok {
+				attempt.elder, s.at(b).junior = b, a
+				break
+			}
+		}
+	}
+	for _, head := range renumbered {
+		if s.at(head).junior != none {
+			continue
+		}
+		place := s.index.add(s.at(head).hash, head)
+		for a := head; a != none; a = s.at(a).elder {
+			s.at(a).place = place
 		}
 	}
 }
@@ -202,16 +229,15 @@ func (s *attempts) adopt(from *attempts, sequences map[int32]int32) {
 // A list threads attempts from the oldest to the newest.
 type list struct{ oldest, newest int32 }
 
-// listOf returns the list that the attempt belongs to. Who has succeeded with a
-// single knock has got no further than a first one.
+// listOf returns the list that the attempt belongs to. One that a single knock completed
+// has counted no more than any stranger's.
 func (s *attempts) listOf(a int32) *list {
-	if attempt := s.at(a); attempt.step <= 1 && attempt.succeeded <= 1 {
-		return &s.begun
+	if s.at(a).step > 1 {
+		return &s.further
 	}
-	return &s.further
+	return &s.begun
 }
 
-// push makes the attempt the newest of its list.
 func (s *attempts) push(a int32) {
 	l, attempt := s.listOf(a), s.at(a)
 	attempt.older, attempt.newer = l.newest, none
@@ -223,8 +249,8 @@ func (s *attempts) push(a int32) {
 	l.newest = a
 }
 
-// unlink takes the attempt out of its list, which is done before any change
-// that puts it into the other one.
+// unlink takes the attempt out of its list. It comes before any change that puts the
+// attempt into the other list.
 func (s *attempts) unlink(a int32) {
 	l, attempt := s.listOf(a), s.at(a)
 	if attempt.older == none {

@@ -88,12 +88,17 @@ func TestConflicts(t *testing.T) {
 		{
 			name:  "closing is opening",
 			doors: []Door{door("a", "7001 7002 7003", "7001 7002 7003")},
-			want:  []Conflict{{"a", Grant, "a", Revoke}, {"a", Revoke, "a", Grant}},
+			want:  []Conflict{{"a", Revoke, "a", Grant}},
 		},
 		{
 			name:  "closing ends with opening",
 			doors: []Door{door("a", "7001 7002", "7003 7001 7002")},
 			want:  []Conflict{{"a", Revoke, "a", Grant}},
+		},
+		{
+			name:  "closing advances opening",
+			doors: []Door{door("a", "7001 7002 7003", "7003 7001 7002")},
+			want:  []Conflict{{Door: "a", Action: Revoke}},
 		},
 		{
 			name:  "closing another door",

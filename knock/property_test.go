@@ -1,6 +1,7 @@
 package knock
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -16,23 +17,24 @@ import (
 type model struct {
 	doors   []Door
 	scan    Scan
+	now     time.Time // of the latest packet
 	tries   []*try
 	touches []touch
 }
 
 // A touch is of a decoy.
 type touch struct {
-	network netip.Prefix // who is muted
-	at      time.Time
+	source netip.Addr
+	at     time.Time
 }
 
 // A try is somebody's attempt at one sequence.
 type try struct {
 	sequenceOf
-	counted   []Packet
-	first     time.Time // when its first knock came
-	succeeded time.Time // when its last knock came
-	over      bool      // it failed, or the sequence succeeded again
+	counted  []Packet
+	since    time.Time // when its first knock came; once complete, when its last did
+	complete bool
+	over     bool // it failed, or had to make room
 }
 
 type sequenceOf struct {
@@ -41,62 +43,59 @@ type sequenceOf struct {
 	action Action
 }
 
-// underWay reports whether the next knock can still count.
-func (a *try) underWay(now time.Time) bool {
-	return !a.over && a.succeeded.IsZero() && now.Sub(a.first) <= a.door.SeqTimeout
-}
-
-// remembered reports whether what has counted is ignored when it comes again.
-func (a *try) remembered(now time.Time) bool {
-	lately := !a.succeeded.IsZero() && now.Sub(a.succeeded) <= a.door.SeqTimeout
-	return a.underWay(now) || lately && !a.over
-}
-
-func (m *model) observe(now time.Time, p Packet) []Event {
-	muted := m.muted(now, p.Source)
+func (m *model) observe(at time.Time, p Packet) []Event {
+	if at.After(m.now) {
+		m.now = at
+	}
+	muted := m.muted(p.Source)
 	if slices.Contains(m.scan.Decoys, p.Port) && !m.inSequence(p.Port) {
-		m.mute(now, p.Source)
+		m.mute(p.Source)
 		if muted {
 			return nil
 		}
 		return []Event{{Action: Muted, Source: p.Source}}
 	}
-	if muted || m.isRetransmission(now, p) {
+	if muted || m.isRetransmission(p) {
 		return nil
 	}
 	var events []Event
 	for i := range m.doors {
+		opening := false
 		for _, action := range []Action{Grant, Revoke} {
-			if e := m.completes(now, p, sequenceOf{p.Source, &m.doors[i], action}); e.Action != 0 {
+			if opening {
+				continue // a knock that advances an opening does not count for the closing
+			}
+			e, advanced := m.completes(at, p, sequenceOf{p.Source, &m.doors[i], action})
+			if e.Action != 0 {
 				events = append(events, e)
 			}
+			opening = advanced
 		}
 	}
 	return events
 }
 
-// networkOf returns who is muted together.
-func networkOf(a netip.Addr) netip.Prefix {
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	network, _ := a.Prefix(bits)
-	return network
-}
-
-func (m *model) mute(now time.Time, source netip.Addr) {
-	m.touches = append(m.touches, touch{networkOf(source), now})
+func (m *model) mute(source netip.Addr) {
+	m.touches = append(m.touches, touch{source, m.now})
 	for _, a := range m.tries {
-		if networkOf(a.source) == networkOf(source) && a.succeeded.IsZero() {
+		if m.mutes(source, a.source) && !a.complete {
 			a.over = true
 		}
 	}
 }
 
-func (m *model) muted(now time.Time, source netip.Addr) bool {
+// mutes reports whether another source is muted when this one is.
+func (m *model) mutes(source, other netip.Addr) bool {
+	if source.Is4() || other.Is4() {
+		return source == other
+	}
+	network, _ := source.WithZone("").Prefix(64)
+	return network.Contains(other.WithZone("")) && source.Zone() == other.Zone()
+}
+
+func (m *model) muted(source netip.Addr) bool {
 	return slices.ContainsFunc(m.touches, func(t touch) bool {
-		return t.network.Contains(source) && now.Sub(t.at) <= m.scan.Mute
+		return m.mutes(t.source, source) && m.now.Sub(t.at) <= m.scan.Mute
 	})
 }
 
@@ -133,58 +132,82 @@ func steps(d *Door, action Action) [][]Port {
 	return steps
 }
 
-func (m *model) isRetransmission(now time.Time, p Packet) bool {
+// tried returns the attempts at a sequence that are remembered, the youngest first.
+func (m *model) tried(of sequenceOf, complete bool) []*try {
+	var tried []*try
+	for _, a := range slices.Backward(m.tries) {
+		// A knock from before the source was muted may come late, after that is over.
+		before := !complete && slices.ContainsFunc(m.touches, func(t touch) bool {
+			return m.mutes(t.source, a.source) && !a.since.After(t.at)
+		})
+		if a.sequenceOf == of && a.complete == complete && !a.over && !before && m.now.Sub(a.since) <= a.door.SeqTimeout {
+			tried = append(tried, a)
+		}
+	}
+	return tried
+}
+
+func (m *model) isRetransmission(p Packet) bool {
 	if p.Port.Proto != TCP {
 		return false
 	}
-	return slices.ContainsFunc(m.tries, func(a *try) bool {
-		return a.remembered(now) && slices.Contains(a.counted, p)
-	})
+	for _, a := range m.tries {
+		remembered := slices.Concat(m.tried(a.sequenceOf, false), m.tried(a.sequenceOf, true))
+		if slices.Contains(a.counted, p) && slices.Contains(remembered, a) {
+			return true
+		}
+	}
+	return false
 }
 
 // completes lets the packet count and returns what it brings about, if it was the last
-// knock.
-func (m *model) completes(now time.Time, p Packet, of sequenceOf) Event {
+// knock, and whether it has advanced an attempt that was begun before.
+func (m *model) completes(at time.Time, p Packet, of sequenceOf) (e Event, advanced bool) {
 	steps := steps(of.door, of.action)
 	if !slices.Contains(slices.Concat(steps...), p.Port) {
-		return Event{} // any other port does not disturb it
+		return Event{}, false // any other port does not disturb it
 	}
 
 	var current *try
-	for _, a := range m.tries {
-		if a.sequenceOf == of && a.underWay(now) {
+	for _, a := range m.tried(of, false) {
+		waits := slices.Contains(steps[len(a.counted)], p.Port)
+		if waits && (current == nil || len(a.counted) > len(current.counted)) {
 			current = a
 		}
 	}
-	if current != nil && !slices.Contains(steps[len(current.counted)], p.Port) {
-		current.over = true
-		current = nil
-	}
-	if current == nil {
+	advanced = current != nil
+	if !advanced {
 		if !slices.Contains(steps[0], p.Port) {
-			return Event{}
+			for _, a := range m.tried(of, false) {
+				a.over = true
+			}
+			return Event{}, false
 		}
-		current = &try{sequenceOf: of, first: now}
+		if others := m.tried(of, false); len(others) == MaxParallel {
+			others[MaxParallel-1].over = true
+		}
+		current = &try{sequenceOf: of, since: at}
 		m.tries = append(m.tries, current)
 	}
 	current.counted = append(current.counted, p)
-	if len(current.counted) < len(steps) {
-		return Event{}
+	if at.Before(current.since) {
+		current.since = at
+	}
+	if len(current.counted) < len(steps) || m.now.Sub(current.since) > of.door.SeqTimeout {
+		return Event{}, advanced
 	}
 
-	for _, a := range m.tries {
-		if a.sequenceOf == of && a != current {
-			a.over = true
-		}
+	if others := m.tried(of, true); len(others) == MaxParallel {
+		others[MaxParallel-1].over = true
 	}
-	current.succeeded = now
-	e := Event{Action: of.action, Door: of.door, Source: p.Source}
+	current.complete, current.since = true, m.now
+	e = Event{Action: of.action, Door: of.door, Source: p.Source}
 	if of.action == Grant && of.door.CodeBase != 0 {
 		e.Action = CheckCode
 		half := func(p Packet) int { return int(p.Port.Number-of.door.CodeBase) % 1000 }
 		e.Code = half(current.counted[len(steps)-2])*1000 + half(p)
 	}
-	return e
+	return e, advanced
 }
 
 // Few ports are shared by few doors, so that sequences meet.
@@ -199,7 +222,8 @@ var (
 		time.Second - 1, time.Second, time.Second + 1,
 		2*time.Second - 1, 2*time.Second + 1, 5*time.Second + 1,
 	})
-	someDoor = rapid.Custom(func(t *rapid.T) Door {
+	someDelay = rapid.SampledFrom([]time.Duration{0, 0, 0, 0, 0, 0, 1, time.Millisecond, time.Second, 3 * time.Second})
+	someDoor  = rapid.Custom(func(t *rapid.T) Door {
 		return Door{
 			Sequence:      rapid.SliceOfN(somePort, 1, 4).Draw(t, "sequence"),
 			CloseSequence: rapid.SliceOfN(somePort, 0, 4).Draw(t, "close sequence"),
@@ -244,10 +268,11 @@ func anything(t *rapid.T, doors []Door, sources byte, observe func(time.Time, Pa
 	var seen []Packet
 	arrives := func(t *rapid.T, p Packet) {
 		pause := somePause.Draw(t, "pause")
+		late := someDelay.Draw(t, "delay")
 		now = now.Add(pause)
 		seen = append(seen, p)
-		events := observe(now, p)
-		t.Logf("+%v %v %v#%d from %d: %v", pause, p.Source, p.Port, p.ISN, p.SourcePort, events)
+		events := observe(now.Add(-late), p)
+		t.Logf("+%v -%v %v %v#%d from %d: %v", pause, late, p.Source, p.Port, p.ISN, p.SourcePort, events)
 	}
 	t.Repeat(map[string]func(*rapid.T){
 		"packet": func(t *rapid.T) {
@@ -270,8 +295,11 @@ func anything(t *rapid.T, doors []Door, sources byte, observe func(time.Time, Pa
 	})
 }
 
-// someone returns an address, of IPv4 if n is odd.
+// someone returns an address, of IPv4 if n is odd, of two links if n is divisible by four.
 func someone(n byte) netip.Addr {
+	if n%4 == 0 {
+		return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: 1}).WithZone(fmt.Sprint("eth", n))
+	}
 	if n%2 == 0 {
 		return netip.AddrFrom16([16]byte{0: 0x20, 1: 0x01, 2: 0x0d, 3: 0xb8, 15: n})
 	}
@@ -282,8 +310,9 @@ func TestTrackerIsTheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		doors := someDoors.Draw(t, "doors")
 		scan := someScan.Draw(t, "scan")
-		tracker, model := NewTracker(doors, scan, 10_000), model{doors: doors, scan: scan}
-		anything(t, doors, 3, func(now time.Time, p Packet) []Event {
+		tracker := NewTracker(doors, scan, 10_000)
+		model := model{doors: doors, scan: scan, now: tracker.epoch}
+		anything(t, doors, 8, func(now time.Time, p Packet) []Event {
 			want, got := model.observe(now, p), tracker.Observe(now, p)
 			diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}))
 			if diff != "" {
@@ -311,12 +340,12 @@ func TestTrackerIsBounded(t *testing.T) {
 // that is in the index and in the one list where it belongs.
 func checkBounds(t *rapid.T, tracker *Tracker) {
 	s := tracker.attempts
-	if n := tracker.InProgress(); n > s.limit || n != s.index.len {
-		t.Fatalf("%d attempts in progress, %d in the index, the limit is %d", n, s.index.len, s.limit)
+	if n := tracker.InProgress(); n > s.limit {
+		t.Fatalf("%d attempts in progress, the limit is %d", n, s.limit)
 	}
 	room := len(s.chunks) * chunkLen
-	if room >= s.limit+chunkLen || room != s.index.len+len(s.free) {
-		t.Fatalf("room for %d attempts, %d are in use, %d are free, the limit is %d", room, s.index.len, len(s.free), s.limit)
+	if room >= s.limit+chunkLen {
+		t.Fatalf("room for %d attempts, the limit is %d", room, s.limit)
 	}
 
 	found := make(map[int32]bool)
@@ -338,14 +367,10 @@ func checkBounds(t *rapid.T, tracker *Tracker) {
 			switch {
 			case attempt.older != older:
 				t.Fatalf("slot %d comes after %d, but says %d", a, older, attempt.older)
-			case s.find(&attempt.key, s.index.hash(attempt.key)) != a:
+			case !slices.Contains(chainOf(s, a), a):
 				t.Fatalf("slot %d is not in the index", a)
-			case attempt.step == 0 && attempt.succeeded == 0:
-				t.Fatalf("slot %d is empty", a)
-			case attempt.step < 0 || attempt.step >= knocks:
-				t.Fatalf("slot %d has counted %d of %d knocks", a, attempt.step, knocks)
-			case attempt.succeeded != 0 && attempt.succeeded != knocks:
-				t.Fatalf("slot %d has succeeded with %d of %d knocks", a, attempt.succeeded, knocks)
+			case attempt.step < 1 || attempt.step > knocks || attempt.complete != (attempt.step == knocks):
+				t.Fatalf("slot %d has counted %d of %d knocks, complete: %v", a, attempt.step, knocks, attempt.complete)
 			case s.listOf(a) != list:
 				t.Fatalf("slot %d is in the wrong list", a)
 			}
@@ -357,6 +382,30 @@ func checkBounds(t *rapid.T, tracker *Tracker) {
 	if len(found) != room {
 		t.Fatalf("%d slots are lost", room-len(found))
 	}
+	chains := 0
+	for _, list := range []*list{&s.begun, &s.further} {
+		for a := list.oldest; a != none; a = s.at(a).newer {
+			if s.at(a).junior == none {
+				chains++
+			}
+		}
+	}
+	if chains != s.index.len {
+		t.Fatalf("%d in the index, %d chains", s.index.len, chains)
+	}
+}
+
+// chainOf returns the attempts of the chain of one of them, as the index has it.
+func chainOf(s *attempts, a int32) []int32 {
+	k, junior := s.at(a).key, none
+	var chain []int32
+	for a := s.find(&k, s.index.hash(k)); a != none; a = s.at(a).elder {
+		if s.at(a).junior != junior || s.at(a).key != k || len(chain) > 2*MaxParallel {
+			return nil
+		}
+		chain, junior = append(chain, a), a
+	}
+	return chain
 }
 
 // Nobody is let in or put out whose packets do not spell the sequence, also

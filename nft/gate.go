@@ -22,22 +22,47 @@ const (
 	floodBatch     = 64 // packets
 	floodBatchWait = 1  // how long a batch may take to fill, in 1/100 s
 
-	loudSources = 65535            // whose rate is known at once
-	loudMemory  = 10 * time.Second // how long after a source's last packet its rate is forgotten
+	rateSets     = "knock_rate"
+	ratedSources = 65535            // whose rate is known at once
+	rateMemory   = 10 * time.Second // how long after a source's last packet its rate is forgotten
 )
 
-// addGate adds what every packet meets. For those that are none of our business one
-// look at a port is all, so the ports are in a set that has them all: the kernel makes a
-// bitmap of it.
-func (r *Ruleset) addGate(gate, ours *chain, spec Spec) {
+// addGate adds what every packet that arrives meets. For those that are none of our
+// business one look at a port is all, so the ports are in a set that has them all: the
+// kernel makes a bitmap of it.
+//
+// It stands before dstnat, where a port that a container engine publishes is still itself.
+func (r *Ruleset) addGate(dispatch *chain, spec Spec) {
+	gate := &chain{name: "gate", hook: &hook{"prerouting", nftables.ChainHookPrerouting, priorityMangle}}
+	r.chains = append(r.chains, gate)
 	numbers := portNumbers(append(spec.knockPorts(), guardedPorts(spec.Doors)...), knock.TCP, knock.UDP)
 	if len(numbers) > 0 {
 		s := r.addPorts("ports", "all ports that the table looks at", numbers)
-		gate.add("no other ports are looked at", dportIn("th", s.name), toChain(ours.name))
+		gate.add("no other ports are looked at", dportIn("th", s.name), goTo(dispatch.name))
 	}
 	if s := r.addCodePorts(spec.Doors); s != nil {
-		gate.add("one-time codes", dportIn("th", s.name), toChain(ours.name))
+		gate.add("one-time codes", dportIn("th", s.name), goTo(dispatch.name))
 	}
+}
+
+// guardedPortsSet is the name of the set of the ports that doors guard, of either protocol.
+const guardedPortsSet = "guarded"
+
+// addDelivered adds what meets every packet that is delivered to this host, by whatever way:
+// its port may have been another one at the gate, and its address another host's.
+func (r *Ruleset) addDelivered(arrived *chain) {
+	s := r.addPorts(guardedPortsSet, "ports that are guarded", portNumbers(r.guarded, knock.TCP, knock.UDP))
+	delivered := &chain{name: "delivered", hook: &hook{"input", nftables.ChainHookInput, priorityMangle}}
+	r.chains = append(r.chains, delivered)
+	delivered.add("no other ports are looked at", dportIn("th", s.name), goTo(arrived.name))
+
+	// Fragments of IPv6 are put together behind this hook. Before Linux 5.11 a first one without ports was, too
+	// (RFC 8200, section 4.5, forbids it): a later one, which nobody looks at, would have had them.
+	headless := r.addChain("first_fragment")
+	delivered.add("first fragments", firstFragment, jump(headless.name))
+	headless.add("has no ports to look at", l4protoNot(knock.TCP), l4protoNot(knock.UDP), back)
+	headless.add("has its ports", dportNot(0), back)
+	headless.add("the ports are to come later", drop)
 }
 
 // codePorts is the name of the set of the ports that carry one-time codes.
@@ -62,16 +87,19 @@ func (r *Ruleset) addCodePorts(doors []knock.Door) *set {
 	return r.addSet(s)
 }
 
-func (r *Ruleset) addInterfaces(ours *chain, names []string) {
-	if len(names) == 0 {
-		ours.add("the host itself", iifname("lo"), accept)
-		return
+// addInterfaces adds to chains what accepts packets of interfaces that are not guarded.
+func (r *Ruleset) addInterfaces(names []string, chains ...*chain) {
+	comment, other := "the host itself", iifname("lo")
+	if len(names) > 0 {
+		guarded := r.addSet(&set{name: "interfaces", comment: "guarded interfaces", keyType: nftables.TypeIFName})
+		for _, name := range names {
+			guarded.elements = append(guarded.elements, interfaceElement(name))
+		}
+		comment, other = "not a guarded interface", iifnameNotIn(guarded.name)
 	}
-	guarded := r.addSet(&set{name: "interfaces", comment: "guarded interfaces", keyType: nftables.TypeIFName})
-	for _, name := range names {
-		guarded.elements = append(guarded.elements, interfaceElement(name))
+	for _, c := range chains {
+		c.add(comment, other, accept)
 	}
-	ours.add("not a guarded interface", iifnameNotIn(guarded.name), accept)
 }
 
 // addPorts adds a set of ports.
@@ -84,27 +112,27 @@ func (r *Ruleset) addPorts(name, comment string, numbers []uint16) *set {
 }
 
 // addKnocks adds what logs the knocks.
-func (r *Ruleset) addKnocks(ours *chain, spec Spec) {
+func (r *Ruleset) addKnocks(dispatch *chain, spec Spec) {
 	knocks := r.addChain("knock")
-	knocks.add("on its way to another host", fibDaddrUnicast(), toOuter)
+	knocks.add("on its way to another host", fibDaddrUnicast(), back)
 	for _, f := range families {
-		s := r.addSet(&set{name: "loud" + f.suffix, comment: "how fast each source knocks", keyType: f.keyType, dynamic: true})
-		knocks.add("too loud to be listened to", overLimit(f, s.name, spec.PerSource), toOuter)
+		s := r.addSet(&set{name: rateSets + f.suffix, comment: "how fast each source knocks", keyType: f.keyType, dynamic: true, lasts: rateMemory, size: ratedSources})
+		knocks.add("too loud to be listened to", overLimit(f, s.name, spec.PerSource), back)
 	}
 	knocks.add("at rest: handed over at once",
-		limit(promptRate, promptBurst), logTo(r.group, snaplen, promptBatch), toOuter)
+		limit(promptRate, promptBurst), logTo(r.group, snaplen, promptBatch), back)
 	knocks.add("in a flood: handed over in batches", logTo(r.group, snaplen, floodBatch))
 
 	if numbers := portNumbers(spec.knockPorts(), knock.TCP); len(numbers) > 0 {
 		s := r.addPorts("knock_tcp", "ports whose SYNs are logged", numbers)
-		ours.add("knocks, TCP", l4proto(knock.TCP).silent(), onlySYN, dportIn("tcp", s.name), jump(knocks.name))
+		dispatch.add("knocks, TCP", isTCP, onlySYN, dportIn("tcp", s.name), jump(knocks.name))
 	}
 	if numbers := portNumbers(spec.knockPorts(), knock.UDP); len(numbers) > 0 {
 		s := r.addPorts("knock_udp", "ports whose datagrams are logged", numbers)
-		ours.add("knocks, UDP", l4proto(knock.UDP).silent(), dportIn("udp", s.name), jump(knocks.name))
+		dispatch.add("knocks, UDP", l4proto(knock.UDP).silent(), dportIn("udp", s.name), jump(knocks.name))
 	}
 	if slices.ContainsFunc(spec.Doors, func(d knock.Door) bool { return d.CodeBase != 0 }) {
-		ours.add("knocks, one-time codes", l4proto(knock.TCP).silent(), onlySYN, dportIn("tcp", codePorts), jump(knocks.name))
+		dispatch.add("knocks, one-time codes", isTCP, onlySYN, dportIn("tcp", codePorts), jump(knocks.name))
 	}
 }
 
@@ -114,7 +142,8 @@ func (s statement) silent() statement {
 	return s
 }
 
-var onlySYN = tcpFlags("syn / fin,syn,rst,ack", syn, fin|syn|rst|ack)
+// onlySYN matches a knock. It is written as nft before 1.0 reads it.
+var onlySYN = tcpFlags("& (fin | syn | rst | ack) == syn", syn, fin|syn|rst|ack)
 
 // knockPorts returns the ports in all sequences, and the decoys among them.
 func (s *Spec) knockPorts() []knock.Port {

@@ -9,20 +9,15 @@ import (
 	"strings"
 
 	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
 
 	"nftknock/knock"
 )
 
-// addExempt adds what a guarded port lets pass whatever its doors say.
-func (r *Ruleset) addExempt(allow []netip.Prefix) {
-	exempt := r.addChain("exempt")
-	exempt.add("on its way to another host", fibDaddrUnicast(), accept)
-	exempt.add("what is up stays up", ctState("established,related", expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), accept)
-	// Connection tracking knows nothing of connections older than itself. It
-	// starts with the first table that asks for it, which may be this one, while
-	// somebody is logged in. No segment with an ACK begins a connection.
-	exempt.add("what was up before the table", l4proto(knock.TCP).silent(), tcpFlags("ack / syn,rst,ack", ack, syn|rst|ack), accept)
+// addAlwaysAllow adds what lets sources pass that never need to knock. Their connections are
+// remembered like others', so that they go on when a source is not among these any more;
+// where there is no room for that, they pass all the same.
+func (r *Ruleset) addAlwaysAllow(judge *chain, allow []netip.Prefix) {
+	c := r.addChain(alwaysAllowChain)
 	for _, f := range families {
 		s := r.addSet(&set{
 			name: "always_allow" + f.suffix, comment: "sources that never need to knock", keyType: f.keyType, interval: true,
@@ -32,12 +27,28 @@ func (r *Ruleset) addExempt(allow []netip.Prefix) {
 				s.elements = append(s.elements, prefixElement(p))
 			}
 		}
-		exempt.add("never needs to knock", saddrIn(f, s.name), accept)
+		judge.add("never needs to knock", saddrIn(f, s.name), goTo(c.name))
 	}
+	c.add("never needs to knock; is remembered when something follows", isTCP, firstSegment, goTo(admitChain))
+	r.addBegin(c, "never needs to knock")
+	c.add("never needs to knock, and there is no room to remember it", goTo(admitChain))
 }
 
 // openSet returns the name of the set of those whom a door lets in.
 func openSet(door string, f family) string { return door + "_open" + f.suffix }
+
+// doorChain returns the name of the chain for what a door lets in.
+func doorChain(door string) string { return "door_" + door }
+
+// grantedCounter returns the name of the counter of what a door has let in: connections, and
+// flows of datagrams.
+func grantedCounter(door string) string { return door + "_granted" }
+
+// shutCounter returns the name of the counter of the packets to a port that no door let in.
+func shutCounter(port knock.Port) string { return guardChain(port) + "_shut" }
+
+// guardChain returns the name of the chain that decides about a port.
+func guardChain(port knock.Port) string { return fmt.Sprintf("%s_%d", port.Proto, port.Number) }
 
 // prefixLen returns how many bits of a source's address the door lets in.
 func prefixLen(d *knock.Door, f family) int {
@@ -49,16 +60,23 @@ func prefixLen(d *knock.Door, f family) int {
 
 func (r *Ruleset) addDoor(d *knock.Door) {
 	r.doors[d.Name] = d
+	c := r.addChain(doorChain(d.Name))
+	r.counters = append(r.counters, grantedCounter(d.Name))
+	r.addBegin(c, fmt.Sprintf("door %s: let in", d.Name), count(grantedCounter(d.Name)))
+	c.add("there is no room to remember it", drop)
 	for _, f := range families {
 		r.addSet(&set{
 			name: openSet(d.Name, f), comment: fmt.Sprintf("door %s: who is let in", d.Name),
 			keyType: f.keyType, timeout: true, interval: prefixLen(d, f) < f.bits,
 		})
 	}
+	r.addSet(&set{
+		name: linkSet(d.Name), comment: fmt.Sprintf("door %s: who is let in on a link", d.Name), keyType: linkKeyType, timeout: true,
+	})
 }
 
 // addGuards adds a chain for each guarded port, and the maps that lead there.
-func (r *Ruleset) addGuards(ours *chain, doors []knock.Door) {
+func (r *Ruleset) addGuards(judge *chain, doors []knock.Door) {
 	byPort := make(map[knock.Port][]*knock.Door)
 	for i := range doors {
 		for _, port := range doors[i].Ports {
@@ -69,6 +87,7 @@ func (r *Ruleset) addGuards(ours *chain, doors []knock.Door) {
 		return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Number, b.Number))
 	})
 	guards := make(map[knock.Proto]*set)
+	var refused []uint16
 	for _, port := range ports {
 		guard := r.addGuard(port, byPort[port])
 		s := guards[port.Proto]
@@ -78,39 +97,43 @@ func (r *Ruleset) addGuards(ours *chain, doors []knock.Door) {
 				keyType: nftables.TypeInetService, verdicts: true,
 			})
 			guards[port.Proto] = s
-			ours.add("guarded ports, "+strings.ToUpper(port.Proto.String()),
+			judge.add("guarded ports, "+strings.ToUpper(port.Proto.String()),
 				l4proto(port.Proto).silent(), dportVerdict(port.Proto, s.name))
 		}
 		s.elements = append(s.elements, portElement(port.Number, guard.name))
+		if port.Proto == knock.TCP && byPort[port][0].Shut == knock.Reject {
+			refused = append(refused, port.Number)
+		}
+	}
+	if len(refused) > 0 {
+		r.addRefuse(refused)
 	}
 }
 
-// How the comments of the rules end whose counters Inspect reads.
-const (
-	letInComment = ": let in"
-	shutComment  = ": shut"
-)
-
-// addGuard adds the chain that decides about a port.
+// addGuard adds the chain that decides about a port, of what is not up: what may begin a connection always
+// comes here. Nothing of a stranger's has another way in.
 func (r *Ruleset) addGuard(port knock.Port, doors []*knock.Door) *chain {
-	c := r.addChain(fmt.Sprintf("%s_%d", port.Proto, port.Number))
-	c.add("who passes without knocking", jump("exempt"))
+	c := r.addChain(guardChain(port))
 	for _, d := range doors {
-		for _, f := range families {
-			c.add(fmt.Sprintf("door %s%s", d.Name, letInComment), saddrIn(f, openSet(d.Name, f)), counter, accept)
+		for _, source := range []statement{
+			saddrIn(ipv4, openSet(d.Name, ipv4)), saddrIn(ipv6, openSet(d.Name, ipv6)), saddrOnLinkIn(linkSet(d.Name)),
+		} {
+			c.add(fmt.Sprintf("door %s: let in", d.Name), source, goTo(doorChain(d.Name)))
 		}
 	}
-	shut := fmt.Sprintf("door %s%s", doors[0].Name, shutComment)
+	shut := fmt.Sprintf("door %s: shut", doors[0].Name)
 	if len(doors) > 1 {
-		shut = fmt.Sprintf("%d doors%s", len(doors), shutComment)
+		shut = fmt.Sprintf("%d doors: shut", len(doors))
 	}
+	counted := count(shutCounter(port))
+	r.counters = append(r.counters, shutCounter(port))
 	switch {
 	case doors[0].Shut == knock.Drop:
-		c.add(shut, counter, drop)
+		c.add(shut, counted, drop)
 	case port.Proto == knock.TCP:
-		c.add(shut, l4proto(port.Proto), counter, reject(port.Proto))
+		c.add(shut, append([]statement{counted}, refuse(port.Number)...)...)
 	default:
-		c.add(shut, counter, reject(port.Proto))
+		c.add(shut, counted, reject(port.Proto))
 	}
 	return c
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"github.com/google/nftables/userdata"
 
 	"nftknock/knock"
 )
@@ -22,14 +21,15 @@ type Snapshot struct {
 	Doors  []string
 	People []Person // by door and source
 	Guards []Guard  // by protocol and port
+
+	Granted map[string]uint64 // connections and flows that each door has let in
 }
 
-// A Guard is what has become of the packets to a guarded port that are no part
-// of a connection, since the table was installed or last changed.
+// A Guard is a guarded port.
 type Guard struct {
 	Port  knock.Port
-	LetIn map[string]uint64 // packets, by the door that let them in
-	Shut  uint64            // packets that no door let in
+	Doors []string // that guard it
+	Shut  uint64   // packets that none of them let in
 }
 
 // ErrNoTable says that nothing is guarded.
@@ -53,13 +53,18 @@ func Inspect(table string) (*Snapshot, error) {
 	case !state.ours():
 		return nil, &NotOursError{table}
 	}
-	s := &Snapshot{Owned: state.flags&tableOwner != 0}
+	s := &Snapshot{Owned: state.flags&tableOwner != 0, Granted: make(map[string]uint64)}
+	counted, err := readCounters(c, t)
+	if err != nil {
+		return nil, explainRead(err)
+	}
 	for _, name := range slices.Sorted(maps.Keys(state.sets)) {
 		if !isOpenSet(state.sets[name]) {
 			continue
 		}
 		if door := doorOf(name); !slices.Contains(s.Doors, door) {
 			s.Doors = append(s.Doors, door)
+			s.Granted[door] = counted[grantedCounter(door)]
 		}
 		people, err := peopleIn(c, state.sets[name])
 		if err != nil {
@@ -68,18 +73,18 @@ func Inspect(table string) (*Snapshot, error) {
 		s.People = append(s.People, people...)
 	}
 	slices.SortFunc(s.People, func(a, b Person) int {
-		return cmp.Or(cmp.Compare(a.Door, b.Door), a.Source.Compare(b.Source))
+		return cmp.Or(cmp.Compare(a.Door, b.Door), a.Source.Compare(b.Source), cmp.Compare(a.Zone, b.Zone))
 	})
 	for name := range state.chains {
 		port, ok := portOf(name)
 		if !ok {
 			continue
 		}
-		guard, err := readGuard(c, t, name, port)
+		doors, err := readGuard(c, t, name)
 		if err != nil {
 			return nil, explainRead(err)
 		}
-		s.Guards = append(s.Guards, guard)
+		s.Guards = append(s.Guards, Guard{Port: port, Doors: doors, Shut: counted[shutCounter(port)]})
 	}
 	slices.SortFunc(s.Guards, func(a, b Guard) int {
 		return cmp.Or(cmp.Compare(a.Port.Proto, b.Port.Proto), cmp.Compare(a.Port.Number, b.Port.Number))
@@ -87,10 +92,7 @@ func Inspect(table string) (*Snapshot, error) {
 	return s, nil
 }
 
-func isOpenSet(s *nftables.Set) bool {
-	return s.HasTimeout && !s.Dynamic &&
-		(strings.HasSuffix(s.Name, openSet("", ipv4)) || strings.HasSuffix(s.Name, openSet("", ipv6)))
-}
+func isOpenSet(s *nftables.Set) bool { return s.HasTimeout && !s.Dynamic && isOpenSetName(s.Name) }
 
 // portOf returns the port that a chain of addGuard decides about.
 func portOf(chain string) (knock.Port, bool) {
@@ -99,36 +101,51 @@ func portOf(chain string) (knock.Port, bool) {
 	return port, err == nil
 }
 
-// readGuard reads the counters of a port's chain. The library's panics become errors,
+// readCounters returns what the table's counters have counted, in packets. The library's
+// panics become errors, as in readElements.
+func readCounters(c *nftables.Conn, t *nftables.Table) (packets map[string]uint64, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("a counter that cannot be read: %v", p)
+		}
+	}()
+	objects, err := c.GetNamedObjects(t)
+	if err != nil {
+		return nil, err
+	}
+	packets = make(map[string]uint64)
+	for _, o := range objects {
+		if o, ok := o.(*nftables.NamedObj); ok {
+			if counter, ok := o.Obj.(*expr.Counter); ok {
+				packets[o.Name] = counter.Packets
+			}
+		}
+	}
+	return packets, nil
+}
+
+// readGuard returns the doors that a port's chain leads to. The library's panics become errors,
 // as in readElements.
-func readGuard(c *nftables.Conn, t *nftables.Table, chain string, port knock.Port) (g Guard, err error) {
+func readGuard(c *nftables.Conn, t *nftables.Table, chain string) (doors []string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("chain %s: a rule that cannot be read: %v", chain, p)
 		}
 	}()
-	g = Guard{Port: port, LetIn: make(map[string]uint64)}
 	rules, err := c.GetRules(t, &nftables.Chain{Name: chain})
 	if err != nil {
-		return g, err
+		return nil, err
 	}
 	for _, r := range rules {
-		comment, _ := userdata.GetString(r.UserData, userdata.TypeComment)
-		packets := packetsOf(r)
-		if rest, ok := strings.CutSuffix(comment, letInComment); ok {
-			g.LetIn[strings.TrimPrefix(rest, "door ")] += packets
-		} else if strings.HasSuffix(comment, shutComment) {
-			g.Shut += packets
+		for _, e := range r.Exprs {
+			v, ok := e.(*expr.Verdict)
+			if !ok {
+				continue
+			}
+			if door, ok := strings.CutPrefix(v.Chain, doorChain("")); ok && !slices.Contains(doors, door) {
+				doors = append(doors, door)
+			}
 		}
 	}
-	return g, nil
-}
-
-func packetsOf(r *nftables.Rule) uint64 {
-	for _, e := range r.Exprs {
-		if counter, ok := e.(*expr.Counter); ok {
-			return counter.Packets
-		}
-	}
-	return 0
+	return doors, nil
 }

@@ -61,8 +61,8 @@ func TestInspect(t *testing.T) {
 	if want := []knock.Port{tcp(22), tcp(443), tcp(2222), udp(443), udp(51820)}; !slices.Equal(ports, want) {
 		t.Errorf("ports %v, want %v", ports, want)
 	}
-	if g := s.Guards[0]; len(g.LetIn) != 2 {
-		t.Errorf("port 22 is guarded by %v", g.LetIn)
+	if g := s.Guards[0]; !slices.Equal(g.Doors, []string{"ssh", "vpn"}) {
+		t.Errorf("port 22 is guarded by %v", g.Doors)
 	}
 }
 
@@ -76,10 +76,12 @@ func TestInspectOthersTables(t *testing.T) {
 			set odd_open4 { type inet_service; flags timeout; elements = { 22 timeout 1h }; }
 			set odd_open6 { type ipv6_addr . inet_service; flags timeout; elements = { ::1 . 22 timeout 1h }; }
 			set plain_open4 { type ipv4_addr; elements = { 192.0.2.1 }; }
+			counter tcp_22_shut { }
+			quota odd_granted { 5 bytes }
 			chain gate { }
-			chain exempt { }
-			chain tcp_x { accept comment "door x: let in"; }
-			chain tcp_22 { jump exempt; ct state new counter log prefix "x" comment ": shut"; accept; }
+			chain door_x { accept comment "door x: let in"; }
+			chain tcp_x { accept; }
+			chain tcp_22 { jump door_x; ct state new counter log prefix "x" comment ": shut"; accept; }
 		}`,
 	} {
 		t.Run(name, func(t *testing.T) {

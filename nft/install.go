@@ -27,38 +27,90 @@ type transaction struct {
 
 	conn *nftables.Conn // takes the messages
 
-	people people // who is let in through sets that are new
+	grants  *grantCache     // who is let in through sets that are new
+	flows   flowList        // what is up
+	foreign []foreignChange // to what is up, to be undone
 }
 
 func (tx *transaction) build(c *nftables.Conn) error {
 	tx.conn = c
-	if tx.was == nil || tx.own {
+	if tx.was == nil || tx.own || tx.was.flags&tableDormant != 0 {
 		tx.conn.AddTable(tx.table)
 	}
 	if tx.was != nil {
 		tx.conn.FlushTable(tx.table) // all rules
+		for _, f := range tx.was.flowtables {
+			tx.conn.DelFlowtable(f)
+		}
 	}
 	tx.addChains()
+	tx.addCounters()
 	if err := tx.changeSets(); err != nil {
 		return err
 	}
 	tx.addRules()
 	tx.dropChains()
+	tx.dropCounters()
 	return nil
 }
 
+func (tx *transaction) counter(name string) *nftables.NamedObj {
+	return &nftables.NamedObj{Table: tx.table, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}}
+}
+
+// addCounters adds the counters that are not there: what the others have counted stays.
+func (tx *transaction) addCounters() {
+	for _, name := range tx.rules.counters {
+		if tx.was == nil || tx.was.objects[name] != nftables.ObjTypeCounter {
+			tx.conn.AddObj(tx.counter(name))
+		}
+	}
+}
+
+func (tx *transaction) dropCounters() {
+	if tx.was == nil {
+		return
+	}
+	for name, kind := range tx.was.objects {
+		if kind != nftables.ObjTypeCounter || !slices.Contains(tx.rules.counters, name) {
+			o := tx.counter(name)
+			o.Type = kind
+			tx.conn.DeleteObject(o)
+		}
+	}
+}
+
+// addChains adds the chains that are not there. A hook and its priority cannot be changed, so a chain that
+// has the wrong ones goes, and another takes its place.
 func (tx *transaction) addChains() {
 	policy := nftables.ChainPolicyAccept
 	for _, c := range tx.rules.chains {
 		k := &nftables.Chain{Name: c.name, Table: tx.table}
-		if c.base {
+		if c.hook != nil {
 			k.Type, k.Policy = nftables.ChainTypeFilter, &policy
-			k.Hooknum, k.Priority = nftables.ChainHookPrerouting, nftables.ChainPriorityMangle
+			k.Hooknum, k.Priority = c.hook.number, c.hook.priority.number
 		}
-		if tx.was == nil || !tx.was.chains[c.name] {
+		var old *nftables.Chain
+		if tx.was != nil {
+			old = tx.was.chains[c.name]
+		}
+		if old != nil && !sameHook(k, old) {
+			tx.conn.DelChain(old)
+			old = nil
+		}
+		if old == nil || !equal(k.Policy, old.Policy) {
 			tx.conn.AddChain(k)
 		}
 	}
+}
+
+func sameHook(a, b *nftables.Chain) bool {
+	return a.Type == b.Type && equal(a.Hooknum, b.Hooknum) && equal(a.Priority, b.Priority)
+}
+
+// equal compares what may be absent.
+func equal[T comparable](a, b *T) bool {
+	return a == b || a != nil && b != nil && *a == *b
 }
 
 func (tx *transaction) dropChains() {
@@ -83,7 +135,7 @@ func (tx *transaction) changeSets() error {
 	for _, s := range tx.rules.sets {
 		wanted[s.name] = true
 		if tx.was == nil || tx.was.sets[s.name] == nil {
-			if err := tx.addSet(s, tx.people.of(s)); err != nil {
+			if err := tx.addSet(s, append(tx.grants.elements(s), tx.flows[s.name]...)); err != nil {
 				return err
 			}
 			continue
@@ -105,7 +157,13 @@ func (tx *transaction) changeSets() error {
 
 func (tx *transaction) changeSet(s *set, old *nftables.Set) error {
 	same := s.sameTypeAs(old)
-	if same && (s.timeout || s.dynamic) {
+	switch {
+	case same && s.dynamic:
+		if err := tx.undo(s); err != nil {
+			return err
+		}
+		return tx.addElements(s.kernel(tx.table), tx.flows[s.name]) // those that are there already stay as they are
+	case same && s.timeout:
 		return nil
 	}
 	elements, err := readElements(tx.query, old)
@@ -120,7 +178,7 @@ func (tx *transaction) changeSet(s *set, old *nftables.Set) error {
 	case !same, s.interval && !sameElements(s.elements, elements):
 		// Where intervals changed, one may overlap another that was there: all anew.
 		tx.conn.DelSet(old)
-		return tx.addSet(s, nil)
+		return tx.addSet(s, tx.flows[s.name])
 	}
 	return tx.changeElements(s, old, elements)
 }
@@ -161,7 +219,40 @@ func (tx *transaction) addSet(s *set, people []nftables.SetElement) error {
 	for _, e := range s.elements {
 		elements = append(elements, e.kernel()...)
 	}
+	return tx.addElements(k, elements)
+}
+
+func (tx *transaction) addElements(k *nftables.Set, elements []nftables.SetElement) error {
 	return inChunks(elements, func(c []nftables.SetElement) error { return tx.conn.SetAddElements(k, c) })
+}
+
+// undo undoes what somebody else has done to a set of flows. An entry that is gone again is no
+// matter, and no error: it is added before it is deleted.
+func (tx *transaction) undo(s *set) error {
+	k := s.kernel(tx.table)
+	for _, c := range tx.foreign {
+		if c.set != s.name {
+			continue
+		}
+		timeout := time.Duration(beginTimeout)
+		if c.deleted {
+			timeout = resetTimeout // until something follows
+		}
+		elements := make([]nftables.SetElement, len(c.elements))
+		for i, e := range c.elements {
+			elements[i] = nftables.SetElement{Key: e.Key, Timeout: timeout}
+		}
+		if err := tx.addElements(k, elements); err != nil {
+			return err
+		}
+		if c.deleted {
+			continue
+		}
+		if err := inChunks(elements, func(c []nftables.SetElement) error { return tx.conn.SetDeleteElements(k, c) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (tx *transaction) addRules() {
@@ -181,7 +272,7 @@ func (tx *transaction) addRules() {
 
 // kernel returns the element as the kernel has it: an interval is two.
 func (e element) kernel() []nftables.SetElement {
-	first := nftables.SetElement{Key: e.from}
+	first := nftables.SetElement{Key: e.from, Val: e.data}
 	if e.to != "" {
 		first.VerdictData = &expr.Verdict{Kind: expr.VerdictGoto, Chain: e.to}
 	}
@@ -193,6 +284,9 @@ func (e element) kernel() []nftables.SetElement {
 
 // equals says whether an element in the kernel is this one.
 func (e element) equals(k nftables.SetElement) bool {
+	if e.data != nil {
+		return bytes.Equal(e.from, k.Key) && bytes.Equal(e.data, k.Val)
+	}
 	return bytes.Equal(e.from, k.Key) && bytes.Equal(e.end, k.KeyEnd) && e.to == verdictChain(k)
 }
 

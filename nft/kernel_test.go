@@ -289,7 +289,15 @@ func TestOwned(t *testing.T) {
 func TestRestore(t *testing.T) {
 	for _, hand := range []string{
 		"flush ruleset", "delete table inet nftknock", "flush chain inet nftknock gate",
-		"add rule inet nftknock exempt accept", "flush ruleset; table inet nftknock { chain other { }; }",
+		"add rule inet nftknock admit accept", "flush ruleset; table inet nftknock { chain other { }; }",
+		"flush set inet nftknock ports", "delete element inet nftknock guard_tcp { 22 }", "add element inet nftknock always_allow4 { 0.0.0.0/0 }",
+		"add chain inet nftknock gate { policy drop; }", "add set inet nftknock foreign { type ipv4_addr; }",
+		"add map inet nftknock foreign { type ipv4_addr : verdict; }", "add counter inet nftknock foreign",
+		"add chain inet nftknock foreign { type filter hook input priority 0; }",
+		"add element inet nftknock up4 { 203.0.113.7 . 1000 . 192.0.2.1 . 22 . tcp timeout 5d }",
+		"add table inet nftknock { flags dormant; }", "insert rule inet nftknock judge accept",
+		"flush chain inet nftknock gate; delete chain inet nftknock gate; add chain inet nftknock gate { type filter hook prerouting priority 0; }",
+		"flush table inet nftknock; delete set inet nftknock ports; add set inet nftknock ports { type ipv4_addr; }",
 	} {
 		t.Run(hand, func(t *testing.T) {
 			inNetNS(t)
@@ -317,6 +325,11 @@ func TestRestore(t *testing.T) {
 			case <-time.After(10 * time.Second):
 				t.Fatal("not heard of")
 			}
+			select {
+			case <-watcher.Changed():
+				t.Error("one transaction is heard of twice")
+			default:
+			}
 			if err := table.Restore(); err != nil {
 				t.Fatal(err)
 			}
@@ -332,5 +345,55 @@ func TestRestore(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// Who is let in or put out by hand is no damage, and stays in or out when the table is made anew.
+func TestHands(t *testing.T) {
+	inNetNS(t)
+	d := door("ssh", tcp(22))
+	d.IPv4Prefix = 24
+	table := open(t, spec(d))
+	watcher, err := table.Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watcher.Close()
+	for _, source := range []string{"203.0.113.7", "2001:db8::7", "fe80::7%eth0"} {
+		if _, err := table.LetIn("ssh", netip.MustParseAddr(source), time.Hour, "knock"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nftCommand(t, `
+		delete element inet nftknock ssh_open4 { 203.0.113.0/24 }
+		delete element inet nftknock ssh_link6 { fe80::7 . "eth0" }
+		add element inet nftknock ssh_open4 { 198.51.100.0/24 timeout 1h comment "admin" }
+		add element inet nftknock ssh_open6 { 2001:db8::8 }
+		add element inet nftknock ssh_link6 { fe80::8 . "eth1" timeout 1h }
+		add element inet nftknock knock_rate4 { 203.0.113.7 }
+	`, "-f", "-")
+	nftCommand(t, "", "flush", "ruleset")
+	select {
+	case <-watcher.Changed():
+	case <-time.After(10 * time.Second):
+		t.Fatal("not heard of")
+	}
+	if err := table.Restore(); err != nil {
+		t.Fatal(err)
+	}
+	people, err := table.People()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]string)
+	for _, p := range people {
+		got[p.Source.String()+p.Zone] = p.By
+	}
+	want := map[string]string{"198.51.100.0/24": "admin", "2001:db8::7/128": "knock", "2001:db8::8/128": "", "fe80::8/128eth1": ""}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("who is in (-want +got):\n%s", diff)
+	}
+	if _, err := table.LetIn("ssh", netip.MustParseAddr("fe80::7"), time.Hour, "knock"); err == nil {
+		t.Error("a link-local source without its link is let in")
 	}
 }

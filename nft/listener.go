@@ -21,9 +21,12 @@ type Listener struct {
 	log    *nflog.Nflog
 	cancel context.CancelFunc
 
-	observe func(knock.Packet)
+	observe func(arrived time.Time, p knock.Packet)
 	overrun func()
 	failed  chan error // why reading has ended, if not by Close
+
+	clock    clock // of the reader's goroutine
+	stamping bool  // the kernel was asked to stamp packets
 
 	lost    atomic.Uint64
 	ignored atomic.Uint64
@@ -38,13 +41,14 @@ const listenBuffer = 16 << 20
 const batchBuffer = 16 << 10
 
 // Listen binds the NFLOG group in this network namespace and calls observe with
-// each knock, one after the other, from a goroutine of its own. It must be
+// each knock, one after the other, from a goroutine of its own. When it arrived is on
+// the monotonic clock, however long it has waited to be read. It must be
 // called before the table is installed: binding can fail under traffic. It is
 // tried again a few times, which is for a daemon that follows a killed one.
 //
 // It calls overrun, from the same goroutine, when messages did not fit into the socket's
 // buffer.
-func Listen(group uint16, observe func(knock.Packet), overrun func()) (*Listener, error) {
+func Listen(group uint16, observe func(arrived time.Time, p knock.Packet), overrun func()) (*Listener, error) {
 	const attempts = 20
 	var err error
 	for range attempts {
@@ -59,7 +63,7 @@ func Listen(group uint16, observe func(knock.Packet), overrun func()) (*Listener
 	return nil, fmt.Errorf("binding NFLOG group %d: %w", group, err)
 }
 
-func listen(group uint16, observe func(knock.Packet), overrun func()) (*Listener, error) {
+func listen(group uint16, observe func(arrived time.Time, p knock.Packet), overrun func()) (*Listener, error) {
 	log, err := nflog.Open(&nflog.Config{
 		Group: group, Copymode: nflog.CopyPacket, Bufsize: snaplen,
 		QThresh: floodBatch, Timeout: floodBatchWait, Flags: nflog.FlagSeq,
@@ -68,7 +72,10 @@ func listen(group uint16, observe func(knock.Packet), overrun func()) (*Listener
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &Listener{log: log, cancel: cancel, observe: observe, overrun: overrun, failed: make(chan error, 1)}
+	l := &Listener{
+		log: log, cancel: cancel, observe: observe, overrun: overrun,
+		failed: make(chan error, 1), clock: newClock(),
+	}
 	if err = log.Con.SetReadBuffer(listenBuffer); err == nil {
 		err = log.RegisterWithErrorFunc(ctx, l.hook, func(err error) int {
 			l.takeOver(ctx, err)

@@ -3,15 +3,18 @@ package nft
 import (
 	"encoding/binary"
 	"iter"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // A message is what a message of the log says of a packet.
 type message struct {
-	payload  []byte // the start of the packet
-	seq      uint32 // the message's number in its group
-	numbered bool   // it has one
+	payload  []byte    // the start of the packet
+	stamp    time.Time // when it arrived, by the wall clock; zero if the kernel has not stamped it
+	seq      uint32    // the message's number in its group
+	numbered bool      // it has one
+	link     uint32    // the index of the interface that the packet came by; 0 if it is not told
 }
 
 // The sizes of netlink (linux/netlink.h, linux/netfilter/nfnetlink.h), in bytes.
@@ -43,7 +46,8 @@ func messages(datagram []byte) iter.Seq[message] {
 
 // readMessage reads the attributes of a message.
 func readMessage(attributes []byte) message {
-	const payload, seq = 9, 12 // NFULA_PAYLOAD, NFULA_SEQ (linux/netfilter/nfnetlink_log.h)
+	// NFULA_TIMESTAMP and so on (linux/netfilter/nfnetlink_log.h)
+	const timestamp, inDev, payload, seq = 3, 4, 9, 12
 	var m message
 	for len(attributes) >= attributeHeader {
 		length := int(binary.NativeEndian.Uint16(attributes))
@@ -52,6 +56,15 @@ func readMessage(attributes []byte) message {
 		}
 		value := attributes[attributeHeader:length]
 		switch binary.NativeEndian.Uint16(attributes[2:]) {
+		case timestamp: // struct nfulnl_msg_packet_timestamp
+			if len(value) == 16 {
+				seconds, microseconds := binary.BigEndian.Uint64(value), binary.BigEndian.Uint64(value[8:])
+				m.stamp = time.Unix(int64(seconds), int64(microseconds)*1000)
+			}
+		case inDev:
+			if len(value) == 4 {
+				m.link = binary.BigEndian.Uint32(value)
+			}
 		case payload:
 			m.payload = value
 		case seq:

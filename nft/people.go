@@ -15,6 +15,7 @@ import (
 type Person struct {
 	Door   string
 	Source netip.Prefix
+	Zone   string        // the interface of a link-local source
 	Left   time.Duration // how much longer, to the millisecond; knock.Forever without end
 	Since  time.Time     // zero if there is no end: the kernel does not say
 	By     string        // what let the source in: the element's comment
@@ -24,65 +25,63 @@ type Person struct {
 // for the timeout, counted from now: at least a millisecond, or knock.Forever. The
 // comment is shown beside it.
 func (t *Table) LetIn(door string, source netip.Addr, timeout time.Duration, comment string) (netip.Prefix, error) {
-	set, prefix, err := t.find(door, source)
+	set, elements, person, err := t.find(door, source)
 	if err != nil {
 		return netip.Prefix{}, err
 	}
-	elements := peopleElements(prefix, set.Interval)
 	elements[0].Comment = comment
 	if timeout != knock.Forever {
 		elements[0].Timeout = timeout
 	}
-	l, err := t.letterTo(set, elements)
-	if err == nil {
-		err = t.post(l)
-	}
+	err = t.send(addElements(set, elements))
 	if err != nil {
-		return prefix, err
+		return person.Source, err
 	}
 	if !t.owned {
-		t.people.letIn(Person{Door: door, Source: prefix, Left: timeout, By: comment})
+		person.Left, person.By = timeout, comment
+		t.grants.add(person)
 	}
-	return prefix, nil
+	return person.Source, nil
 }
 
 // PutOut takes a source out again, if it is in.
 func (t *Table) PutOut(door string, source netip.Addr) (netip.Prefix, error) {
-	set, prefix, err := t.find(door, source)
+	set, elements, person, err := t.find(door, source)
 	if err != nil {
 		return netip.Prefix{}, err
 	}
-	elements := peopleElements(prefix, set.Interval)
-	// To remove what is not there is an error, and those take the kernel long.
-	batch, err := encode(
-		func(c *nftables.Conn) error { return c.SetAddElements(set, elements) },
-		func(c *nftables.Conn) error { return c.SetDeleteElements(set, elements) })
-	if err == nil {
-		err = t.commit(batch)
-	}
+	err = t.send(removeElements(set, elements))
 	if err != nil {
-		return prefix, err
+		return person.Source, err
 	}
-	t.people.putOut(door, prefix)
-	return prefix, nil
+	t.grants.remove(person)
+	return person.Source, nil
 }
 
-// find returns the door's set for the source's family, and what of the source the door
-// lets in.
-func (t *Table) find(door string, source netip.Addr) (*nftables.Set, netip.Prefix, error) {
+// find returns the door's set for the source, and what of the source the door lets in.
+// A link-local source has a zone, and is let in alone.
+func (t *Table) find(door string, source netip.Addr) (*nftables.Set, []nftables.SetElement, Person, error) {
 	d := t.rules.doors[door]
 	if d == nil {
-		return nil, netip.Prefix{}, fmt.Errorf("no door is named %q", door)
+		return nil, nil, Person{}, fmt.Errorf("no door is named %q", door)
+	}
+	if isLinkLocal(source) {
+		if source.Zone() == "" {
+			return nil, nil, Person{}, fmt.Errorf("%v means another host on each link: want %[1]v%%INTERFACE", source)
+		}
+		set := &nftables.Set{Table: t.table, Name: linkSet(door), KeyType: linkKeyType, HasTimeout: true}
+		p := Person{Door: door, Source: netip.PrefixFrom(source, ipv6.bits), Zone: source.Zone()}
+		return set, []nftables.SetElement{{Key: linkKey(source)}}, p, nil
 	}
 	f := familyOf(source)
-	prefix, err := source.Prefix(prefixLen(d, f))
+	prefix, err := source.WithZone("").Prefix(prefixLen(d, f))
 	if err != nil {
-		return nil, netip.Prefix{}, fmt.Errorf("%v: %w", source, err)
+		return nil, nil, Person{}, fmt.Errorf("%v: %w", source, err)
 	}
 	set := &nftables.Set{
 		Table: t.table, Name: openSet(door, f), KeyType: f.keyType, HasTimeout: true, Interval: prefixLen(d, f) < f.bits,
 	}
-	return set, prefix, nil
+	return set, peopleElements(prefix, set.Interval), Person{Door: door, Source: prefix}, nil
 }
 
 // peopleElements returns the elements for a prefix, in a set with intervals or without.
@@ -119,7 +118,8 @@ func peopleIn(c *nftables.Conn, set *nftables.Set) ([]Person, error) {
 	now := time.Now()
 	var people []Person
 	for _, e := range elements {
-		p := Person{Door: doorOf(set.Name), Source: prefixOf(e, set.Interval), Left: knock.Forever, By: e.Comment}
+		p := personOf(set.Name, e, set.Interval)
+		p.Left = knock.Forever
 		if !p.Source.IsValid() {
 			continue // in a set that somebody else has made
 		}
@@ -131,8 +131,24 @@ func peopleIn(c *nftables.Conn, set *nftables.Set) ([]Person, error) {
 	return people, nil
 }
 
-// doorOf is the inverse of openSet.
-func doorOf(set string) string { return set[:strings.LastIndex(set, "_open")] }
+// personOf returns who an element of a door's set is.
+func personOf(set string, e nftables.SetElement, interval bool) Person {
+	p := Person{Door: doorOf(set), By: e.Comment}
+	if source := linkSource(e.Key); source.IsValid() {
+		p.Source, p.Zone = netip.PrefixFrom(source, ipv6.bits), source.Zone()
+	} else {
+		p.Source = prefixOf(e, interval)
+	}
+	return p
+}
+
+// doorOf is the inverse of openSet and linkSet.
+func doorOf(set string) string {
+	if door, ok := strings.CutSuffix(set, linkSuffix); ok {
+		return door
+	}
+	return set[:strings.LastIndex(set, "_open")]
+}
 
 // prefixOf returns the longest prefix that holds an element: the element
 // itself, unless somebody has put an interval there that is no prefix.

@@ -17,9 +17,16 @@ func (l *Listener) hook(a nflog.Attribute) int {
 	if a.Seq != nil {
 		m.seq, m.numbered = *a.Seq, true
 	}
+	if a.InDev != nil {
+		m.link = *a.InDev
+	}
 	if a.Payload != nil {
 		m.payload = *a.Payload
 	}
+	if a.Timestamp != nil {
+		m.stamp = *a.Timestamp
+	}
+	l.clock.now()
 	l.receive(m)
 	return 0
 }
@@ -65,6 +72,7 @@ func (l *Listener) read() error {
 		if err != nil && err != unix.EINTR {
 			return err
 		}
+		l.clock.now()
 		for m := range messages(datagram[:max(n, 0)]) { // n is -1 after an error
 			l.receive(m)
 		}
@@ -80,9 +88,28 @@ func (l *Listener) receive(m message) {
 		}
 	}
 	p, err := decode(m.payload)
+	if err == nil && isLinkLocal(p.Source) {
+		var zone string
+		zone, err = interfaceName(l.log.Con, m.link)
+		p.Source = p.Source.WithZone(zone)
+	}
 	if err != nil {
 		l.ignored.Add(1)
 		return
 	}
-	l.observe(p)
+	l.observe(l.clock.arrived(m.stamp), p)
+	if m.stamp.IsZero() && !l.stamping {
+		l.stamping = true
+		l.stampPackets()
+	}
+}
+
+// stampPackets has the kernel stamp all packets that arrive, as long as the socket is there. Since
+// version 5.18, Linux stamps what it logs; before, only what is stamped for somebody's
+// socket anyway (net/netfilter/nfnetlink_log.c, skb_tstamp_cond in linux/skbuff.h). Without stamps a
+// packet's time is when it is read, and there is nothing to be done about an error.
+func (l *Listener) stampPackets() {
+	if socket, err := l.log.Con.SyscallConn(); err == nil {
+		socket.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMP, 1) })
+	}
 }

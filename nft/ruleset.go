@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/google/nftables"
+
 	"nftknock/knock"
 )
 
@@ -27,13 +29,31 @@ type Ruleset struct {
 	doors  map[string]*knock.Door
 	sets   []*set
 	chains []*chain
+
+	counters []string // their names
+	guarded  []knock.Port
 }
 
 type chain struct {
 	name  string
-	base  bool // hooked into prerouting
+	hook  *hook // nil: other chains lead here
 	rules []rule
 }
+
+// A hook is where in a packet's way through the kernel a chain stands.
+type hook struct {
+	name     string
+	number   *nftables.ChainHook
+	priority priority
+}
+
+// A priority is where a chain stands among those of the same hook: the lower the earlier.
+type priority struct {
+	name   string
+	number *nftables.ChainPriority
+}
+
+var priorityMangle = priority{"mangle", nftables.ChainPriorityMangle}
 
 type rule struct {
 	comment    string
@@ -48,13 +68,27 @@ func (c *chain) add(comment string, statements ...statement) {
 func NewRuleset(spec Spec) *Ruleset {
 	r := &Ruleset{name: spec.Table, group: spec.NFLogGroup, doors: make(map[string]*knock.Door)}
 
-	gate, ours := &chain{name: "gate", base: true}, &chain{name: "ours"}
-	r.chains = []*chain{gate, ours}
-	r.addGate(gate, ours, spec)
-	r.addInterfaces(ours, spec.Interfaces)
-	r.addKnocks(ours, spec)
-	r.addExempt(spec.AlwaysAllow)
-	r.addGuards(ours, spec.Doors)
+	r.guarded = guardedPorts(spec.Doors)
+	dispatch, arrived, judge := &chain{name: "dispatch"}, &chain{name: "arrived"}, &chain{name: "judge"}
+	r.addGate(dispatch, spec)
+	r.addDelivered(arrived)
+	r.chains = append(r.chains, dispatch, arrived)
+	r.addInterfaces(spec.Interfaces, dispatch, arrived)
+	r.addKnocks(dispatch, spec)
+	dispatch.add("no more than a knock port", dportNotIn("th", guardedPortsSet), accept)
+	arrived.add("was admitted at the gate", isPriority(admitted), accept)
+	for _, c := range []*chain{dispatch, arrived} {
+		c.add("TCP: goes on, if it is up", isTCP, laterSegment, jump(upTCPChain))
+		c.add("UDP: goes on, if it is up", l4proto(knock.UDP), jump(upUDPChain))
+	}
+	dispatch.add("on its way to another host", fibDaddrUnicast(), accept)
+	for _, c := range []*chain{dispatch, arrived} {
+		c.add("for the doors to judge", jump(judge.name))
+	}
+	r.addFlows()
+	r.chains = append(r.chains, judge)
+	r.addAlwaysAllow(judge, spec.AlwaysAllow)
+	r.addGuards(judge, spec.Doors)
 	for i := range spec.Doors {
 		r.addDoor(&spec.Doors[i])
 	}
@@ -76,6 +110,9 @@ func (r *Ruleset) addChain(name string) *chain {
 func (r *Ruleset) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "table inet %s {\n", r.name)
+	for _, name := range r.counters {
+		fmt.Fprintf(&b, "\tcounter %s {\n\t\tpackets 0 bytes 0\n\t}\n\n", name)
+	}
 	for _, s := range r.sets {
 		s.script(&b)
 	}
@@ -91,8 +128,8 @@ func (r *Ruleset) String() string {
 
 func (c *chain) script(b *strings.Builder) {
 	fmt.Fprintf(b, "\tchain %s {\n", c.name)
-	if c.base {
-		b.WriteString("\t\ttype filter hook prerouting priority mangle; policy accept;\n")
+	if c.hook != nil {
+		fmt.Fprintf(b, "\t\ttype filter hook %s priority %s; policy accept;\n", c.hook.name, c.hook.priority.name)
 	}
 	for _, rule := range c.rules {
 		b.WriteString("\t\t")

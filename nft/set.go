@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -36,15 +37,18 @@ func familyOf(addr netip.Addr) family {
 	return ipv6
 }
 
-// A set is a named set or, if its elements have a chain, a verdict map.
+// A set is a named set or a map.
 type set struct {
 	name     string
 	comment  string
 	keyType  nftables.SetDatatype
 	interval bool
-	timeout  bool // its elements are people who are let in: they stay when the table changes
-	verdicts bool
-	dynamic  bool // the rules fill it, with elements that last a while after their last packet
+	timeout  bool                 // its elements are people who are let in: they stay when the table changes
+	verdicts bool                 // a map to chains
+	dataType nftables.SetDatatype // of another map
+	dynamic  bool                 // the rules fill it
+	size     int                  // how many elements a dynamic one can have
+	lasts    time.Duration        // how long one of them stays; 0: as each rule says
 	elements []element
 }
 
@@ -53,7 +57,8 @@ type element struct {
 	text string // as nft writes it
 	from []byte
 	end  []byte // of an interval: the first key after it; nil if it reaches the last there is
-	to   string // of a verdict map: the chain to go to
+	to   string // of a map to chains: the chain to go to
+	data []byte // of another map
 }
 
 func portElement(number uint16, chain string) element {
@@ -108,14 +113,17 @@ func (s *set) kernel(t *nftables.Table) *nftables.Set {
 		Interval: s.interval, HasTimeout: s.timeout, IsMap: s.verdicts,
 		KeyByteOrder: binaryutil.BigEndian,
 	}
-	if s.keyType == nftables.TypeIFName {
+	if s.keyType == nftables.TypeIFName || s.keyType == nftables.TypeClassID {
 		k.KeyByteOrder = binaryutil.NativeEndian
 	}
 	if s.verdicts {
 		k.DataType = nftables.TypeVerdict
 	}
+	if s.dataType.Bytes != 0 {
+		k.IsMap, k.DataType = true, s.dataType
+	}
 	if s.dynamic {
-		k.Dynamic, k.HasTimeout, k.Timeout, k.Size = true, true, loudMemory, loudSources
+		k.Dynamic, k.HasTimeout, k.Timeout, k.Size = true, true, s.lasts, uint32(s.size)
 	}
 	return k
 }
@@ -124,7 +132,10 @@ func (s *set) kernel(t *nftables.Table) *nftables.Set {
 // library reads a verdict map's key type wrongly, so that is not compared: a
 // table that is ours has no other maps.
 func (s *set) sameTypeAs(k *nftables.Set) bool {
-	return s.interval == k.Interval && (s.timeout || s.dynamic) == k.HasTimeout && s.verdicts == k.IsMap && s.dynamic == k.Dynamic &&
+	if s.dynamic && (s.size != int(k.Size) || s.lasts != k.Timeout) {
+		return false
+	}
+	return s.interval == k.Interval && (s.timeout || s.dynamic) == k.HasTimeout && (s.verdicts || s.dataType.Bytes != 0) == k.IsMap && s.dynamic == k.Dynamic &&
 		(s.verdicts || s.keyType.GetNFTMagic() == k.KeyType.GetNFTMagic())
 }
 
@@ -132,12 +143,17 @@ func (s *set) sameTypeAs(k *nftables.Set) bool {
 func (s *set) script(b *strings.Builder) {
 	if s.verdicts {
 		fmt.Fprintf(b, "\tmap %s {\n\t\ttype %s : verdict\n", s.name, s.keyType.Name)
+	} else if s.dataType.Bytes != 0 {
+		fmt.Fprintf(b, "\tmap %s {\n\t\ttype %s : %s\n", s.name, s.keyType.Name, s.dataType.Name)
 	} else {
 		fmt.Fprintf(b, "\tset %s {\n\t\ttype %s\n", s.name, s.keyType.Name)
 	}
 	switch {
 	case s.dynamic:
-		fmt.Fprintf(b, "\t\tsize %d\n\t\tflags dynamic,timeout\n\t\ttimeout %v\n", loudSources, loudMemory)
+		fmt.Fprintf(b, "\t\tsize %d\n\t\tflags dynamic,timeout\n", s.size)
+		if s.lasts != 0 {
+			fmt.Fprintf(b, "\t\ttimeout %v\n", s.lasts)
+		}
 	case s.interval && s.timeout:
 		b.WriteString("\t\tflags interval,timeout\n")
 	case s.interval:

@@ -2,6 +2,7 @@ package nft
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -13,8 +14,11 @@ import (
 // state is what the kernel has under the table's name.
 type state struct {
 	flags  uint32 // the table's
-	chains map[string]bool
+	chains map[string]*nftables.Chain
 	sets   map[string]*nftables.Set
+
+	objects    map[string]nftables.ObjType
+	flowtables []*nftables.Flowtable // none of ours
 }
 
 // readState returns what the kernel has, or nil if there is no such table.
@@ -27,14 +31,14 @@ func readState(c *nftables.Conn, table *nftables.Table) (*state, error) {
 	if i < 0 {
 		return nil, nil
 	}
-	s := &state{flags: flagsOf(tables[i]), chains: make(map[string]bool), sets: make(map[string]*nftables.Set)}
+	s := &state{flags: flagsOf(tables[i]), chains: make(map[string]*nftables.Chain), sets: make(map[string]*nftables.Set)}
 	chains, err := c.ListChainsOfTableFamily(table.Family)
 	if err != nil {
 		return nil, err
 	}
 	for _, chain := range chains {
 		if chain.Table.Name == table.Name {
-			s.chains[chain.Name] = true
+			s.chains[chain.Name] = chain
 		}
 	}
 	sets, err := c.GetSets(table)
@@ -43,6 +47,19 @@ func readState(c *nftables.Conn, table *nftables.Table) (*state, error) {
 	}
 	for _, set := range sets {
 		s.sets[set.Name] = set
+	}
+	if s.flowtables, err = c.ListFlowtables(table); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
+		return nil, err
+	}
+	s.objects = make(map[string]nftables.ObjType)
+	objects, err := c.GetNamedObjects(table)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range objects {
+		if o, ok := o.(*nftables.NamedObj); ok && o.Table.Name == table.Name {
+			s.objects[o.Name] = o.Type
+		}
 	}
 	return s, nil
 }
@@ -53,7 +70,7 @@ func (s *state) ours() bool {
 	if len(s.chains) == 0 && len(s.sets) == 0 {
 		return true
 	}
-	return s.chains["gate"] && s.chains["exempt"] && s.sets["always_allow4"] != nil
+	return s.chains["gate"] != nil && s.sets["always_allow4"] != nil
 }
 
 // free returns an error if the table of that name is another's, or belongs to a process.

@@ -38,14 +38,13 @@ func verdict(kind expr.VerdictKind, chain string) statement {
 }
 
 var (
-	accept  = verdict(expr.VerdictAccept, "")
-	drop    = verdict(expr.VerdictDrop, "")
-	toOuter = verdict(expr.VerdictReturn, "")
-	counter = statement{"counter", []expr.Any{&expr.Counter{}}}
+	accept = verdict(expr.VerdictAccept, "")
+	drop   = verdict(expr.VerdictDrop, "")
+	back   = verdict(expr.VerdictReturn, "")
 )
 
-// toChain goes to a chain for good.
-func toChain(chain string) statement { return verdict(expr.VerdictGoto, chain) }
+// goTo goes to a chain for good.
+func goTo(chain string) statement { return verdict(expr.VerdictGoto, chain) }
 
 // jump goes to a chain and comes back if that decides nothing.
 func jump(chain string) statement { return verdict(expr.VerdictJump, chain) }
@@ -73,6 +72,13 @@ func iifname(name string) statement {
 	}}
 }
 
+// oifname matches the interface a packet goes out by.
+func oifname(name string) statement {
+	return statement{fmt.Sprintf("oifname %q", name), []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: register}, is(ifname(name)),
+	}}
+}
+
 func iifnameNotIn(set string) statement {
 	return statement{"iifname != @" + set, []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: register},
@@ -95,25 +101,64 @@ func l4proto(p knock.Proto) statement {
 	}}
 }
 
-// dport loads the destination port of TCP or UDP: bytes 2 and 3 of either header.
-func dport() expr.Any {
-	return &expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}
+// isTCP is for the statements that match something of TCP, whose text implies it.
+var isTCP = l4proto(knock.TCP).silent()
+
+// loadPort loads a port of TCP or UDP, which have them at the same place: the source's in
+// bytes 0 and 1 of the header, the destination's in 2 and 3. name is sport or dport.
+func loadPort(name string, register uint32) expr.Any {
+	return &expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: portOffset[name], Len: 2}
 }
 
-// dportIn matches a port among a set's. The header is tcp or udp in a rule that has
+var portOffset = map[string]uint32{"sport": 0, "dport": 2}
+
+// portIn matches a port among a set's. The header is tcp or udp in a rule that has
 // matched the protocol, or th, which is what TCP and UDP have in common.
-func dportIn(header, set string) statement {
-	return statement{fmt.Sprintf("%s dport @%s", header, set), []expr.Any{
-		dport(), &expr.Lookup{SourceRegister: register, SetName: set},
+func portIn(header, name, set string) statement {
+	return statement{fmt.Sprintf("%s %s @%s", header, name, set), []expr.Any{
+		loadPort(name, register), &expr.Lookup{SourceRegister: register, SetName: set},
+	}}
+}
+
+// dportIn matches a destination port among a set's.
+func dportIn(header, set string) statement { return portIn(header, "dport", set) }
+
+// dportNotIn matches a destination port that is not among a set's.
+func dportNotIn(header, set string) statement {
+	return statement{fmt.Sprintf("%s dport != @%s", header, set), []expr.Any{
+		loadPort("dport", register), &expr.Lookup{SourceRegister: register, SetName: set, Invert: true},
 	}}
 }
 
 // dportVerdict does with a port what a verdict map says.
 func dportVerdict(p knock.Proto, set string) statement {
 	return statement{fmt.Sprintf("%s dport vmap @%s", p, set), []expr.Any{
-		dport(), &expr.Lookup{SourceRegister: register, SetName: set, IsDestRegSet: true},
+		loadPort("dport", register), &expr.Lookup{SourceRegister: register, SetName: set, IsDestRegSet: true},
 	}}
 }
+
+// l4protoNot matches another transport protocol; it does not match if there is none to be found.
+func l4protoNot(p knock.Proto) statement {
+	return statement{"meta l4proto != " + p.String(), []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: []byte{byte(p)}},
+	}}
+}
+
+// dportNot matches another destination port; it does not match if there is none.
+func dportNot(number uint16) statement {
+	return statement{fmt.Sprintf("th dport != %d", number), []expr.Any{
+		loadPort("dport", register),
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: binaryutil.BigEndian.PutUint16(number)},
+	}}
+}
+
+// firstFragment matches the first fragment of an IPv6 packet (RFC 8200, section 4.5).
+var firstFragment = statement{"frag frag-off 0", append(ipv6.isFamily(),
+	&expr.Exthdr{DestRegister: register, Type: fragment, Offset: 2, Len: 2, Op: expr.ExthdrOpIpv6},
+	&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 2, Mask: []byte{0xff, 0xf8}, Xor: []byte{0, 0}},
+	is([]byte{0, 0}),
+)}
 
 // TCP's flags (RFC 9293, section 3.1), in byte 13 of its header.
 const (
@@ -125,20 +170,68 @@ const (
 
 // tcpFlags matches a header in which, of the bits in mask, exactly value is set.
 func tcpFlags(text string, value, mask byte) statement {
+	return tcpFlagsCompared(text, expr.CmpOpEq, value, mask)
+}
+
+func tcpFlagsCompared(text string, op expr.CmpOp, value, mask byte) statement {
 	return statement{"tcp flags " + text, []expr.Any{
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
 		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 1, Mask: []byte{mask}, Xor: []byte{0}},
-		is([]byte{value}),
+		&expr.Cmp{Op: op, Register: register, Data: []byte{value}},
 	}}
 }
 
-// ctState matches what connection tracking makes of a packet; bits are expr.CtStateBit….
-func ctState(text string, bits uint32) statement {
-	return statement{"ct state " + text, []expr.Any{
-		&expr.Ct{Key: expr.CtKeySTATE, Register: register},
-		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 4, Mask: hostUint32(bits), Xor: hostUint32(0)},
+// firstSegment matches what may begin a connection (RFC 9293, section 3.10.7.2), together
+// with isTCP: a segment with SYN and without ACK, whatever else it has.
+var firstSegment = tcpFlags("& (syn | ack) == syn", syn, syn|ack)
+
+// laterSegment matches what may not. Neither matches the first fragment of a segment that is
+// too short to have flags.
+var laterSegment = tcpFlagsCompared("& (syn | ack) != syn", expr.CmpOpNeq, syn, syn|ack)
+
+// longerThan matches a packet of more than n bytes.
+func longerThan(n uint32) statement {
+	return statement{fmt.Sprintf("meta length > %d", n), []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyLEN, Register: register},
+		// Numbers are compared byte by byte, from the first on.
+		&expr.Byteorder{SourceRegister: register, DestRegister: register, Op: expr.ByteorderHton, Len: 4, Size: 4},
+		&expr.Cmp{Op: expr.CmpOpGt, Register: register, Data: binaryutil.BigEndian.PutUint32(n)},
+	}}
+}
+
+// exceptOneIn matches all packets but one of n, by chance.
+func exceptOneIn(n uint32) statement {
+	return statement{fmt.Sprintf("numgen random mod %d != 0", n), []expr.Any{
+		&expr.Numgen{Register: register, Modulus: n, Type: unix.NFT_NG_RANDOM},
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: hostUint32(0)},
 	}}
+}
+
+// isPriority matches a packet's priority, which nft writes as a class of tc(8).
+func isPriority(p uint32) statement {
+	return statement{"meta priority " + class(p), []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyPRIORITY, Register: register}, is(hostUint32(p)),
+	}}
+}
+
+// setPriority gives a packet a priority.
+func setPriority(p uint32) statement {
+	return statement{"meta priority set " + class(p), []expr.Any{
+		&expr.Immediate{Register: register, Data: hostUint32(p)},
+		&expr.Meta{Key: expr.MetaKeyPRIORITY, Register: register, SourceRegister: true},
+	}}
+}
+
+func class(p uint32) string {
+	if p == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%x:%x", p>>16, p&0xffff)
+}
+
+// count counts a packet by a counter of the table.
+func count(name string) statement {
+	return statement{fmt.Sprintf("counter name %q", name), []expr.Any{&expr.Objref{Type: unix.NFT_OBJECT_COUNTER, Name: name}}}
 }
 
 // fibDaddrUnicast matches a destination that is another host, and neither this
@@ -151,17 +244,28 @@ func fibDaddrUnicast() statement {
 
 // saddrIn matches a source among a set's.
 func saddrIn(f family, set string) statement {
-	return statement{fmt.Sprintf("%s saddr @%s", f.keyword, set), []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: register}, is([]byte{f.nfproto}),
+	return statement{fmt.Sprintf("%s saddr @%s", f.keyword, set), append(f.isFamily(),
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: f.saddr, Len: f.addrLen},
 		&expr.Lookup{SourceRegister: register, SetName: set},
-	}}
+	)}
+}
+
+// isFamily matches the family, which the text of what follows implies.
+func (f family) isFamily() []expr.Any {
+	return []expr.Any{&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: register}, is([]byte{f.nfproto})}
 }
 
 // limit matches while no more than rate packets a second come, after a burst.
 func limit(rate uint64, burst uint32) statement {
 	return statement{fmt.Sprintf("limit rate %d/second burst %d packets", rate, burst), []expr.Any{
 		&expr.Limit{Type: expr.LimitTypePkts, Rate: rate, Unit: expr.LimitTimeSecond, Burst: burst},
+	}}
+}
+
+// limitOver matches what comes beyond the rate and the burst.
+func limitOver(rate uint64, burst uint32) statement {
+	return statement{fmt.Sprintf("limit rate over %d/second burst %d packets", rate, burst), []expr.Any{
+		&expr.Limit{Type: expr.LimitTypePkts, Rate: rate, Unit: expr.LimitTimeSecond, Burst: burst, Over: true},
 	}}
 }
 

@@ -22,12 +22,13 @@ type Table struct {
 	portID atomic.Uint32 // its address
 	owned  bool
 
-	letters map[subject]*letter
 	onTrial bool // owned, and gone with the socket
 
 	// Who was let in, and until when: to let them in again after somebody else has
 	// taken the table away. Not kept of a table that is owned.
-	people people
+	grants grantCache
+
+	foreign foreignFlows // of others, to be undone
 }
 
 // socketBuffer is how large a transaction can be, in bytes. Without CAP_NET_ADMIN in
@@ -60,7 +61,7 @@ func connect(name string) (*Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("netlink: %w", err)
 	}
-	t := &Table{table: &nftables.Table{Name: name, Family: nftables.TableFamilyINet}, query: query, letters: make(map[subject]*letter)}
+	t := &Table{table: &nftables.Table{Name: name, Family: nftables.TableFamilyINet}, query: query}
 	return t, t.dial()
 }
 
@@ -98,7 +99,7 @@ func (t *Table) install(own bool) error {
 	if err != nil {
 		return err
 	}
-	return t.rememberPeople()
+	return t.rememberGrants()
 }
 
 // Replace installs another ruleset of the same name, in one transaction. Who is
@@ -110,23 +111,44 @@ func (t *Table) Replace(r *Ruleset) error {
 		t.rules = old
 		return err
 	}
-	return t.rememberPeople()
+	return t.rememberGrants()
 }
 
 // Restore puts right what somebody else has done to the table, with the people
-// who were let in.
+// who were let in. If that cannot be done part by part, the table is made anew in one transaction.
 func (t *Table) Restore() error {
 	was, err := readState(t.query, t.table)
 	if err != nil {
 		return explain(err)
 	}
-	return t.change(was)
+	if err = t.change(was); err == nil || was == nil || t.owned {
+		return err
+	}
+	up, readErr := t.readFlows()
+	if readErr != nil {
+		return errors.Join(err, readErr)
+	}
+	return t.transact(nil, up, func(c *nftables.Conn) error { c.DelTable(t.table); return nil })
 }
 
 // change turns what the kernel has into the ruleset.
-func (t *Table) change(was *state) error {
-	tx := &transaction{table: t.table, rules: t.rules, was: was, own: t.owned, query: t.query, people: t.people}
-	batch, err := encode(tx.build)
+func (t *Table) change(was *state) error { return t.transact(was, nil) }
+
+// transact commits a transaction that turns what the kernel has into the ruleset, with what is up besides what
+// is listed, after the steps.
+func (t *Table) transact(was *state, up flowList, steps ...func(*nftables.Conn) error) error {
+	flows, err := t.rules.listFlows()
+	if err != nil {
+		return err
+	}
+	for set, elements := range up {
+		flows[set] = append(elements, flows[set]...)
+	}
+	foreign := t.foreign.take()
+	tx := &transaction{
+		table: t.table, rules: t.rules, was: was, own: t.owned, query: t.query, grants: &t.grants, flows: flows, foreign: foreign,
+	}
+	batch, err := encode(append(steps, tx.build)...)
 	if err == nil && t.owned {
 		err = setFlags(batch, t.table.Name, t.flags())
 	}
@@ -134,9 +156,11 @@ func (t *Table) change(was *state) error {
 		err = t.commit(batch)
 	}
 	if err != nil {
+		for _, c := range foreign {
+			t.foreign.note(c)
+		}
 		return explain(err)
 	}
-	clear(t.letters) // a set may have intervals now
 	return nil
 }
 
@@ -177,12 +201,15 @@ func (t *Table) flags() uint32 {
 	return tableOwner | tablePersist
 }
 
-func (t *Table) rememberPeople() error {
+func (t *Table) rememberGrants() error {
 	if t.owned {
+		t.grants.reset(nil)
 		return nil
 	}
 	people, err := t.People()
-	t.people = remember(people)
+	if err == nil {
+		t.grants.reset(people)
+	}
 	return err
 }
 
@@ -248,7 +275,7 @@ func explain(err error) error {
 	case errors.Is(err, unix.EPROTONOSUPPORT):
 		hint = "this kernel has no nftables (CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET)"
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EAFNOSUPPORT):
-		hint = "this kernel lacks a part of nftables that is needed: CONFIG_NFT_CT, CONFIG_NFT_LOG, CONFIG_NFT_LIMIT, " +
+		hint = "this kernel lacks a part of nftables that is needed: CONFIG_NFT_NUMGEN, CONFIG_NFT_LOG, CONFIG_NFT_LIMIT, " +
 			"CONFIG_NFT_REJECT_INET, CONFIG_NFT_FIB_INET, CONFIG_NETFILTER_NETLINK_LOG; Linux 5.10 or newer has them"
 	case errors.Is(err, unix.EMSGSIZE):
 		hint = "the table is too large for this socket's buffer: raise net.core.wmem_max"

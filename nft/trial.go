@@ -18,17 +18,22 @@ func Try(r *Ruleset) (*Table, error) {
 	if err := Free(r.name); err != nil {
 		return nil, err
 	}
-	return try(r, people{})
+	return try(r, nil, nil)
 }
 
-func try(r *Ruleset, who people) (*Table, error) {
+// try installs a trial's table, with who is in and what is up besides what is listed.
+func try(r *Ruleset, who []Person, up flowList) (*Table, error) {
 	t, err := connect(r.name)
 	if err != nil {
 		return nil, err
 	}
-	t.rules, t.people = r, who
+	t.rules = r
+	t.grants.reset(who)
 	t.owned, t.onTrial = true, true
 	err = t.change(nil)
+	if err == nil {
+		err = t.addFlows(up)
+	}
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
 		err = errors.New("this kernel cannot take a table away with the process that made it, which a trial is undone by: " +
 			"Linux 5.12 or newer can; demo --config rehearses the configuration on any")
@@ -77,13 +82,21 @@ func (t *Table) Keep(own bool) error {
 	}
 	standIn := *t.rules
 	standIn.name += "_stand_in"
-	s, err := try(&standIn, remember(in))
+	up, err := t.readFlows()
+	if err != nil {
+		return explain(err)
+	}
+	s, err := try(&standIn, in, up)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 
-	tx := &transaction{table: t.table, rules: t.rules, own: own, query: t.query, people: remember(in)}
+	if up, err = t.readFlows(); err != nil {
+		return explain(err)
+	}
+	t.grants.reset(in)
+	tx := &transaction{table: t.table, rules: t.rules, own: own, query: t.query, grants: &t.grants, flows: up}
 	batch, err := encode(func(c *nftables.Conn) error { c.DelTable(t.table); return nil }, tx.build)
 	if err == nil && own {
 		err = setFlags(batch, t.table.Name, tableOwner|tablePersist)
@@ -95,7 +108,11 @@ func (t *Table) Keep(own bool) error {
 		return explain(err)
 	}
 	t.owned, t.onTrial = own, false
-	return t.rememberPeople()
+	// What has begun between the last look at the old table and its end, the other one knows.
+	if up, err = s.readFlows(); err == nil {
+		err = t.addFlows(up)
+	}
+	return errors.Join(err, t.rememberGrants())
 }
 
 // canPersist says whether the kernel has tables that outlive their owner. It asks by a

@@ -39,7 +39,11 @@ func (w *Watcher) Changed() <-chan struct{} { return w.changed }
 // Close ends the watch.
 func (w *Watcher) Close() error { return w.conn.Close() }
 
+// read notes what somebody else does until a transaction is at its end: what one has done is put right
+// by one.
 func (w *Watcher) read(t *Table) {
+	var foreign []foreignChange // to elements
+	changed := false            // otherwise
 	for {
 		messages, err := w.conn.Receive()
 		switch {
@@ -50,11 +54,37 @@ func (w *Watcher) read(t *Table) {
 			continue
 		}
 		for _, m := range messages {
-			if m.Header.PID != t.portID.Load() && concerns(m, t.table.Name) {
-				w.tell()
+			switch {
+			case isKind(m, unix.NFT_MSG_NEWGEN):
+				for _, c := range foreign {
+					changed = t.heard(c) || changed
+				}
+				if changed {
+					w.tell()
+				}
+				foreign, changed = nil, false
+			case m.Header.PID == t.portID.Load() || !concerns(m, t.table.Name):
+			case isKind(m, unix.NFT_MSG_NEWSETELEM), isKind(m, unix.NFT_MSG_DELSETELEM):
+				c, err := readForeignChange(m)
+				if err != nil {
+					changed = true
+					continue
+				}
+				// The ends of an interval come one by one.
+				if last := len(foreign) - 1; last >= 0 && foreign[last].set == c.set && foreign[last].deleted == c.deleted {
+					foreign[last].elements = append(foreign[last].elements, c.elements...)
+				} else {
+					foreign = append(foreign, c)
+				}
+			default:
+				changed = true
 			}
 		}
 	}
+}
+
+func isKind(m netlink.Message, kind netlink.HeaderType) bool {
+	return m.Header.Type == unix.NFNL_SUBSYS_NFTABLES<<8|kind
 }
 
 func (w *Watcher) tell() {
@@ -64,17 +94,12 @@ func (w *Watcher) tell() {
 	}
 }
 
-// concerns says whether a message is about the table, other than about elements
-// of its sets: people are let in by hand, too.
+// concerns says whether a message is about the table.
 func concerns(m netlink.Message, table string) bool {
 	if m.Header.Type>>8 != unix.NFNL_SUBSYS_NFTABLES {
 		return false
 	}
-	switch m.Header.Type & 0xff {
-	case unix.NFT_MSG_NEWSETELEM, unix.NFT_MSG_DELSETELEM, unix.NFT_MSG_NEWGEN:
-		return false
-	}
-	if len(m.Data) < nfnetlinkHeader || m.Data[0] != unix.NFPROTO_INET {
+	if isKind(m, unix.NFT_MSG_NEWGEN) || len(m.Data) < nfnetlinkHeader || m.Data[0] != unix.NFPROTO_INET {
 		return false
 	}
 	attributes, err := netlink.NewAttributeDecoder(m.Data[nfnetlinkHeader:])

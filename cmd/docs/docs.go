@@ -3,6 +3,7 @@
 package docs
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 
@@ -30,4 +31,27 @@ func Write(root *cobra.Command, dir, section, manual string) error {
 		return err
 	}
 	return root.GenFishCompletionFile(filepath.Join(dir, "fish"), true)
+}
+
+// SeeAlso adds pages, such as "ssh_config(5)", to the end of each page in a directory, which is
+// where cobra refers to those of the commands.
+func SeeAlso(man string, pages ...string) error {
+	files, err := filepath.Glob(filepath.Join(man, "*"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		page, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		page = bytes.TrimRight(page, "\n")
+		for _, name := range pages {
+			page = append(page, ", \\fB"+Roff(name)+"\\fP"...)
+		}
+		if err := os.WriteFile(file, append(page, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }

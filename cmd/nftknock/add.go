@@ -36,7 +36,7 @@ program of the machine can see.`,
 			return nil
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(*cobra.Command, []string) error {
 			text, err := readLine(std)
 			if err != nil {
 				return err
@@ -56,7 +56,7 @@ program of the machine can see.`,
 				return err
 			}
 			fmt.Fprintf(std.err, "nftknock: profile %s is in %s\n", p.Name, path)
-			_, err = io.WriteString(std.out, sshStanza(cmd.Root(), p))
+			_, err = io.WriteString(std.out, p.SSHConfig(canHandOver))
 			return err
 		},
 	}

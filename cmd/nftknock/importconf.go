@@ -5,30 +5,35 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"nftknock/config/knockd"
+	"nftknock/config/migrate"
 	"nftknock/config/profile"
 )
 
 func importConfCommand() *cobra.Command {
 	var add, replace bool
+	var keys string
 	cmd := &cobra.Command{
 		Use:   "import-conf [flags] FILE [HOST]",
-		Short: "Make profiles of a knockd.conf",
-		Long: `Reads the sequences of a knockd.conf and prints them as profiles for hosts.toml. Of the sections
-openX and closeX one profile becomes, with the sequence of the second as its close_sequence;
-of any other section one by itself.
+		Short: "Make profiles of a knockd.conf, or of fwknop's files",
+		Long: `Reads the sequences of a knockd.conf, or the keys of fwknop's .fwknoprc or access.conf, and
+prints them as profiles for hosts.toml. Of sections that open and close the same one profile
+becomes, with the sequence of the second as its close_sequence; of any other section one by
+itself.
 
-A knockd.conf does not say whom to knock at: without a HOST that has to be written into the
-profiles before they can be used. What is not carried over is told.
+A knockd.conf or access.conf does not say whom to knock at: without a HOST that has to be
+written into the profiles before they can be used. Keys go to files, which --keys writes. What
+is not carried over is told.
 
-With --add they go into the user's hosts.toml; that takes a HOST. If one of them cannot be added,
-none after it is.`,
+With --add the profiles go into the user's hosts.toml, and keys beside it; that takes a HOST,
+but for a .fwknoprc. If one of them cannot be added, none after it is.`,
 		Example: `  nftknock import-conf knockd.conf server.example.org
-  nftknock import-conf --add knockd.conf server.example.org`,
+  nftknock import-conf --add knockd.conf server.example.org
+  nftknock import-conf --add ~/.fwknoprc`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			host := ""
@@ -38,46 +43,74 @@ none after it is.`,
 			switch {
 			case replace && !add:
 				return errors.New("--replace is about profiles that --add adds")
-			case add && host == "":
-				return errors.New("--add takes a host to knock at: nftknock import-conf --add FILE HOST")
+			case add && keys != "":
+				return errors.New("--add writes keys beside hosts.toml, and --keys elsewhere: give one of them")
 			}
-			profiles, err := importConf(args[0], host, cmd.ErrOrStderr())
-			if err != nil {
+			file, err := importConf(args[0], host, cmd.ErrOrStderr())
+			switch {
+			case err != nil:
 				return err
+			case add && slices.ContainsFunc(file.profiles, func(p profile.Profile) bool { return p.Host == "" }):
+				return errors.New("--add takes a host to knock at: nftknock import-conf --add FILE HOST")
+			case add:
+				return file.add(replace, cmd.ErrOrStderr())
 			}
-			if add {
-				return addProfiles(profiles, replace, cmd.ErrOrStderr())
-			}
-			return printProfiles(profiles, host, cmd.OutOrStdout())
+			return file.print(keys, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	cmd.Flags().BoolVar(&add, "add", false, "add the profiles to hosts.toml rather than print them")
 	cmd.Flags().BoolVar(&replace, "replace", false, "with --add, replace profiles of the same names")
+	cmd.Flags().StringVar(&keys, "keys", "", "write the key files into `FOLDER`, that of hosts.toml")
 	return cmd
 }
 
-// importConf returns the profiles that a file makes, and says what it does not carry over.
-func importConf(file, host string, stderr io.Writer) ([]profile.Profile, error) {
-	data, err := readConf(file)
+// An importedFile is what becomes of a file.
+type importedFile struct {
+	profiles profile.Profiles
+	keys     []migrate.KeyFile
+}
+
+// importConf reads a file, and says what it does not carry over.
+func importConf(name, host string, stderr io.Writer) (*importedFile, error) {
+	data, err := readConf(name)
 	if err != nil {
 		return nil, err
 	}
-	profiles, losses := pair(knockd.Parse(data))
+	var file importedFile
+	var losses []migrate.Loss
+	kind := "knockd.conf"
+	switch migrate.KindOf(data) {
+	case migrate.Knockd:
+		file.profiles, losses = migrate.Profiles(name, knockd.Parse(data))
+	case migrate.Access:
+		kind = "access.conf"
+		file.profiles, file.keys, losses = migrate.AccessProfiles(name, data)
+	case migrate.Fwknoprc:
+		kind = ".fwknoprc"
+		file.profiles, file.keys, losses = migrate.FwknopProfiles(name, data)
+	}
 	for _, l := range losses {
-		fmt.Fprintf(stderr, "%s:%d: %s\n", file, l.line, l.text)
+		fmt.Fprintln(stderr, l)
 	}
-	if len(profiles) == 0 {
-		return nil, fmt.Errorf("%s has no section that can be knocked: is it a knockd.conf?", file)
+	if len(file.profiles) == 0 {
+		return nil, fmt.Errorf("%s has no section that can be knocked: is it a %s?", name, kind)
 	}
-	for i := range profiles {
-		profiles[i].Host = host
+	for i := range file.profiles {
+		if file.profiles[i].Host == "" {
+			file.profiles[i].Host = host
+		}
 	}
-	return profiles, nil
+	return &file, nil
 }
 
-func addProfiles(profiles []profile.Profile, replace bool, stderr io.Writer) error {
-	for _, p := range profiles {
-		path, err := addProfile(p, "", replace)
+// add adds the profiles to hosts.toml, each with its keys beside that.
+func (f *importedFile) add(replace bool, stderr io.Writer) error {
+	for _, p := range f.profiles {
+		var key profile.Secret
+		if i := slices.IndexFunc(f.keys, func(k migrate.KeyFile) bool { return k.Name == p.SPAKeyFile }); i >= 0 {
+			key = f.keys[i].Text
+		}
+		path, err := addProfile(p, key, replace)
 		if err != nil {
 			return err
 		}
@@ -86,17 +119,20 @@ func addProfiles(profiles []profile.Profile, replace bool, stderr io.Writer) err
 	return nil
 }
 
-// printProfiles prints profiles as they stand in a hosts.toml.
-func printProfiles(profiles []profile.Profile, host string, stdout io.Writer) error {
-	texts := make([]string, len(profiles))
-	for i, p := range profiles {
-		texts[i] = p.TOML()
-	}
-	text := strings.Join(texts, "\n")
-	if host != "" {
+// print prints the profiles as they stand in a hosts.toml.
+func (f *importedFile) print(keys string, stdout, stderr io.Writer) error {
+	text := migrate.Text(f.profiles)
+	if f.profiles[0].Host != "" {
 		if _, err := profile.Parse("", []byte(text)); err != nil {
 			return err
 		}
+	}
+	if keys != "" {
+		if err := migrate.WriteKeys(keys, f.keys); err != nil {
+			return err
+		}
+	} else if len(f.keys) > 0 {
+		fmt.Fprintln(stderr, "hint: the profiles need their key files beside hosts.toml: --keys FOLDER writes them, each for its owner alone to read")
 	}
 	_, err := io.WriteString(stdout, text)
 	return err
@@ -113,7 +149,7 @@ func readConf(name string) ([]byte, error) {
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err == nil && len(data) > most {
-		err = fmt.Errorf("%s is larger than %d KiB, the most that is read: is it a knockd.conf?", name, most>>10)
+		err = fmt.Errorf("%s is larger than %d KiB, the most that is read: is it the right file?", name, most>>10)
 	}
 	return data, err
 }

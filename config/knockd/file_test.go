@@ -74,9 +74,10 @@ func TestParse(t *testing.T) {
 func TestSequenceErrors(t *testing.T) {
 	for _, tt := range []struct{ sequence, want string }{
 		{"", "knock 1 "},
-		{"71x", "knock 1 "},
+		{"x71", "knock 1 "},
+		{"7000,0", "knock 2 "},
 		{"70000,8000,-1", "knock 1 is no port: write 1 to 65535, with :udp for UDP\nknock 3 "},
-		{"7000:udp:tcp", "knock 1 "},
+		{"7000:,8000", "knock 1 "},
 		{"7000:icmp", "knock 1 "},
 		{strings.Repeat("1,", 32) + "1", "33 knocks: "},
 	} {
@@ -84,6 +85,34 @@ func TestSequenceErrors(t *testing.T) {
 		sequence, err := s.Sequence()
 		if err == nil || !strings.HasPrefix(err.Error(), tt.want) || sequence != nil {
 			t.Errorf("%q: %v, %v: want %q", tt.sequence, sequence, err, tt.want)
+		}
+	}
+}
+
+// TestSequenceForms reads what knockd reads.
+func TestSequenceForms(t *testing.T) {
+	want := []knock.Port{{Number: 7000, Proto: knock.TCP}, {Number: 8000, Proto: knock.UDP}}
+	for _, value := range []string{
+		"7000,8000:udp", "7000 , 8000 : UDP ", "7000:tcp,8000:udp:tcp", "+7000,8000:udp # first, then, the other", "7000x,08000y:udp#",
+	} {
+		got, err := Parse([]byte("[a]\nsequence=" + value)).Doors()[0].Sequence()
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v\n%s", value, err, diff)
+		}
+	}
+}
+
+func TestInterface(t *testing.T) {
+	for defaults, want := range map[string]string{
+		"": "",
+		"START_KNOCKD=1\nKNOCKD_OPTS=\"-i eth1\"\n":       "eth1",
+		"#KNOCKD_OPTS=\"-i eth1\"":                        "",
+		"KNOCKD_OPTS=\"-d -ieth1 -v\" # -i eth2":          "eth1",
+		"OPTIONS='--interface=wg0'\nKNOCKD_OPTS=-i wlan0": "wlan0",
+		"KNOCKD_OPTS=\"\"":                                "",
+	} {
+		if got := Interface([]byte(defaults)); got != want {
+			t.Errorf("%q: %q, not %q", defaults, got, want)
 		}
 	}
 }

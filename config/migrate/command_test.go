@@ -27,8 +27,8 @@ var commandTests = []struct{ command, want string }{
 	{"iptables -A INPUT -s 192.0.2.1 -p tcp --dport 22 -j ACCEPT", "not for who has knocked"},
 	{"iptables -D INPUT 1", "is not understood"},
 	{"iptables -A FORWARD -s %IP% -p tcp --dport 22 -j ACCEPT", "chain FORWARD"},
-	{"iptables -t nat -A PREROUTING -s %IP% -p tcp --dport 22 -j REDIRECT", "table nat"},
-	{"iptables -A INPUT -s %IP% -p tcp --dport 22 -m recent --set -j ACCEPT", "unknown flag"},
+	{"iptables -t nat -A PREROUTING -s %IP% -p tcp --dport 22 -j REDIRECT", "+[22] notes"},
+	{"iptables -A INPUT -s %IP% -p tcp --dport 22 -m recent --set -j ACCEPT", "+[22]"},
 	{"iptables -A INPUT ! -s %IP% -p tcp --dport 22 -j DROP", "is not understood"},
 	{"iptables -A INPUT -s %IP% -p tcp --dport 1:65535 -j ACCEPT", "a door names its ports"},
 	{"iptables -A INPUT -s %IP% -p tcp --dport 0 -j ACCEPT", "is no port"},
@@ -39,15 +39,37 @@ var commandTests = []struct{ command, want string }{
 	// What a shell joins.
 	{"iptables -C INPUT -s %IP% -j ACCEPT || iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT", "+[22]"},
 	{`/bin/sh -c "iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT; ufw allow from %IP% to any port 80 proto tcp" >/dev/null 2>&1`, "+[22 80]"},
-	{"iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT && wakeonlan 00:11:22:33:44:55", "+[22] and wakeonlan"},
+	{"iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT && wakeonlan 00:11:22:33:44:55", "+[22] and wakeonlan 00:11:22:33:44:55"},
 	{"iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT; iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT", "both opens and closes"},
 	{"iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT; sleep 30; iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT", "+[22] 30s"},
 	{"iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT && sleep 1m && iptables -D INPUT -s %IP% -p tcp --dport 23 -j ACCEPT", "both opens and closes"},
 	{"if true; then iptables -F; fi", "shell program"},
 	{"iptables -A INPUT -s $(cat /tmp/ip) -p tcp --dport 22 -j ACCEPT", "shell program"},
 	{"iptables 'unfinished", "shell program"},
-	{"/usr/bin/openvpn --config x.conf", "nothing and openvpn"},
+	{"/usr/bin/openvpn --config x.conf", "nothing and /usr/bin/openvpn --config x.conf"},
 	{"", "nothing"},
+
+	{"iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT && (date; echo %IP%) | mail -s 'knock' root", "+[22] and (date; echo %IP%) | mail -s 'knock' root"},
+	{"iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT; pgrep x || y & # z", "+[22] and pgrep x || y &"},
+	{"iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT || logger failed", "+[22] notes"},
+	{"iptables-restore < /etc/iptables.open", "changes the firewall in a way that is not understood"},
+	{"if ! pgrep x; then systemctl start x; fi", "nothing and if ! pgrep x; then systemctl start x; fi"},
+	{"logger opened iptables", "nothing and logger opened iptables"},
+
+	// What publishes a port, and lists.
+	{"iptables -t nat -I PREROUTING -s %IP% -p tcp --dport 2222 -j REDIRECT --to-port 22", "+[2222] notes"},
+	{"iptables -t nat -A PREROUTING -p tcp -s %IP% --dport 8080 -j DNAT --to-destination 10.0.0.5:80", "+[8080] notes"},
+	{"iptables -t nat -I PREROUTING -s %IP% -p tcp --dport 22 -j ACCEPT", "table nat"},
+	{"iptables -t mangle -I PREROUTING -s %IP% -p tcp --dport 22 -j MARK", "table mangle"},
+	{"iptables -I DOCKER-USER -s %IP% -p tcp -m conntrack --ctorigdstport 8080 --ctdir ORIGINAL -j ACCEPT", "+[8080]"},
+	{"iptables -I DOCKER-USER -s %IP% -p tcp --dport 80 -j RETURN", "+[80] notes"},
+	{"iptables -D DOCKER-USER -s %IP% -p tcp -m conntrack --ctorigdstport 8080 -j ACCEPT", "-[8080]"},
+	{"iptables -A INPUT -s %IP% -p tcp --dport 22 -m recent --name ssh --rcheck --seconds 60 -j ACCEPT", "+[22] notes"},
+	{"echo +%IP% > /proc/net/xt_recent/ssh", "+[] ssh"},
+	{"echo -%IP% >/proc/net/xt_recent/ssh", "-[] ssh"},
+	{"ipset add ssh-allowed %IP% timeout 600", "+[] ssh-allowed 10m0s"},
+	{"ipset -exist del allowed %IP%,tcp:22", "-[22] allowed"},
+	{"ipset flush allowed", "neither adds"},
 
 	// knock_add, as in Debian's file.
 	{"/usr/local/sbin/knock_add -i -c INPUT -p tcp -d 443 -f %IP%", "+[443]"},
@@ -124,8 +146,10 @@ func (r *reading) summary() string {
 	if len(r.notes) > 0 {
 		got += " notes"
 	}
-	if len(r.others) > 0 {
-		got += " and " + strings.Join(r.others, " ")
+	for _, s := range r.program {
+		if !s.sleep {
+			got += " and " + s.text
+		}
 	}
 	return got
 }

@@ -2,7 +2,6 @@ package migrate
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -32,8 +31,9 @@ func (m *migration) readKeys(p *part) {
 
 // readFlags names what a knock may not be any more: it is a SYN without FIN, RST and ACK.
 func (m *migration) readFlags(p *part, d knockd.Directive) {
-	for flag := range strings.SplitSeq(strings.ToLower(d.Value), ",") {
-		switch flag {
+	value, _, _ := strings.Cut(strings.ToLower(d.Value), "#")
+	for flag := range strings.SplitSeq(value, ",") {
+		switch strings.TrimSpace(flag) {
 		case "syn", "!fin", "!rst", "!ack", "!psh", "!urg":
 		default:
 			m.lose(p.section, d, "a TCP knock is a SYN, as any program sends it that connects: knock with that from now on")
@@ -48,7 +48,7 @@ func (m *migration) seconds(p *part, key string, absent int, most time.Duration)
 	if !ok {
 		return time.Duration(absent) * time.Second
 	}
-	n, err := strconv.ParseUint(d.Value, 10, 32)
+	n, err := knockd.Number(d.Value)
 	t := time.Duration(n) * time.Second
 	switch {
 	case err != nil:

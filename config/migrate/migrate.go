@@ -5,10 +5,11 @@
 //	                  └───────────── losses ─────────┴───── comments ──────────────┘
 //
 // knockd runs any command for a sequence; a door opens and closes ports. So the
-// commands of firewalls are read for what they do: iptables, nft, ufw,
-// firewall-cmd, and the knock_add that comes with knockd. Whatever does not
-// become part of a door, or becomes something else, is a loss: nothing is dropped
-// in silence.
+// commands of firewalls are read for what they do: iptables, nft, ipset, ufw,
+// firewall-cmd, and the knock_add that comes with knockd. Other commands become hooks, and
+// a section that has nothing else becomes a trigger, a door that guards nothing. Whatever
+// does not become part of a door, or becomes something else, is a loss: nothing is
+// dropped in silence.
 package migrate
 
 import (
@@ -33,6 +34,24 @@ type Loss struct {
 type Result struct {
 	TOML   string // a valid configuration, with the losses as comments; it holds secrets
 	Losses []Loss // in the order of the lines
+
+	KeyFiles []KeyFile // that the TOML names; nobody else may read them
+
+	Sections     int // that are to become doors, or parts of them
+	Doors, Hooks int // in the TOML
+}
+
+// LostLines returns of how many lines something is lost.
+func (r *Result) LostLines() int {
+	type place struct {
+		file string
+		line int
+	}
+	lines := make(map[place]bool)
+	for _, l := range r.Losses {
+		lines[place{l.File, l.Line}] = true
+	}
+	return len(lines)
 }
 
 // Complete says whether every section has become a door, or a part of one.
@@ -42,9 +61,15 @@ func (r *Result) Complete() bool {
 
 // FromKnockd turns a knockd.conf into a configuration. The name is the file's, in
 // the losses and in the comments.
-func FromKnockd(name string, f *knockd.File) *Result {
+//
+// The interface is that of knockd's options, which counts before the file's; it may be
+// empty.
+func FromKnockd(name string, f *knockd.File, guarded string) *Result {
 	m := &migration{name: name}
 	m.readOptions(f)
+	if guarded != "" {
+		m.guardOption(guarded)
+	}
 	var parts []*part
 	for _, s := range f.Doors() {
 		parts = append(parts, m.readPart(s))
@@ -62,7 +87,11 @@ func FromKnockd(name string, f *knockd.File) *Result {
 		m.refuse(err)
 	}
 	slices.SortStableFunc(m.losses, func(a, b Loss) int { return cmp.Compare(a.Line, b.Line) })
-	return &Result{TOML: m.text(f), Losses: m.losses}
+	result := &Result{TOML: m.text(f), Losses: m.losses, Sections: len(parts), Doors: len(m.doors)}
+	for _, d := range m.doors {
+		result.Hooks += len(d.hooks())
+	}
+	return result
 }
 
 // A migration gathers what becomes of a file.
@@ -131,10 +160,22 @@ func (m *migration) readInterface(s *knockd.Section, d knockd.Directive) {
 	case d.Value == "any":
 		m.lose(s, d, "every interface but loopback is guarded, as it is without `interfaces`")
 	case err != nil:
-		m.lose(s, d, "it is no interface's name: every interface but loopback is guarded")
+		m.lose(s, d, "it is no interface that can be guarded: every one but loopback is")
 	default:
 		m.guarded = d.Value
 		m.lose(s, d, "it said where knocks are heard; `interfaces` says where doors are shut, too: "+
 			"what arrives elsewhere is not touched")
 	}
+}
+
+// guardOption guards the interface that knockd was started with.
+func (m *migration) guardOption(name string) {
+	if _, err := config.Parse("", fmt.Appendf(nil, "interfaces = [%q]", name)); err != nil {
+		m.losses = append(m.losses, Loss{Problem: config.Problem{File: m.name, Text: plain(fmt.Sprintf(
+			"knockd's option -i names %q, which is no interface that can be guarded: every one but loopback is", name))}})
+		return
+	}
+	m.guarded = name
+	m.losses = append(m.losses, Loss{Problem: config.Problem{File: m.name, Text: plain(fmt.Sprintf(
+		"knockd was started with -i %s, which counts before the file: `interfaces` says where doors are shut, too", name))}})
 }

@@ -14,6 +14,7 @@ import (
 
 	"nftknock/config"
 	"nftknock/config/knockd"
+	"nftknock/config/profile"
 )
 
 var update = flag.Bool("update", false, "write the outputs in testdata anew")
@@ -23,7 +24,7 @@ var update = flag.Bool("update", false, "write the outputs in testdata anew")
 // Debian's package knockd installs, and the one called manual has the examples of
 // knockd(1).
 func TestFiles(t *testing.T) {
-	complete := map[string]bool{"tutorial": true, "debian": true}
+	complete := map[string]bool{"tutorial": true, "debian": true, "triggers": true, "docker": true, "comments": true, "many": true}
 	files, err := filepath.Glob("testdata/*.conf")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no files:", err)
@@ -35,7 +36,7 @@ func TestFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := FromKnockd("knockd.conf", knockd.Parse(data))
+			r := FromKnockd("knockd.conf", knockd.Parse(data), "")
 			if r.Complete() != complete[name] {
 				t.Errorf("complete: %v", r.Complete())
 			}
@@ -78,13 +79,25 @@ func FuzzFromKnockd(f *testing.F) {
 		f.Add(string(data))
 	}
 	f.Add("x\n[a]\nsequence=1\ncommand=iptables -A I -s %IP% -p tcp --dport 2 -j ACCEPT\n[a]\nsequence=1\ncommand=ufw allow ssh")
+	f.Add("[a]\nsequence=1\ncommand=awk '{print} {{x}}' %IP% \x00 \xff")
+	f.Add("[options]\ninterface=lo\n[openX]\nsequence=1,2\ncommand=/x.sh %IP%\nstop_command=ipset del a %IP%\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		if len(text) > 4096 {
 			return
 		}
-		r := FromKnockd("knockd.conf", knockd.Parse([]byte(text)))
+		r := FromKnockd("knockd.conf", knockd.Parse([]byte(text)), "")
 		if _, err := config.Parse("", []byte(r.TOML)); err != nil {
 			t.Errorf("%v\n%s", err, r.TOML)
+		}
+		if cfg, err := config.Parse("", []byte(r.TOML)); err == nil && (len(cfg.Doors) != r.Doors || len(cfg.Hooks) != r.Hooks) {
+			t.Errorf("%d doors, %d hooks\n%s", r.Doors, r.Hooks, r.TOML)
+		}
+		profiles, _ := Profiles("knockd.conf", knockd.Parse([]byte(text)))
+		for i := range profiles {
+			profiles[i].Host = "server.example.org"
+		}
+		if _, err := profile.Parse("", []byte(Text(profiles))); err != nil {
+			t.Errorf("%v\n%s", err, Text(profiles))
 		}
 		for _, l := range r.Losses {
 			if line := l.String(); strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) {
@@ -101,13 +114,14 @@ func TestSecret(t *testing.T) {
 		"[a]\nsequence = 4711,4712,4713",
 		"[a]\nsequence = 4711,4712,471311\ncommand = ufw allow from %IP% to any port 22",
 		"[a]\nsequence = 4711 4712\ncommand = ufw allow from %IP% to any port 22",
-		"[a]\nsequence = 4711,4712\ncommand = reboot",
+		"[a]\nsequence = 4711,4712,47x\ncommand = reboot",
+		"[a]\nsequence = 4711,4712\ncommand = iptables -F",
 		"[a]\nsequence 4711,4712\ncommand = ufw allow from %IP% to any port 22",
 		"sequence 4711\n[options]\n4711,4712 = sequence",
 		"[a]\nsequence = 4711,4712\ncommand = ufw allow from %IP% to any port 22\n" +
 			"[b]\nsequence = 4711,4712\ncommand = ufw allow from %IP% to any port 23",
 	} {
-		r := FromKnockd("knockd.conf", knockd.Parse([]byte(text)))
+		r := FromKnockd("knockd.conf", knockd.Parse([]byte(text)), "")
 		if len(r.Losses) == 0 {
 			t.Errorf("nothing is lost of\n%s", text)
 		}

@@ -43,6 +43,23 @@ func (m *migration) nameDoors() {
 			d.name = base[:min(len(base), 16-len(suffix))] + suffix
 		}
 		taken[d.name] = true
+		d.nameHooks()
+	}
+}
+
+// nameHooks names a door's hooks after the door, which nothing else does.
+func (d *door) nameHooks() {
+	n := 0
+	for _, p := range []*part{d.open, d.close} {
+		if p == nil {
+			continue
+		}
+		for i := range p.hooks {
+			p.hooks[i].name = d.name
+			if n++; n > 1 {
+				p.hooks[i].name = fmt.Sprintf("%s-%d", d.name, n)
+			}
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -40,6 +41,9 @@ func (m *migration) text(f *knockd.File) string {
 	fmt.Fprintf(&b, "# nftknockd import made this from %s, whose lines are told below.\n", plain(m.name))
 	b.WriteString("# What is marked with ! is not as it was, or not there any more.\n")
 	b.WriteString("# The firewall has to let everybody through to what a door guards: the gate decides before it.\n")
+	if slices.ContainsFunc(m.doors, func(d *door) bool { return len(d.hooks()) > 0 }) {
+		b.WriteString("# Hooks are run by nftknock-hooks.service, as its own user: what takes more rights than that has to be allowed.\n")
+	}
 	doors := make(map[*knockd.Section]*door) // nil for a section that is part of another one's door
 	for _, d := range m.doors {
 		for _, s := range d.sections() {
@@ -131,8 +135,19 @@ func (d *door) write(b *strings.Builder) {
 	if d.close != nil {
 		w.CloseSequence = d.close.sequence
 	}
-	if w.OpenTimeout == 0 {
+	if w.OpenTimeout == 0 && !d.open.trigger {
 		w.OpenTimeout = knock.Forever
 	}
 	b.WriteString(w.TOML())
+	for _, h := range d.hooks() {
+		b.WriteString("\n" + config.Hook{Name: h.name, Door: d.name, On: []config.HookEvent{h.on}, Run: h.run}.TOML())
+	}
+}
+
+// hooks returns the hooks of a door, those of its opening first.
+func (d *door) hooks() []hook {
+	if d.close == nil {
+		return d.open.hooks
+	}
+	return slices.Concat(d.open.hooks, d.close.hooks)
 }

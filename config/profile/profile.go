@@ -115,3 +115,9 @@ func readProfile(s *doc.Section) Profile {
 	}
 	return p
 }
+
+// ReadSPAKey reads the file with the keys of single packet authorization, in the format of
+// fwknop's --key-gen. Nobody but its owner may have access to it.
+func (p Profile) ReadSPAKey() (Secret, error) {
+	return doc.ReadSecretFile(p.SPAKeyFile, `"nftknockd spa new" on the server makes it`)
+}

@@ -59,7 +59,7 @@ func Load(path string) (Profiles, error) {
 func hint(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return `the file has a [host.NAME] for each profile: "nftknockd init" on the server prints one, "nftknock import-conf" makes them of a knockd.conf`
+		return `the file has a [host.NAME] for each profile: "nftknock add" takes the line that "nftknockd init" prints on the server, "nftknock import-conf" makes them of a knockd.conf`
 	case errors.Is(err, fs.ErrPermission):
 		return "the file has to be that of the user who knocks"
 	}

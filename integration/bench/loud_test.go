@@ -33,7 +33,7 @@ func reportLoud(t *testing.T, r *benchReport) {
 	beside.stop(t)
 
 	sendCount(t, p.wire, forgeSYNs(p.wire, to), sourcesToFill)
-	full := countElements(t, s.Server, "loud4")
+	full := countElements(t, s.Server, "knock_rate4")
 	late := p.knock(t, peopleBesideLoud)
 
 	r.heading("One loud source")

@@ -33,6 +33,7 @@ func TestReport(t *testing.T) {
 		{"bystanders", reportBystanders},
 		{"scale", reportScale},
 		{"scans", reportScans},
+		{"ways", reportWays},
 		{"engine", reportEngine},
 	}
 	ran := 0

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +23,7 @@ type system struct {
 type running struct {
 	pid  int // of the daemon; 0 if there is none
 	stop func()
+	shut func(t testing.TB, who netip.Addr) // the door, to who is in
 }
 
 const (
@@ -46,7 +48,11 @@ ports    = [22]
 sequence = [%s]
 `
 	d := lab.StartDaemon(t, s.Server, fmt.Sprintf(config, strings.Join(sequence, ", ")))
-	return running{d.Cmd.Process.Pid, func() { d.Stop(syscall.SIGTERM) }}
+	return running{
+		pid:  d.Cmd.Process.Pid,
+		stop: func() { d.Stop(syscall.SIGTERM) },
+		shut: func(t testing.TB, who netip.Addr) { d.Tell(t, "close", "ssh", who.String()) },
+	}
 }
 
 // startKnockd runs Debian's knockd. Its command is nft in place of the iptables of
@@ -87,10 +93,14 @@ table inet knockd {
 	lab.Eventually(t, "knockd sees what arrives", func() bool {
 		return hasPacketSocket(t, s.Server)
 	})
-	return running{p.Cmd.Process.Pid, func() {
-		p.Stop(os.Kill)
-		s.Server.Run(t, "nft", "delete", "table", "inet", "knockd")
-	}}
+	return running{
+		pid: p.Cmd.Process.Pid,
+		stop: func() {
+			p.Stop(os.Kill)
+			s.Server.Run(t, "nft", "delete", "table", "inet", "knockd")
+		},
+		shut: func(t testing.TB, who netip.Addr) { deleteElement(t, s, who, "knockd", "open") },
+	}
 }
 
 // startKernelSets does without a program, as the port knocking example of the
@@ -119,7 +129,16 @@ table inet portknock {
 }
 `
 	s.Server.RunWith(t, fmt.Sprintf(table, sequence[0], sequence[1], sequence[2]), "nft", "-f", "-")
-	return running{0, func() { s.Server.Run(t, "nft", "delete", "table", "inet", "portknock") }}
+	return running{
+		stop: func() { s.Server.Run(t, "nft", "delete", "table", "inet", "portknock") },
+		shut: func(t testing.TB, who netip.Addr) { deleteElement(t, s, who, "portknock", "clients_ipv4") },
+	}
+}
+
+// deleteElement does what the command of a closing sequence does.
+func deleteElement(t testing.TB, s *lab.Topology, who netip.Addr, table, set string) {
+	t.Helper()
+	s.Server.Run(t, "nft", "delete", "element", "inet", table, set, fmt.Sprintf("{ %v }", who))
 }
 
 // newBenchSite is a server that drops knocks once they are logged, as hosts with

@@ -28,7 +28,7 @@ close_sequence = [6127]
 otp_secret = "%s"
 otp_base = 40000
 `, secret))
-	here := resolving(t, s, "gate.test")
+	here := resolving(t, "gate.test")
 	begin := time.Now()
 	u.run(t, here[0], append(here[1:], lab.Nftknock, "home")...)
 	end := time.Now()

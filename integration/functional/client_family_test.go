@@ -29,7 +29,7 @@ func TestClientFamilies(t *testing.T) {
 			t.Parallel()
 			s := lab.NewTopology(t, lab.IPv4)
 			lab.StartDaemon(t, s.Server, lab.SSHDoor)
-			run := slices.Concat(resolving(t, s, "gate.test"), []string{lab.Nftknock, "-v"}, tt.flags, []string{"gate.test"}, lab.SSHSequence)
+			run := slices.Concat(resolving(t, "gate.test"), []string{lab.Nftknock, "-v"}, tt.flags, []string{"gate.test"}, lab.SSHSequence)
 			out := s.Client.Run(t, run[0], run[1:]...)
 			var want strings.Builder
 			for _, k := range lab.SSHSequence {
@@ -61,7 +61,7 @@ func TestClientWithoutIPv6(t *testing.T) {
 	s := lab.NewTopology(t, lab.IPv4)
 	lab.StartDaemon(t, s.Server, lab.SSHDoor)
 	s.Client.Run(t, "ip", "-6", "addr", "flush", "dev", "net1")
-	here := resolving(t, s, "gate.test")
+	here := resolving(t, "gate.test")
 	knock := append([]string{lab.Nftknock, "gate.test"}, lab.SSHSequence...)
 	s.Client.Run(t, here[0], slices.Concat(here[1:], knock)...)
 	s.WaitIn(t, "ssh", s.Person)

@@ -45,26 +45,35 @@ func TestImport(t *testing.T) {
 }
 
 // TestImportTimed is knockd's start_command, cmd_timeout and stop_command, over UDP
-// and with another firewall's command, beside a section that cannot be carried over.
+// and with another firewall's command, beside a section that runs a program, which becomes
+// a trigger, and one that cannot be carried over.
 func TestImportTimed(t *testing.T) {
 	const conf = `
 [sshForAWhile]
-	sequence      = 7214:udp,8391,6127:udp
+	sequence      = 7214:udp,8391,6127:udp  # by hand
 	start_command = ufw allow from %IP% to any port 22 proto tcp
-	cmd_timeout   = 2
+	cmd_timeout   = 2 # seconds
 	stop_command  = ufw delete allow from %IP% to any port 22 proto tcp
 [wake]
 	sequence      = 5303,4871,7519
 	command       = /usr/bin/wakeonlan 00:11:22:33:44:55
+[flush]
+	sequence      = 5304,4872,7520
+	command       = iptables -F
 `
 	lab.EachFamily(t, func(t *testing.T, f lab.Family) {
 		s := lab.NewTopology(t, f)
 		sshd := lab.StartSSHD(t, s.Server, 22)
 		r := s.Server.Try(t, lab.Nftknockd, "import", lab.WriteConfig(t, conf))
-		if r.Exit() != 1 || !strings.Contains(r.Stderr, ":9: door wake: command: ") {
-			t.Fatalf("exit %d\n%s", r.Exit(), r.Stderr)
+		for _, want := range []string{":12: door flush: command: ", ": 2 doors, 1 hook, 1 line not as before\n"} {
+			if r.Exit() != 1 || !strings.Contains(r.Stderr, want) {
+				t.Fatalf("exit %d: %q is not in\n%s", r.Exit(), want, r.Stderr)
+			}
 		}
 		lab.StartDaemon(t, s.Server, r.Stdout)
+		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "5303", "4871", "7519")
+		s.WaitIn(t, "wake", s.Person)
+		s.ExpectShut(t, s.Person, "22", lab.Silent)
 		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "7214:udp", "8391", "6127:udp")
 		session := s.LogIn(t, sshd, s.Person, 22)
 		s.WaitOut(t, "sshforawhile", s.Person)

@@ -17,3 +17,9 @@ var (
 	SSHSequence      = []string{"7214", "8391", "6127"}
 	SSHCloseSequence = []string{"6127", "8391", "7214"}
 )
+
+// NoDecoys is for tests that compare a guarded port with any other.
+const NoDecoys = `
+[scan]
+decoys = 0
+`

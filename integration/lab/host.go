@@ -22,6 +22,8 @@ type Host struct {
 	Name  string
 	NS    *os.File
 	State string // the state directory of its daemons
+
+	env []string // of programs that bring none of their own
 }
 
 // NewHost makes a host that is there until the test ends. Without root it skips the test.
@@ -30,7 +32,8 @@ func NewHost(t testing.TB, name string) *Host {
 	if !privileged() {
 		t.Skip("network namespaces need root")
 	}
-	h := &Host{Name: name, State: newState(t)}
+	// What users keep in their cache is of one machine: nftknock takes turns there.
+	h := &Host{Name: name, State: newState(t), env: append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir())}
 	err := OnOwnThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return err
@@ -135,6 +138,7 @@ func (h *Host) TryWith(t testing.TB, stdin, name string, args ...string) Result 
 	defer cancel()
 	cmd := Command(ctx, t, name, args...)
 	var stdout, stderr bytes.Buffer
+	cmd.Env = h.env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
 	h.GiveState(cmd)
 	err := h.In(cmd.Start)

@@ -22,6 +22,7 @@ type Link struct {
 	from, to *Host
 	net      byte
 	frame    []byte
+	control  []byte // what the kernel says about it
 }
 
 // OpenLink returns a host's end of its wire to another.
@@ -29,10 +30,13 @@ func OpenLink(t testing.TB, from, to *Host, net byte) *Link {
 	t.Helper()
 	name := fmt.Sprintf("net%d", net)
 	here, there := from.InterfaceByName(t, name), to.InterfaceByName(t, name)
-	l := &Link{from: from, to: to, net: net, frame: make([]byte, 1<<16)}
+	l := &Link{from: from, to: to, net: net, frame: make([]byte, 1<<16), control: make([]byte, 128)}
 	l.ethernet = append(append([]byte{}, there.HardwareAddr...), here.HardwareAddr...)
 	l.fd = from.PacketSocket(t, here.Index, unix.ETH_P_ALL)
 	if err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetsockoptInt(l.fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1); err != nil {
 		t.Fatal(err)
 	}
 	return l
@@ -72,7 +76,7 @@ func (l *Link) Write(d *Datagram) error {
 func (l *Link) Receive(t testing.TB, patience time.Duration, want func(Received) bool) (Received, bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); ; {
-		n, from, err := unix.Recvfrom(l.fd, l.frame, 0)
+		n, control, _, from, err := unix.Recvmsg(l.fd, l.frame, l.control, 0)
 		switch {
 		case err == unix.EAGAIN:
 			left := time.Until(deadline)
@@ -90,9 +94,25 @@ func (l *Link) Receive(t testing.TB, patience time.Duration, want func(Received)
 			continue
 		}
 		if a, ok := ParseReceived(append([]byte{}, l.frame[:n]...)); ok && want(a) {
+			a.Unsummed = unsummed(l.control[:control])
 			return a, true
 		}
 	}
+}
+
+// unsummed reports whether a packet's checksum was left to the sender's network card, which
+// a wire between namespaces does not have.
+func unsummed(control []byte) bool {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return false
+	}
+	for _, m := range messages {
+		if m.Header.Type == unix.PACKET_AUXDATA && binary.NativeEndian.Uint32(m.Data)&unix.TP_STATUS_CSUMNOTREADY != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Answers returns all that somebody has been answered so far, from an address, and is done

@@ -31,6 +31,9 @@ func (h *Host) StartCmd(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
 	h.GiveState(cmd)
 	p := &Process{Cmd: cmd, Done: make(chan struct{})}
+	if cmd.Env == nil {
+		cmd.Env = h.env
+	}
 	if cmd.Stdout == nil {
 		cmd.Stdout = &p.Out
 	}

@@ -183,6 +183,7 @@ type Received struct {
 	From, To netip.Addr
 	Proto    byte
 	Payload  []byte // what follows the IP header
+	Unsummed bool   // the checksum was left to a network card
 }
 
 // ParseReceived reads a frame of Ethernet; false if it has no IP in it.
@@ -195,7 +196,7 @@ func ParseReceived(frame []byte) (Received, bool) {
 			return Received{}, false
 		}
 		ip = ip[:total]
-		return Received{ip, netip.AddrFrom4([4]byte(ip[12:])), netip.AddrFrom4([4]byte(ip[16:])), ip[9], ip[header:]}, true
+		return Received{Raw: ip, From: netip.AddrFrom4([4]byte(ip[12:])), To: netip.AddrFrom4([4]byte(ip[16:])), Proto: ip[9], Payload: ip[header:]}, true
 	case len(frame) >= 54 && binary.BigEndian.Uint16(frame[12:]) == unix.ETH_P_IPV6:
 		ip := frame[14:]
 		total := 40 + int(binary.BigEndian.Uint16(ip[4:]))
@@ -203,7 +204,7 @@ func ParseReceived(frame []byte) (Received, bool) {
 			return Received{}, false
 		}
 		ip = ip[:total]
-		return Received{ip, netip.AddrFrom16([16]byte(ip[8:])), netip.AddrFrom16([16]byte(ip[24:])), ip[6], ip[40:]}, true
+		return Received{Raw: ip, From: netip.AddrFrom16([16]byte(ip[8:])), To: netip.AddrFrom16([16]byte(ip[24:])), Proto: ip[6], Payload: ip[40:]}, true
 	}
 	return Received{}, false
 }

@@ -39,7 +39,7 @@ func ConnectReordering(t testing.TB, net byte, a, b *Host, late time.Duration) {
 			t.Fatal(err)
 		}
 		for _, f := range []Family{IPv4, IPv6} {
-			h.addAddr(t, net, f.Addr(net, 0, byte(i+1)))
+			h.AddAddr(t, net, f.Addr(net, 0, byte(i+1)))
 		}
 	}
 	stop := make(chan struct{})

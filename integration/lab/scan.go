@@ -99,6 +99,6 @@ func (s *Topology) ScanOnAndOn(t testing.TB, from netip.Addr) *Process {
 func (s *Topology) AddScanner(t testing.TB, nth int) netip.Addr {
 	t.Helper()
 	a := s.Family.Addr(1, byte(20+nth%200), byte(9+nth/200))
-	s.Client.addAddr(t, 1, a, "preferred_lft", "0")
+	s.Client.AddAddr(t, 1, a, "preferred_lft", "0")
 	return a
 }

@@ -18,6 +18,8 @@ import (
 // An SSHD is a real sshd, with one key that may log in.
 type SSHD struct {
 	Key string // the file of the client's private key
+
+	server *Process
 }
 
 // StartSSHD runs sshd on the ports given, of all addresses of the host.
@@ -68,8 +70,11 @@ Subsystem sftp internal-sftp
 		}
 		return strings.Count(p.Out.String(), "Server listening on") == 2*len(ports)
 	})
-	return &SSHD{file("user_key")}
+	return &SSHD{file("user_key"), p}
 }
+
+// Log returns what it has logged so far.
+func (d *SSHD) Log() string { return d.server.Out.String() }
 
 // SSH is the command line of the real ssh, logging in from an address.
 func (d *SSHD) SSH(from netip.Addr, to netip.AddrPort, remote ...string) []string {

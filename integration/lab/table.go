@@ -73,10 +73,18 @@ func (r Rule) Packets() int {
 // ShutOut returns how many packets the gate has dropped or rejected.
 func (h *Host) ShutOut(t testing.TB) int {
 	t.Helper()
+	return CountedBy(h.Run(t, "nft", "list", "counters", "table", "inet", GateTable), "_shut")
+}
+
+var namedCounter = regexp.MustCompile(`counter (\w+) \{\s+packets (\d+)`)
+
+// CountedBy returns how many packets, in a listing, the counters have counted whose names end like this.
+func CountedBy(listing, suffix string) int {
 	sum := 0
-	for _, r := range h.Rules(t) {
-		if r.Table == GateTable && (strings.Contains(r.Text, " drop ") || strings.Contains(r.Text, " reject ")) {
-			sum += r.Packets()
+	for _, match := range namedCounter.FindAllStringSubmatch(listing, -1) {
+		if strings.HasSuffix(match[1], suffix) {
+			n, _ := strconv.Atoi(match[2])
+			sum += n
 		}
 	}
 	return sum
@@ -214,13 +222,13 @@ func (h *Host) PortsIn(t testing.TB, set string) []uint16 {
 	return ports
 }
 
-// Counters are what rules have counted, in a listing.
-var Counters = regexp.MustCompile(`counter packets \d+ bytes \d+`)
+// Counters are what has been counted, in a listing.
+var Counters = regexp.MustCompile(`packets \d+ bytes \d+`)
 
 // Ruleset returns what nft list ruleset prints, but for what was counted.
 func (h *Host) Ruleset(t testing.TB) string {
 	t.Helper()
-	return Counters.ReplaceAllString(h.Run(t, "nft", "list", "ruleset"), "counter packets 0 bytes 0")
+	return Counters.ReplaceAllString(h.Run(t, "nft", "list", "ruleset"), "packets 0 bytes 0")
 }
 
 // HasTable reports whether the table of the gate is there.

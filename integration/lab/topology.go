@@ -69,13 +69,13 @@ func Connect(t testing.TB, net byte, a, b *Host) {
 	for i, h := range []*Host{a, b} {
 		h.Run(t, "ip", "link", "set", name, "up")
 		for _, f := range []Family{IPv4, IPv6} {
-			h.addAddr(t, net, f.Addr(net, 0, byte(i+1)))
+			h.AddAddr(t, net, f.Addr(net, 0, byte(i+1)))
 		}
 	}
 }
 
-// addAddr gives a host one more address on a wire.
-func (h *Host) addAddr(t testing.TB, net byte, a netip.Addr, options ...string) {
+// AddAddr gives a host one more address on a wire.
+func (h *Host) AddAddr(t testing.TB, net byte, a netip.Addr, options ...string) {
 	t.Helper()
 	h.Run(t, "ip", append([]string{
 		"addr", "add", fmt.Sprintf("%v/%d", a, familyOf(a).WireLen()), "dev", fmt.Sprintf("net%d", net),
@@ -111,7 +111,7 @@ func NewTopology(t testing.TB, f Family) *Topology {
 	Connect(t, 1, s.Server, s.Client)
 	// Programs that don't choose an address are the person.
 	for _, other := range []netip.Addr{s.Neighbour, s.Stranger} {
-		s.Client.addAddr(t, 1, other, "preferred_lft", "0")
+		s.Client.AddAddr(t, 1, other, "preferred_lft", "0")
 	}
 
 	// The wire works, and each side knows the other's link address: no

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"nftknock/cmd/docs"
 	"nftknock/cmd/nftknockd/internal/cli"
 	"nftknock/config"
 )
@@ -58,7 +60,7 @@ func TestConfigPage(t *testing.T) {
 	page := configPage(config.Reference)
 	for line := range strings.Lines(config.Reference) {
 		line = strings.TrimSpace(strings.TrimLeft(line, "# "))
-		if line != "" && line != "[door.ssh]" && line != "[hook.wake]" && !strings.Contains(page, strings.SplitN(roff(line), " = ", 2)[0]) {
+		if line != "" && line != "[door.ssh]" && line != "[hook.wake]" && !strings.Contains(page, strings.SplitN(docs.Roff(line), " = ", 2)[0]) {
 			t.Errorf("not in the page: %s", line)
 		}
 	}

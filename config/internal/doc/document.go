@@ -128,6 +128,9 @@ func (n Node) Table() (map[string]Node, bool) {
 // Line returns where the value begins, from 1; 0 if that is not known. It takes
 // time that grows with the file, so it is asked for where there is something to say.
 func (n Node) Line() int {
+	if n.doc == nil { // the top level
+		return 0
+	}
 	var pe toml.ParseError
 	errors.As(n.doc.meta.PrimitiveDecode(n.Primitive, locator{}), &pe)
 	if pe.Position.Line > 0 {

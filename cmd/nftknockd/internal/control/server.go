@@ -34,7 +34,7 @@ type Backend interface {
 	// Open grants all of a source, for the door's open_timeout if the duration is 0.
 	Open(door string, source netip.Prefix, d time.Duration) ([]gate.Grant, error)
 	// Revoke ends the grants that overlap with a source, or all if it is not valid.
-	Revoke(door string, source netip.Prefix, by gate.Origin) ([]netip.Prefix, error)
+	Revoke(door string, source netip.Prefix, by gate.Origin) ([]gate.Grant, error)
 	// Reload reads the configuration anew.
 	Reload(context.Context) error
 	// Trial tries a configuration, until the context ends.
@@ -127,7 +127,7 @@ func (s *server) openFor(r *http.Request) (*Result, error) {
 	}
 	result := &Result{Door: req.Door}
 	for _, g := range grants {
-		result.Sources, result.Until = append(result.Sources, gate.PrefixName(g.Prefix)), g.Until
+		result.Sources, result.Until = append(result.Sources, g.Source()), g.Until
 	}
 	return result, nil
 }
@@ -156,8 +156,8 @@ func (s *server) closeFor(r *http.Request) (*Result, error) {
 		return nil, err
 	}
 	result := &Result{Door: req.Door, Sources: []string{}}
-	for _, p := range revoked {
-		result.Sources = append(result.Sources, gate.PrefixName(p))
+	for _, g := range revoked {
+		result.Sources = append(result.Sources, g.Source())
 	}
 	return result, nil
 }

@@ -42,7 +42,7 @@ func (f *fakeBackend) Status() (*gate.Status, error) { return f.status, f.ask("s
 func (f *fakeBackend) Open(door string, source netip.Prefix, d time.Duration) ([]gate.Grant, error) {
 	return nil, f.ask("open %q %v %v", door, source, d)
 }
-func (f *fakeBackend) Revoke(door string, source netip.Prefix, _ gate.Origin) ([]netip.Prefix, error) {
+func (f *fakeBackend) Revoke(door string, source netip.Prefix, _ gate.Origin) ([]gate.Grant, error) {
 	return nil, f.ask("close %q %v", door, source)
 }
 func (f *fakeBackend) Reload(context.Context) error { return f.ask("reload") }

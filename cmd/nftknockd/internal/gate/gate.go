@@ -52,7 +52,7 @@ type Deps struct {
 
 	Notify func(state string) // tells the service manager, as sd_notify(3) has it; nil: nobody
 
-	Listen  func(group uint16, observe func(knock.Packet), lost func()) (Listener, error)
+	Listen  func(group uint16, observe func(time.Time, knock.Packet), lost func()) (Listener, error)
 	Install func(r *nft.Ruleset, own bool) (Table, error)
 	Inspect func(table string) (*nft.Snapshot, error)
 }
@@ -196,7 +196,7 @@ func newGate(deps Deps) (*Gate, error) {
 	return g, nil
 }
 
-func listen(group uint16, observe func(knock.Packet), lost func()) (Listener, error) {
+func listen(group uint16, observe func(time.Time, knock.Packet), lost func()) (Listener, error) {
 	l, err := nft.Listen(group, observe, lost)
 	if err != nil {
 		return nil, err // not a nil of another type
@@ -337,16 +337,15 @@ func (g *Gate) close() error {
 	return nil
 }
 
-// observe takes in one packet from the log.
-func (g *Gate) observe(p knock.Packet) {
-	arrived := time.Now()
+// observe takes in one packet from the log, which arrived at a time.
+func (g *Gate) observe(arrived time.Time, p knock.Packet) {
 	s := &g.state
 	s.Lock()
 	defer g.unlock()
 	if s.table == nil {
 		return // not installed yet: packets of another daemon's table, which are as good as none
 	}
-	for _, e := range s.tracker.Observe(time.Now(), p) {
+	for _, e := range s.tracker.Observe(arrived, p) {
 		switch e.Action {
 		case knock.Muted:
 			s.happened(event.Event{Kind: event.Scan, Source: e.Source.String(), Until: time.Now().Add(s.cfg.Scan.Mute)})

@@ -10,7 +10,6 @@ import (
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/config"
 	"nftknock/knock"
-	"nftknock/nft"
 )
 
 // A Grant is that a source may begin connections through a door. Whatever lets somebody
@@ -20,9 +19,15 @@ import (
 type Grant struct {
 	Door   string
 	Prefix netip.Prefix
+	Zone   string    // the interface of a link-local source, which means another host on each link
 	Until  time.Time // zero: until revoked
 	Origin Origin
 }
+
+// Source returns the grant's source as people write it.
+func (g Grant) Source() string { return sourceName(g.Prefix, g.Zone) }
+
+func (g Grant) addr() netip.Addr { return g.Prefix.Addr().WithZone(g.Zone) }
 
 // An Origin is what has granted or revoked: the "by" of events and status.
 type Origin string
@@ -36,19 +41,24 @@ const (
 type grantKey struct {
 	door   string
 	source netip.Prefix
+	zone   string
 }
 
-func (g Grant) key() grantKey { return grantKey{g.Door, g.Prefix} }
+func (g Grant) key() grantKey { return grantKey{g.Door, g.Prefix, g.Zone} }
 
 // grantOf returns the grant that a source's knock at a door asks for.
 func grantOf(door *knock.Door, source netip.Addr, by Origin) Grant {
-	return Grant{Door: door.Name, Prefix: widthOf(door, source), Until: endAfter(door.OpenTimeout), Origin: by}
+	return Grant{Door: door.Name, Prefix: widthOf(door, source), Zone: source.Zone(), Until: endAfter(door.OpenTimeout), Origin: by}
 }
 
-// widthOf returns the prefix that a door lets in with a source.
+// widthOf returns the prefix that a door lets in with a source. A link-local one is let in
+// alone.
 func widthOf(door *knock.Door, source netip.Addr) netip.Prefix {
 	bits := door.IPv4Prefix
-	if source.Is6() {
+	switch {
+	case source.Is6() && source.IsLinkLocalUnicast():
+		bits = source.BitLen()
+	case source.Is6():
 		bits = door.IPv6Prefix
 	}
 	p, _ := source.WithZone("").Prefix(bits)
@@ -73,7 +83,7 @@ type decision struct {
 // that asked for it arrived at a time, which is zero if none did. The lock is held.
 func (s *state) carryOut(d decision, arrived time.Time) error {
 	if d.revoke {
-		return s.revoke(d.Door, d.Prefix, d.Origin)
+		return s.revoke(d.Grant)
 	}
 	return s.apply(d.Grant, arrived)
 }
@@ -87,14 +97,14 @@ func (s *state) apply(grant Grant, arrived time.Time) error {
 			return nil
 		}
 	}
-	if _, err := s.table.LetIn(grant.Door, grant.Prefix.Addr(), timeout, string(grant.Origin)); err != nil {
+	if _, err := s.table.LetIn(grant.Door, grant.addr(), timeout, string(grant.Origin)); err != nil {
 		return fmt.Errorf("cannot grant: %w", err)
 	}
 	delete(s.since, grant.key())
 	if grant.Until.IsZero() {
 		s.since[grant.key()] = time.Now()
 	}
-	e := event.Event{Kind: event.Granted, Door: grant.Door, Source: PrefixName(grant.Prefix), By: string(grant.Origin), Until: grant.Until}
+	e := event.Event{Kind: event.Granted, Door: grant.Door, Source: grant.Source(), By: string(grant.Origin), Until: grant.Until}
 	if !arrived.IsZero() {
 		e.Took = time.Since(arrived)
 	}
@@ -102,12 +112,13 @@ func (s *state) apply(grant Grant, arrived time.Time) error {
 	return nil
 }
 
-func (s *state) revoke(door string, prefix netip.Prefix, by Origin) error {
-	if _, err := s.table.PutOut(door, prefix.Addr()); err != nil {
+// revoke ends a grant. Its Origin is what revokes it.
+func (s *state) revoke(grant Grant) error {
+	if _, err := s.table.PutOut(grant.Door, grant.addr()); err != nil {
 		return fmt.Errorf("cannot revoke: %w", err)
 	}
-	delete(s.since, grantKey{door, prefix})
-	s.happened(event.Event{Kind: event.Revoked, Door: door, Source: PrefixName(prefix), By: string(by)})
+	delete(s.since, grant.key())
+	s.happened(event.Event{Kind: event.Revoked, Door: grant.Door, Source: grant.Source(), By: string(grant.Origin)})
 	return nil
 }
 
@@ -156,8 +167,8 @@ func (g *Gate) Open(door string, source netip.Prefix, d time.Duration) ([]Grant,
 }
 
 // Revoke ends the grants of a door whose prefixes overlap with a source, or all of them if
-// the source is not valid, and returns their prefixes.
-func (g *Gate) Revoke(door string, source netip.Prefix, by Origin) ([]netip.Prefix, error) {
+// the source is not valid, and returns them.
+func (g *Gate) Revoke(door string, source netip.Prefix, by Origin) ([]Grant, error) {
 	s := &g.state
 	s.Lock()
 	_, err := s.door(door)
@@ -171,27 +182,28 @@ func (g *Gate) Revoke(door string, source netip.Prefix, by Origin) ([]netip.Pref
 	if err != nil {
 		return nil, err
 	}
-	revoked := []netip.Prefix{}
+	var revoked []Grant
 	for _, p := range snapshot.People {
 		if p.Door != door || source.IsValid() && !source.Overlaps(p.Source) {
 			continue
 		}
-		if err := g.revoke(p, by); err != nil {
+		grant := Grant{Door: door, Prefix: p.Source, Zone: p.Zone, Origin: by}
+		if err := g.revoke(grant); err != nil {
 			return revoked, err
 		}
-		revoked = append(revoked, p.Source)
+		revoked = append(revoked, grant)
 	}
 	return revoked, nil
 }
 
 // revoke takes the lock for one grant: packets do not wait for all of them.
-func (g *Gate) revoke(p nft.Person, by Origin) error {
+func (g *Gate) revoke(grant Grant) error {
 	g.state.Lock()
 	defer g.unlock()
-	if _, err := g.state.door(p.Door); err != nil { // a reload has taken it away
+	if _, err := g.state.door(grant.Door); err != nil { // a reload has taken it away
 		return err
 	}
-	return g.state.revoke(p.Door, p.Source, by)
+	return g.state.revoke(grant)
 }
 
 // door returns the door of that name. The lock is held.

@@ -153,7 +153,7 @@ func TestEventsAreInOrder(t *testing.T) {
 			all.Go(func() {
 				for range each {
 					r.Apply(grant)
-					r.revoke(nft.Person{Door: "ssh", Source: grant.Prefix}, Admin)
+					r.revoke(grant)
 				}
 			})
 		}

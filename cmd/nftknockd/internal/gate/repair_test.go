@@ -129,7 +129,7 @@ func rehearse(t *testing.T, test func(*rehearsal)) {
 			State:  statedir.Dir(t.TempDir()),
 			Load:   func() (*config.Config, error) { return r.next() },
 			Notify: func(state string) { r.told = append(r.told, state) },
-			Listen: func(uint16, func(knock.Packet), func()) (Listener, error) {
+			Listen: func(uint16, func(time.Time, knock.Packet), func()) (Listener, error) {
 				if r.refused > 0 {
 					r.refused--
 					return nil, unix.EBUSY
@@ -163,7 +163,7 @@ var someone = netip.MustParseAddr("203.0.113.7")
 func (r *rehearsal) knock(ports ...uint16) {
 	for _, port := range ports {
 		r.knocks++
-		r.observe(knock.Packet{Source: someone, Port: knock.Port{Number: port, Proto: knock.TCP}, ISN: r.knocks})
+		r.observe(time.Now(), knock.Packet{Source: someone, Port: knock.Port{Number: port, Proto: knock.TCP}, ISN: r.knocks})
 	}
 }
 

@@ -44,11 +44,11 @@ type Daemon struct {
 }
 
 // A DoorStatus counts the packets that came to a door's ports, other than of connections
-// that are up, since the table was installed or last changed.
+// that are up.
 type DoorStatus struct {
 	Name     string   `json:"name"`
 	Ports    []string `json:"ports"`            // "22", "51820:udp"
-	Accepted uint64   `json:"accepted_packets"` // from sources that the door lets in
+	Accepted uint64   `json:"accepted_packets"` // that began a connection or flow, from sources that the door lets in
 	Shut     uint64   `json:"shut_packets"`     // from sources that no door of the port lets in
 }
 
@@ -97,7 +97,7 @@ func (g *Gate) Status() (*Status, error) {
 	if snapshot != nil {
 		for i, p := range snapshot.People {
 			if p.Since.IsZero() {
-				status.Grants[i].Since = since[grantKey{p.Door, p.Source}]
+				status.Grants[i].Since = since[grantKey{p.Door, p.Source, p.Zone}]
 			}
 		}
 	}
@@ -132,7 +132,7 @@ func statusOf(table string, s *nft.Snapshot, err error) (*Status, error) {
 	now := time.Now()
 	for _, p := range s.People {
 		status.Grants = append(status.Grants, GrantStatus{
-			Door: p.Door, Source: PrefixName(p.Source), By: p.By, Since: p.Since, Until: endOf(p, now),
+			Door: p.Door, Source: sourceName(p.Source, p.Zone), By: p.By, Since: p.Since, Until: endOf(p, now),
 		})
 	}
 	return status, nil
@@ -140,11 +140,10 @@ func statusOf(table string, s *nft.Snapshot, err error) (*Status, error) {
 
 // doorStatus sums up the ports that a door guards.
 func doorStatus(s *nft.Snapshot, name string) DoorStatus {
-	d := DoorStatus{Name: name, Ports: []string{}}
+	d := DoorStatus{Name: name, Ports: []string{}, Accepted: s.Granted[name]}
 	for _, guard := range s.Guards {
-		if accepted, ok := guard.LetIn[name]; ok {
+		if slices.Contains(guard.Doors, name) {
 			d.Ports = append(d.Ports, guard.Port.String())
-			d.Accepted += accepted
 			d.Shut += guard.Shut
 		}
 	}
@@ -186,7 +185,7 @@ func (g *Gate) present() []event.Event {
 	var events []event.Event
 	for _, p := range snapshot.People {
 		events = append(events, event.Event{
-			Time: p.Since, Kind: event.Granted, Door: p.Door, Source: PrefixName(p.Source), By: p.By, Until: endOf(p, now),
+			Time: p.Since, Kind: event.Granted, Door: p.Door, Source: sourceName(p.Source, p.Zone), By: p.By, Until: endOf(p, now),
 		})
 	}
 	return events
@@ -202,10 +201,11 @@ func (g *Gate) Subscribe(after string, kinds ...event.Kind) (*event.Subscription
 	return g.deps.Bus.Subscribe(after, kinds, g.present)
 }
 
-// PrefixName returns a prefix as people write it: an address if it is just one.
-func PrefixName(p netip.Prefix) string {
+// sourceName returns a source as people write it: an address, with the interface of a
+// link-local one, or a prefix.
+func sourceName(p netip.Prefix, zone string) string {
 	if p.IsSingleIP() {
-		return p.Addr().String()
+		return p.Addr().WithZone(zone).String()
 	}
 	return p.String()
 }

@@ -119,6 +119,7 @@ func environment(e event.Event) []string {
 var (
 	doorForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,15}$`) // as in the configuration
 	byForm   = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
+	zoneForm = regexp.MustCompile(`^[A-Za-z0-9._-]{0,15}$`) // a plain interface's name, or none
 )
 
 // checked returns the event with no field that a script could trip over: each has the form
@@ -149,7 +150,7 @@ func isSource(s string) bool {
 		return p.String() == s
 	}
 	a, err := netip.ParseAddr(s)
-	return err == nil && a.Zone() == "" && a.String() == s
+	return err == nil && zoneForm.MatchString(a.Zone()) && a.String() == s
 }
 
 // plain replaces what is not plain text, and cuts off what is too long.

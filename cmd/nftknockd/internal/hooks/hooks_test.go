@@ -87,10 +87,13 @@ func TestHooksAreGivenCheckedFields(t *testing.T) {
 		}
 		out.reset()
 	}
-	h.Run(t.Context(), event.Event{Kind: event.Granted, Door: "ssh", Source: "2001:db8::/64", By: event.ByKnock})
-	h.Wait()
-	if text := out.String(); text != "started\n" {
-		t.Errorf("%q", text)
+	for _, source := range []string{"203.0.113.7", "2001:db8::/64", "fe80::1%eth0"} {
+		h.Run(t.Context(), event.Event{Kind: event.Granted, Door: "ssh", Source: source, By: event.ByKnock})
+		h.Wait()
+		if text := out.String(); text != "started\n" {
+			t.Errorf("%s: %q", source, text)
+		}
+		out.reset()
 	}
 }
 

@@ -83,23 +83,9 @@ func (c *ClientSide) Text(p profile.Profile, spaKey config.Secret, draw func(io.
 		return b.String(), nil // whose keys the line alone carries
 	}
 	fmt.Fprintf(&b, "# Or by hand, in ~/.config/nftknock/hosts.toml, for nobody else to read (chmod 600):\n\n%s", p.TOML())
-	if p.Wait == 0 {
-		return b.String(), nil
+	if stanza := p.SSHConfig(true); stanza != "" {
+		b.WriteString("\n" + stanza)
 	}
-	port := ""
-	if p.Wait != 22 {
-		port = fmt.Sprintf("    Port %d\n", p.Wait)
-	}
-	fmt.Fprintf(&b, `
-# and in ~/.ssh/config, so that "ssh %s" knocks first:
-
-Host %[1]s
-    ProxyCommand nftknock proxy %s
-%s
-# Or, where ssh has to make the connection itself:
-#
-# Match originalhost %[1]s exec "nftknock --wait %[4]d %[2]s"
-`, c.host, c.profile, port, p.Wait)
 	return b.String(), nil
 }
 
