@@ -179,7 +179,7 @@ func (g *Gate) undoTrial() error {
 	var lost []Grant
 	for _, p := range t.people {
 		if !slices.Contains(tried, p.Door) {
-			lost = append(lost, Grant{Door: p.Door, Prefix: p.Source, Until: endOf(p, t.began), Origin: Origin(p.By)})
+			lost = append(lost, Grant{Door: p.Door, Prefix: p.Source, Zone: p.Zone, Until: endOf(p, t.began), Origin: Origin(p.By)})
 		}
 	}
 	g.endTrial()
