@@ -2,8 +2,10 @@ package config
 
 import (
 	"bytes"
+	"encoding/base64"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,7 +18,7 @@ func TestSnapshot(t *testing.T) {
 	for name, text := range map[string]string{
 		file:                            "[door.ssh]\nports = [22]\nsequence = [7214, 8391, 6127]\notp_secret_file = \"ssh.otp\"\notp_base = 20000\nspa_keys = [\"alice.spa\"]\n",
 		filepath.Join(dir, "ssh.otp"):   "ORSXG5BANRXW4ZZAON2HE2LOM4QHI2DBOQQGS4Y=\n",
-		filepath.Join(dir, "alice.spa"): "KEY_BASE64 \xff binary\n",
+		filepath.Join(dir, "alice.spa"): "KEY_BASE64: " + base64.StdEncoding.EncodeToString(make([]byte, 32)) + "\nHMAC_KEY_BASE64: " + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 64))) + "\n",
 	} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

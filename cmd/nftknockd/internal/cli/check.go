@@ -37,7 +37,7 @@ root, can read it and the secrets, too, and how to mend it.`,
 				return errReported
 			}
 			if inWords {
-				explain(out, cfg)
+				explainConfig(out, cfg)
 			}
 			for _, w := range warnings(cfg) {
 				fmt.Fprintf(out, "warning: %v\n", w)

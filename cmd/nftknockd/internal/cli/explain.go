@@ -10,8 +10,8 @@ import (
 	"nftknock/knock"
 )
 
-// explain says in plain words what a configuration does. It shows no sequence.
-func explain(w io.Writer, cfg *config.Config) {
+// explainConfig says in plain words what a configuration does. It shows no sequence.
+func explainConfig(w io.Writer, cfg *config.Config) {
 	if len(cfg.Doors) == 0 {
 		fmt.Fprintln(w, "Nothing is guarded: there is no door.")
 		return

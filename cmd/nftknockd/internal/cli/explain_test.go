@@ -8,7 +8,7 @@ import (
 	"nftknock/config"
 )
 
-func TestExplain(t *testing.T) {
+func TestExplainConfig(t *testing.T) {
 	t.Parallel()
 	cfg, err := config.Parse("test.toml", []byte(`
 interfaces   = ["eth0"]
@@ -28,7 +28,7 @@ open_timeout = "forever"
 		t.Fatal(err)
 	}
 	var text bytes.Buffer
-	explain(&text, cfg)
+	explainConfig(&text, cfg)
 	for _, want := range []string{
 		"on eth0 alone; what arrives on other interfaces is let through",
 		"Who comes from 192.0.2.0/24 or 2001:db8::/48 never needs to knock.",

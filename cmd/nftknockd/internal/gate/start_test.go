@@ -58,7 +58,7 @@ func (b *boot) up(t *testing.T, while func(*Gate)) error {
 	g, err := Start(t.Context(), first, Deps{
 		Log: slog.New(slog.NewTextHandler(&b.logged, nil)), Bus: event.NewBus(), State: b.state, Load: load,
 		Notify: func(state string) { b.told = append(b.told, state) },
-		Listen: func(uint16, func(time.Time, knock.Packet), func()) (Listener, error) {
+		Listen: func(uint16, func(time.Time, knock.Packet, []byte), func()) (Listener, error) {
 			if err := b.listen(); err != nil {
 				return nil, err
 			}
