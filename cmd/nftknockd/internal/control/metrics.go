@@ -159,10 +159,11 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	startedGauge = desc("nftknock_start_time_seconds", "When the daemon started, in seconds since 1970.")
-	healthyGauge = desc("nftknock_healthy", "1 if the kernel holds what was decided and knocks are heard.")
-	ownedGauge   = desc("nftknock_table_owned", "1 if nobody else can change the table.")
-	limitGauge   = desc("nftknock_in_progress_limit", "Attempts beyond which the oldest are forgotten: limits.sources.")
+	startedGauge  = desc("nftknock_start_time_seconds", "When the daemon started, in seconds since 1970.")
+	healthyGauge  = desc("nftknock_healthy", "1 if the kernel holds what was decided and knocks are heard.")
+	lastGoodGauge = desc("nftknock_last_good", "1 if the last good configuration is in force, as the file cannot be.")
+	ownedGauge    = desc("nftknock_table_owned", "1 if nobody else can change the table.")
+	limitGauge    = desc("nftknock_in_progress_limit", "Attempts beyond which the oldest are forgotten: limits.sources.")
 
 	grantsGauge = desc("nftknock_grants", "Sources that are let in.", "door")
 
@@ -175,7 +176,7 @@ var (
 )
 
 var (
-	coarseGauges = []*prometheus.Desc{startedGauge, healthyGauge, ownedGauge, limitGauge}
+	coarseGauges = []*prometheus.Desc{startedGauge, healthyGauge, lastGoodGauge, ownedGauge, limitGauge}
 	grantGauges  = []*prometheus.Desc{grantsGauge}
 	fineGauges   = []*prometheus.Desc{progressGauge, mutedGauge, lostCounter, spaCounter, beganCounter, shutCounter}
 )
@@ -215,6 +216,7 @@ func collectAll(s *gate.Status, send sendFunc) {
 func collectCoarse(s *gate.Status, send sendFunc) {
 	send(startedGauge, prometheus.GaugeValue, float64(s.Daemon.Started.UnixNano())/1e9)
 	send(healthyGauge, prometheus.GaugeValue, oneIf(s.Exists && s.Daemon.Degraded == ""))
+	send(lastGoodGauge, prometheus.GaugeValue, oneIf(s.Daemon.LastGood))
 	send(ownedGauge, prometheus.GaugeValue, oneIf(s.Owned))
 	send(limitGauge, prometheus.GaugeValue, float64(s.Daemon.Limit))
 }

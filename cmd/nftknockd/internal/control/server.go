@@ -35,6 +35,8 @@ type Backend interface {
 	Revoke(door string, source gate.Source, by gate.Origin) ([]gate.Grant, error)
 	// Reload reads the configuration anew.
 	Reload(context.Context) error
+	// Trial tries a configuration, until the context ends.
+	Trial(context.Context, *config.Config, time.Duration, gate.Countdown) (event.Event, error)
 	// Trace says what the gate knows of a source.
 	Trace(source netip.Addr) (*gate.Trace, error)
 	Watch(...event.Kind) (*event.Watcher, error)
@@ -61,6 +63,7 @@ func NewServer(backend Backend, metrics http.Handler) *http.Server {
 	mux.HandleFunc("POST /v1/open", s.open)
 	mux.HandleFunc("POST /v1/close", s.close)
 	mux.HandleFunc("POST /v1/reload", s.reload)
+	mux.HandleFunc("POST /v1/trial", s.trial)
 	mux.HandleFunc("GET /v1/trace", s.trace)
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.Handle("GET /metrics", metrics)

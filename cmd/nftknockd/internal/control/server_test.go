@@ -19,6 +19,7 @@ import (
 
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/config"
 )
 
 // fakeBackend says what it was asked.
@@ -45,6 +46,9 @@ func (f *fakeBackend) Revoke(door string, source gate.Source, _ gate.Origin) ([]
 	return nil, f.ask("close %q %v", door, source)
 }
 func (f *fakeBackend) Reload(context.Context) error { return f.ask("reload") }
+func (f *fakeBackend) Trial(_ context.Context, cfg *config.Config, d time.Duration, show gate.Countdown) (event.Event, error) {
+	return event.Event{}, f.ask("trial %v %v", cfg.Doors[0].Name, d)
+}
 func (f *fakeBackend) Watch(kinds ...event.Kind) (*event.Watcher, error) {
 	return f.bus.Watch(kinds, nobody)
 }

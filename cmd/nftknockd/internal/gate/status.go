@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/config"
 	"nftknock/knock"
 	"nftknock/nft"
 )
@@ -29,12 +30,17 @@ type Status struct {
 type Daemon struct {
 	Started      time.Time `json:"started"`
 	Uptime       float64   `json:"uptime_seconds"`
-	Degraded     string    `json:"degraded,omitempty"` // what the kernel does not hold, and why
-	InProgress   int       `json:"in_progress"`        // attempts that have begun and not succeeded
-	Limit        int       `json:"in_progress_limit"`  // beyond which the oldest are forgotten
-	Muted        int       `json:"muted"`              // sources that are not listened to, or were not lately
-	Decoys       []string  `json:"decoys"`             // "7000", "8000:udp"; a secret
-	MessagesLost uint64    `json:"messages_lost"`      // of the kernel's packet log
+	Degraded     string    `json:"degraded,omitempty"`   // what the kernel does not hold, and why
+	TrialUntil   time.Time `json:"trial_until,omitzero"` // when the trial that is under way ends; zero: none is
+	File         string    `json:"file"`                 // the configuration's
+	LastGood     bool      `json:"last_good"`            // the last good configuration is in force, not the file's
+	InProgress   int       `json:"in_progress"`          // attempts that have begun and not succeeded
+	Limit        int       `json:"in_progress_limit"`    // beyond which the oldest are forgotten
+	Muted        int       `json:"muted"`                // sources that are not listened to, or were not lately
+	Decoys       []string  `json:"decoys,omitempty"`     // "7000", "8000:udp"; a secret
+	Interfaces   []string  `json:"interfaces"`           // that are guarded; empty: every one but loopback
+	Warnings     []string  `json:"warnings,omitempty"`   // why what is guarded may be nothing
+	MessagesLost uint64    `json:"messages_lost"`        // of the kernel's packet log
 
 	// SPARefused counts packets of single packet authorization that have opened nothing, by
 	// reason. It is empty if no door takes any.
@@ -70,6 +76,11 @@ func (g *Gate) Status() (*Status, error) {
 		InProgress: s.tracker.InProgress(), Limit: cfg.Limits.Sources, MessagesLost: s.listener.Lost(),
 		Muted: s.tracker.Muted(), Decoys: PortNames(s.decoys),
 	}
+	daemon.File, daemon.Interfaces = g.deps.File, append([]string{}, cfg.Interfaces...)
+	if s.trial != nil {
+		daemon.TrialUntil = s.trial.until
+	}
+	daemon.LastGood = s.repair.config != nil
 	if err := s.repair.err(); err != nil {
 		daemon.Degraded = err.Error()
 	}
@@ -78,6 +89,11 @@ func (g *Gate) Status() (*Status, error) {
 	}
 	since := maps.Clone(s.since)
 	g.unlock()
+	if links, err := config.ReadLinks(); err == nil {
+		for _, w := range cfg.InterfaceWarnings(links) {
+			daemon.Warnings = append(daemon.Warnings, w.Text)
+		}
+	}
 
 	snapshot, err := g.inspect(cfg.Table)
 	status, err := statusOf(cfg.Table, snapshot, err)
