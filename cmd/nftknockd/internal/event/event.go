@@ -53,7 +53,8 @@ type Event struct {
 	Kind   Kind      `json:"kind"`
 	Door   string    `json:"door,omitempty"`   // of an attempt by a muted source: none
 	Source string    `json:"source,omitempty"` // an address, or a prefix
-	By     string    `json:"by,omitempty"`     // of granted and revoked: ByKnock or ByAdmin
+	By     string    `json:"by,omitempty"`     // of granted and revoked: ByKnock, BySPA or ByAdmin; of refused: BySPA
+	Key    string    `json:"key,omitempty"`    // of BySPA: whose key
 	Until  time.Time `json:"until,omitzero"`   // of granted; zero: until revoked. Of scan: until when the source is muted
 	Doors  []string  `json:"doors,omitempty"`  // of reloaded: the doors there are now
 	Count  uint64    `json:"count,omitempty"`  // of lost, since the daemon started; of missed and left out, since the last one
@@ -99,6 +100,7 @@ func (s Step) String() string {
 const (
 	ByKnock = "knock"
 	ByAdmin = "admin"
+	BySPA   = "spa"
 )
 
 // Line returns the event as a line for people.
@@ -112,6 +114,9 @@ func (e Event) Line() string {
 	}
 	if e.By != "" {
 		line = append(line, "by "+e.By)
+	}
+	if e.Key != "" {
+		line = append(line, "key "+e.Key)
 	}
 	switch e.Kind {
 	case Granted:

@@ -18,7 +18,7 @@ func stranger(n int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(n
 func (r *rehearsal) knockFrom(source netip.Addr, ports ...uint16) {
 	for _, port := range ports {
 		r.knocks++
-		r.observe(time.Now(), knock.Packet{Source: source, Port: knock.Port{Number: port, Proto: knock.TCP}, ISN: r.knocks})
+		r.observe(time.Now(), knock.Packet{Source: source, Port: knock.Port{Number: port, Proto: knock.TCP}, ISN: r.knocks}, nil)
 	}
 }
 
