@@ -20,7 +20,7 @@ func TestWithoutStamps(t *testing.T) {
 		p  knock.Packet
 	}
 	seen := make(chan knocked, 1024)
-	l, err := Listen(7022, func(at time.Time, p knock.Packet) {
+	l, err := Listen(7022, func(at time.Time, p knock.Packet, _ []byte) {
 		select {
 		case seen <- knocked{at, p}:
 		default:
