@@ -3,6 +3,7 @@ package nft
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
