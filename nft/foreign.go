@@ -3,6 +3,7 @@ package nft
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -87,11 +88,13 @@ func (t *Table) follow(c foreignChange) {
 }
 
 func isFlowSetName(name string) bool {
-	return slices.ContainsFunc(flowKeys, func(k flowKey) bool { return name == upSets+k.suffix || name == closingSets+k.suffix })
+	return slices.ContainsFunc(flowKeys, func(k flowKey) bool {
+		return name == upSets+k.suffix || name == begunSets+k.suffix || name == closingSets+k.suffix
+	})
 }
 
 func isRateSetName(name string) bool {
-	return slices.ContainsFunc(families, func(f family) bool { return name == rateSets+f.suffix || name == answerMaps+f.suffix })
+	return strings.HasPrefix(name, answerSets) || slices.ContainsFunc(families, func(f family) bool { return name == rateSets+f.suffix })
 }
 
 // readForeignChange reads a message about elements of a set (nf_tables_fill_setelem_info).

@@ -14,8 +14,7 @@ import (
 )
 
 // addAlwaysAllow adds what lets sources pass that never need to knock. Their connections are
-// remembered like others', so that they go on when a source is not among these any more;
-// where there is no room for that, they pass all the same.
+// remembered like others', so that they go on when a source is not among these any more.
 func (r *Ruleset) addAlwaysAllow(judge *chain, allow []netip.Prefix) {
 	c := r.addChain(alwaysAllowChain)
 	for _, f := range families {
@@ -29,9 +28,7 @@ func (r *Ruleset) addAlwaysAllow(judge *chain, allow []netip.Prefix) {
 		}
 		judge.add("never needs to knock", saddrIn(f, s.name), goTo(c.name))
 	}
-	c.add("never needs to knock; is remembered when something follows", isTCP, firstSegment, goTo(admitChain))
 	r.addBegin(c, "never needs to knock")
-	c.add("never needs to knock, and there is no room to remember it", goTo(admitChain))
 }
 
 // doorChain returns the name of the chain for what a door lets in.
@@ -60,7 +57,6 @@ func (r *Ruleset) addDoor(d *knock.Door) {
 	c := r.addChain(doorChain(d.Name))
 	r.counters = append(r.counters, grantedCounter(d.Name))
 	r.addBegin(c, fmt.Sprintf("door %s: let in", d.Name), count(grantedCounter(d.Name)))
-	c.add("there is no room to remember it", drop)
 	r.addGrantSets(d)
 }
 

@@ -244,7 +244,7 @@ func (tx *transaction) undo(s *set) error {
 		}
 		timeout := time.Duration(beginTimeout)
 		if c.deleted {
-			timeout = resetTimeout // until something follows
+			timeout = quietTimeout // until something follows
 		}
 		elements := make([]nftables.SetElement, len(c.elements))
 		for i, e := range c.elements {

@@ -276,7 +276,7 @@ func explain(err error) error {
 		hint = "this kernel has no nftables (CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET)"
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EAFNOSUPPORT):
 		hint = "this kernel lacks a part of nftables that is needed: CONFIG_NFT_NUMGEN, CONFIG_NFT_LOG, CONFIG_NFT_LIMIT, " +
-			"CONFIG_NFT_REJECT_INET, CONFIG_NFT_FIB_INET, CONFIG_NETFILTER_NETLINK_LOG; Linux 5.10 or newer has them"
+			"CONFIG_NFT_REJECT_INET, CONFIG_NFT_FIB_INET, CONFIG_NFT_SOCKET, CONFIG_NETFILTER_NETLINK_LOG; Linux 5.10 or newer has them"
 	case errors.Is(err, unix.EMSGSIZE):
 		hint = "the table is too large for this socket's buffer: raise net.core.wmem_max"
 	default:

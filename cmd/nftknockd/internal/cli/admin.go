@@ -27,7 +27,7 @@ granted for as long it needs no grant.`,
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: completeDoor(configFile),
 	}
-	duration := cmd.Flags().String("for", "", "how long, a `DURATION` such as 90s, 8h or forever; otherwise the door's open_timeout")
+	duration := cmd.Flags().String("for", "", "how long, a `DURATION` such as 90s, 8h, 1d or forever; otherwise the door's open_timeout")
 	socket := addSocketFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r, err := control.NewClient(*socket).Open(control.Request{Door: args[0], Source: args[1], For: *duration})
@@ -109,12 +109,21 @@ remain stay.`,
 	}
 	socket := addSocketFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		err := control.NewClient(*socket).Reload()
+		client := control.NewClient(*socket)
+		err := client.Reload()
 		if e, ok := errors.AsType[*control.Error](err); ok && e.Code == http.StatusUnprocessableEntity {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s\nnftknockd: the old configuration stays in force\n", e.Text)
 			return errReported
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		if status, err := client.Status(); err == nil { // without, the log has the warnings
+			for _, w := range status.Daemon.Warnings {
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
+			}
+		}
+		return nil
 	}
 	return cmd
 }

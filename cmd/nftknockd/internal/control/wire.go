@@ -67,7 +67,7 @@ func errorOf(err error) *Error {
 		code = http.StatusNotFound
 	case is[*gate.PrefixError](err):
 		code = http.StatusBadRequest
-	case is[*gate.OverlapError](err), is[*gate.StillGrantedError](err):
+	case is[*gate.OverlapError](err), is[*gate.StillGrantedError](err), errors.Is(err, gate.ErrOnTrial):
 		code = http.StatusConflict
 	case is[*gate.ReloadError](err):
 		code = http.StatusUnprocessableEntity

@@ -23,6 +23,7 @@ type Grant struct {
 	Zone   string    // the interface of a link-local source, which means another host on each link
 	Until  time.Time // zero: until revoked
 	Origin Origin
+	Key    string // of SPA: whose
 }
 
 // Source returns the grant's source as people write it.
@@ -34,7 +35,17 @@ type Origin string
 const (
 	Knock Origin = event.ByKnock
 	Admin Origin = event.ByAdmin
+	SPA   Origin = event.BySPA
 )
+
+// comment is what the kernel keeps of where a grant comes from: the origin, and after a
+// blank the key, if there is one.
+func (g Grant) comment() string {
+	if g.Key == "" {
+		return string(g.Origin)
+	}
+	return string(g.Origin) + " " + g.Key
+}
 
 // A grantKey is what has at most one grant: a source at a door.
 type grantKey struct {
@@ -48,7 +59,7 @@ func (g Grant) key() grantKey { return grantKey{g.Door, g.Prefix, g.Zone} }
 // element returns the grant as the table takes it, for the time that is left. One whose time is over is
 // none.
 func (g Grant) element() (e nft.Grant, ok bool) {
-	e = nft.Grant{Door: g.Door, Source: g.Prefix, Zone: g.Zone, Left: knock.Forever, By: string(g.Origin)}
+	e = nft.Grant{Door: g.Door, Source: g.Prefix, Zone: g.Zone, Left: knock.Forever, By: g.comment()}
 	if !g.Until.IsZero() {
 		e.Left = time.Until(g.Until).Round(time.Millisecond) // as the kernel has it
 	}
@@ -57,7 +68,8 @@ func (g Grant) element() (e nft.Grant, ok bool) {
 
 // grantIn returns the grant that the table holds.
 func grantIn(e nft.Grant) Grant {
-	return Grant{Door: e.Door, Prefix: e.Source, Zone: e.Zone, Until: endAfter(e.Left), Origin: Origin(e.By)}
+	by, key := originOf(e)
+	return Grant{Door: e.Door, Prefix: e.Source, Zone: e.Zone, Until: endAfter(e.Left), Origin: Origin(by), Key: key}
 }
 
 // grantOf returns the grant that a source's knock at a door asks for.
@@ -136,7 +148,7 @@ func (s *state) granted(grant Grant, arrived time.Time) {
 	if grant.Until.IsZero() {
 		s.since[grant.key()] = time.Now()
 	}
-	e := event.Event{Kind: event.Granted, Door: grant.Door, Source: grant.Source(), By: string(grant.Origin), Until: grant.Until}
+	e := event.Event{Kind: event.Granted, Door: grant.Door, Source: grant.Source(), By: string(grant.Origin), Key: grant.Key, Until: grant.Until}
 	if !arrived.IsZero() {
 		e.Took = time.Since(arrived)
 	}

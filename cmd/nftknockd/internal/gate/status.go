@@ -4,9 +4,11 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/config"
 	"nftknock/knock"
 	"nftknock/nft"
 )
@@ -28,12 +30,21 @@ type Status struct {
 type Daemon struct {
 	Started      time.Time `json:"started"`
 	Uptime       float64   `json:"uptime_seconds"`
-	Degraded     string    `json:"degraded,omitempty"` // what the kernel does not hold, and why
-	InProgress   int       `json:"in_progress"`        // attempts that have begun and not succeeded
-	Limit        int       `json:"in_progress_limit"`  // beyond which the oldest are forgotten
-	Muted        int       `json:"muted"`              // sources that are not listened to, or were not lately
-	Decoys       []string  `json:"decoys"`             // "7000", "8000:udp"; a secret
-	MessagesLost uint64    `json:"messages_lost"`      // of the kernel's packet log
+	Degraded     string    `json:"degraded,omitempty"`   // what the kernel does not hold, and why
+	TrialUntil   time.Time `json:"trial_until,omitzero"` // when the trial that is under way ends; zero: none is
+	File         string    `json:"file"`                 // the configuration's
+	LastGood     bool      `json:"last_good"`            // the last good configuration is in force, not the file's
+	InProgress   int       `json:"in_progress"`          // attempts that have begun and not succeeded
+	Limit        int       `json:"in_progress_limit"`    // beyond which the oldest are forgotten
+	Muted        int       `json:"muted"`                // sources that are not listened to, or were not lately
+	Decoys       []string  `json:"decoys,omitempty"`     // "7000", "8000:udp"; a secret
+	Interfaces   []string  `json:"interfaces"`           // that are guarded; empty: every one but loopback
+	Warnings     []string  `json:"warnings,omitempty"`   // why what is guarded may be nothing
+	MessagesLost uint64    `json:"messages_lost"`        // of the kernel's packet log
+
+	// SPARefused counts packets of single packet authorization that have opened nothing, by
+	// reason. It is empty if no door takes any.
+	SPARefused map[string]uint64 `json:"spa_refused,omitempty"`
 }
 
 // A DoorStatus counts what came to a door's ports, other than of connections
@@ -50,6 +61,7 @@ type GrantStatus struct {
 	Door   string    `json:"door"`
 	Source string    `json:"source"`         // an address, or a prefix
 	By     string    `json:"by"`             // an Origin, or what else the set's element has for a comment
+	Key    string    `json:"key,omitempty"`  // of spa: whose
 	Since  time.Time `json:"since,omitzero"` // zero: not known
 	Until  time.Time `json:"until,omitzero"` // zero: until revoked
 }
@@ -64,11 +76,24 @@ func (g *Gate) Status() (*Status, error) {
 		InProgress: s.tracker.InProgress(), Limit: cfg.Limits.Sources, MessagesLost: s.listener.Lost(),
 		Muted: s.tracker.Muted(), Decoys: PortNames(s.decoys),
 	}
+	daemon.File, daemon.Interfaces = g.deps.File, append([]string{}, cfg.Interfaces...)
+	if s.trial != nil {
+		daemon.TrialUntil = s.trial.until
+	}
+	daemon.LastGood = s.repair.config != nil
 	if err := s.repair.err(); err != nil {
 		daemon.Degraded = err.Error()
 	}
+	if len(cfg.SPA.Doors) > 0 {
+		daemon.SPARefused = g.packets.refused.counts()
+	}
 	since := maps.Clone(s.since)
 	g.unlock()
+	if links, err := config.ReadLinks(); err == nil {
+		for _, w := range cfg.InterfaceWarnings(links) {
+			daemon.Warnings = append(daemon.Warnings, w.Text)
+		}
+	}
 
 	snapshot, err := g.inspect(cfg.Table)
 	status, err := statusOf(cfg.Table, snapshot, err)
@@ -114,8 +139,9 @@ func statusOf(table string, s *nft.Snapshot, err error) (*Status, error) {
 	}
 	now := time.Now()
 	for _, p := range s.Grants {
+		by, key := originOf(p)
 		status.Grants = append(status.Grants, GrantStatus{
-			Door: p.Door, Source: Source{p.Source, p.Zone}.String(), By: p.By, Since: p.Since, Until: endOf(p, now),
+			Door: p.Door, Source: Source{p.Source, p.Zone}.String(), By: by, Key: key, Since: p.Since, Until: endOf(p, now),
 		})
 	}
 	return status, nil
@@ -146,6 +172,14 @@ func inOrder(configured []knock.Door, known []DoorStatus) []DoorStatus {
 	return doors
 }
 
+// originOf reads what [Grant.comment] has written.
+func originOf(p nft.Grant) (by, key string) {
+	if key, ok := strings.CutPrefix(p.By, string(SPA)+" "); ok {
+		return string(SPA), key
+	}
+	return p.By, ""
+}
+
 // endOf returns when a grant ends; the zero time is never.
 func endOf(p nft.Grant, now time.Time) time.Time {
 	if p.Left == knock.Forever {
@@ -167,8 +201,9 @@ func (g *Gate) present() []event.Event {
 	now := time.Now()
 	var events []event.Event
 	for _, p := range snapshot.Grants {
+		by, key := originOf(p)
 		events = append(events, event.Event{
-			Time: p.Since, Kind: event.Granted, Door: p.Door, Source: Source{p.Source, p.Zone}.String(), By: p.By, Until: endOf(p, now),
+			Time: p.Since, Kind: event.Granted, Door: p.Door, Source: Source{p.Source, p.Zone}.String(), By: by, Key: key, Until: endOf(p, now),
 		})
 	}
 	return events
