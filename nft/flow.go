@@ -61,7 +61,7 @@ type flowKey struct {
 var (
 	flow4     = flowKey{ipv4, ipv4.suffix, false}
 	flow6     = flowKey{ipv6, ipv6.suffix, false}
-	flow6Link = flowKey{ipv6, linkSuffix, true}
+	flow6Link = flowKey{ipv6, ipv6.suffix + "_link", true}
 
 	flowKeys = []flowKey{flow4, flow6, flow6Link}
 )

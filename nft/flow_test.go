@@ -33,13 +33,9 @@ func TestUp(t *testing.T) {
 		t.Fatal("the door is open")
 	}
 	who := netip.MustParseAddr("192.0.2.2")
-	if _, err := table.LetIn("ssh", who, time.Minute, "knock"); err != nil {
-		t.Fatal(err)
-	}
+	grant(t, table, "ssh", who.String(), time.Minute, "knock")
 	c, quiet := p.connect(t, l), p.connect(t, l)
-	if _, err := table.PutOut("ssh", who); err != nil {
-		t.Fatal(err)
-	}
+	revoke(t, table, "ssh", who.String())
 	c.check(t, "the door has shut")
 	quiet.check(t, "the door has shut before anybody has said anything")
 	table = open(t, s)

@@ -86,7 +86,7 @@ func (t *Table) install(own bool) error {
 		return explain(err)
 	}
 	if was != nil {
-		if err := was.free(t.table.Name); err != nil {
+		if err := was.checkAvailable(t.table.Name); err != nil {
 			return err
 		}
 	}
@@ -114,8 +114,8 @@ func (t *Table) Replace(r *Ruleset) error {
 	return t.rememberGrants()
 }
 
-// Restore puts right what somebody else has done to the table, with the people
-// who were let in. If that cannot be done part by part, the table is made anew in one transaction.
+// Restore puts right what somebody else has done to the table, with the
+// grants there were. If that cannot be done part by part, the table is made anew in one transaction.
 func (t *Table) Restore() error {
 	was, err := readState(t.query, t.table)
 	if err != nil {
@@ -206,9 +206,9 @@ func (t *Table) rememberGrants() error {
 		t.grants.reset(nil)
 		return nil
 	}
-	people, err := t.People()
+	grants, err := t.Grants()
 	if err == nil {
-		t.grants.reset(people)
+		t.grants.reset(grants)
 	}
 	return err
 }
@@ -240,7 +240,7 @@ func Remove(name string) (bool, error) {
 	case was == nil:
 		return false, nil
 	}
-	if err := was.free(name); err != nil {
+	if err := was.checkAvailable(name); err != nil {
 		return true, err
 	}
 	return true, t.Remove()
