@@ -60,19 +60,21 @@ func prefixLen(d *knock.Door, f family) int {
 
 func (r *Ruleset) addDoor(d *knock.Door) {
 	r.doors[d.Name] = d
-	c := r.addChain(doorChain(d.Name))
-	r.counters = append(r.counters, grantedCounter(d.Name))
-	r.addBegin(c, fmt.Sprintf("door %s: let in", d.Name), count(grantedCounter(d.Name)))
-	c.add("there is no room to remember it", drop)
+	who := fmt.Sprintf("door %s: who is let in", d.Name)
+	if len(d.Ports) == 0 {
+		who = fmt.Sprintf("trigger %s: who has knocked", d.Name) // no rule asks for it
+	} else {
+		c := r.addChain(doorChain(d.Name))
+		r.counters = append(r.counters, grantedCounter(d.Name))
+		r.addBegin(c, fmt.Sprintf("door %s: let in", d.Name), count(grantedCounter(d.Name)))
+		c.add("there is no room to remember it", drop)
+	}
 	for _, f := range families {
 		r.addSet(&set{
-			name: openSet(d.Name, f), comment: fmt.Sprintf("door %s: who is let in", d.Name),
-			keyType: f.keyType, timeout: true, interval: prefixLen(d, f) < f.bits,
+			name: openSet(d.Name, f), comment: who, keyType: f.keyType, timeout: true, interval: prefixLen(d, f) < f.bits,
 		})
 	}
-	r.addSet(&set{
-		name: linkSet(d.Name), comment: fmt.Sprintf("door %s: who is let in on a link", d.Name), keyType: linkKeyType, timeout: true,
-	})
+	r.addSet(&set{name: linkSet(d.Name), comment: who + " on a link", keyType: linkKeyType, timeout: true})
 }
 
 // addGuards adds a chain for each guarded port, and the maps that lead there.

@@ -110,6 +110,7 @@ lets a source in for a time once it has knocked the right sequence.`,
 		trialCommand(configFile),
 		initCommand(configFile),
 		importCommand(),
+		hooksCommand(),
 	)
 	return root
 }

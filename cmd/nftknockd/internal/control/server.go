@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"time"
 
@@ -39,6 +40,8 @@ type Backend interface {
 	Reload(context.Context) error
 	Watch(...event.Kind) (*event.Watcher, error)
 	Subscribe(after string, kinds ...event.Kind) (*event.Subscription, error)
+	Resume(after string, kinds ...event.Kind) (*event.Subscription, error)
+	Hooks() []config.Hook
 }
 
 var _ Backend = (*gate.Gate)(nil)
@@ -60,7 +63,17 @@ func NewServer(backend Backend, metrics http.Handler) *http.Server {
 	mux.HandleFunc("POST /v1/close", s.close)
 	mux.HandleFunc("POST /v1/reload", s.reload)
 	mux.HandleFunc("GET /v1/events", s.events)
+	mux.HandleFunc("GET /v1/hooks", s.hooks)
 	mux.Handle("GET /metrics", metrics)
+	return newHTTPServer(mux)
+}
+
+// NewHooksServer returns a server for who runs the hooks, and may do nothing else.
+func NewHooksServer(backend Backend) *http.Server {
+	s := &server{backend}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/events", s.events)
+	mux.HandleFunc("GET /v1/hooks", s.hooks)
 	return newHTTPServer(mux)
 }
 
@@ -164,6 +177,14 @@ func (s *server) reload(w http.ResponseWriter, r *http.Request) {
 	answer(w, struct{}{}, s.backend.Reload(r.Context()))
 }
 
+func (s *server) hooks(w http.ResponseWriter, _ *http.Request) {
+	hooks := Hooks{Hooks: []Hook{}}
+	for _, h := range s.backend.Hooks() {
+		hooks.Hooks = append(hooks.Hooks, wireHook(h))
+	}
+	answer(w, hooks, nil)
+}
+
 // events sends what happens, an object a line, until the client hangs up: to people what
 // they keep up with; to a program that says after which event, or from now on, all of it.
 func (s *server) events(w http.ResponseWriter, r *http.Request) {
@@ -176,7 +197,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 		}
 		kinds = append(kinds, event.Kind(name))
 	}
-	next, end, err := s.source(query.Get("after"), query.Has("after"), kinds)
+	next, position, end, err := s.source(query, kinds)
 	if err != nil {
 		answer(w, nil, err)
 		return
@@ -184,6 +205,9 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	defer end()
 	extendDeadline(w, requestTimeout)
 	w.Header().Set("Content-Type", "application/x-ndjson")
+	if position != "" {
+		w.Header().Set(positionHeader, position)
+	}
 	out, lines := http.NewResponseController(w), json.NewEncoder(w)
 	out.Flush() // the client knows now that it watches
 	for {
@@ -198,23 +222,32 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// source returns where events come from, and what to call at the end.
-func (s *server) source(after string, reliable bool, kinds []event.Kind) (next func(context.Context) (event.Event, error), end func(), err error) {
-	if reliable {
-		if after == "now" {
-			after = ""
-		} else if after == "" {
-			return nil, nil, &Error{http.StatusBadRequest, "after: want the id of an event, or now"}
+// positionHeader has the ID of the event after which a subscription begins.
+const positionHeader = "Last-Event-ID"
+
+// source returns where events come from and begin, and what to call at the end.
+func (s *server) source(query url.Values, kinds []event.Kind) (next func(context.Context) (event.Event, error), position string, end func(), err error) {
+	if query.Has("after") {
+		after, subscribe := query.Get("after"), s.backend.Subscribe
+		if after == "" {
+			return nil, "", nil, &Error{http.StatusBadRequest, "after: want the id of an event, or now"}
 		}
-		events, err := s.backend.Subscribe(after, kinds...)
+		switch gaps := query.Get("gaps"); gaps {
+		case "":
+		case "skip":
+			subscribe = s.backend.Resume
+		default:
+			return nil, "", nil, &Error{http.StatusBadRequest, "gaps: want skip, or nothing"}
+		}
+		events, err := subscribe(after, kinds...)
 		if err != nil {
-			return nil, nil, err
+			return nil, "", nil, err
 		}
-		return events.Next, events.Close, nil
+		return events.Next, events.Position(), events.Close, nil
 	}
 	watcher, err := s.backend.Watch(kinds...)
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
 	return func(ctx context.Context) (event.Event, error) {
 		select {
@@ -223,7 +256,7 @@ func (s *server) source(after string, reliable bool, kinds []event.Kind) (next f
 		case <-ctx.Done():
 			return event.Event{}, ctx.Err()
 		}
-	}, watcher.Close, nil
+	}, "", watcher.Close, nil
 }
 
 // extendDeadline gives an answer another deadline than requestTimeout after the request.

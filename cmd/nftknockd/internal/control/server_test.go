@@ -19,11 +19,13 @@ import (
 
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/config"
 )
 
 // fakeBackend says what it was asked.
 type fakeBackend struct {
 	bus    *event.Bus
+	hooks  []config.Hook
 	asked  chan string
 	status *gate.Status
 	err    error
@@ -46,13 +48,15 @@ func (f *fakeBackend) Revoke(door string, source netip.Prefix, _ gate.Origin) ([
 }
 func (f *fakeBackend) Reload(context.Context) error { return f.ask("reload") }
 func (f *fakeBackend) Watch(kinds ...event.Kind) (*event.Watcher, error) {
-	return f.bus.Watch(kinds, nobody)
+	return f.bus.Watch(kinds)
 }
 func (f *fakeBackend) Subscribe(after string, kinds ...event.Kind) (*event.Subscription, error) {
-	return f.bus.Subscribe(after, kinds, nobody)
+	return f.bus.Subscribe(after, kinds...)
 }
-
-func nobody() []event.Event { return nil }
+func (f *fakeBackend) Resume(after string, kinds ...event.Kind) (*event.Subscription, error) {
+	return f.bus.Resume(after, kinds...)
+}
+func (f *fakeBackend) Hooks() []config.Hook { return f.hooks }
 
 func newBackend() *fakeBackend { return &fakeBackend{bus: event.NewBus(), asked: make(chan string, 1)} }
 

@@ -12,7 +12,7 @@ import (
 
 const (
 	// maxListeners bounds watchers and subscriptions of one bus together.
-	maxListeners = 16 + 2 // the log and the journal are two
+	maxListeners = 16 + 3 // three are the daemon's own: its log, its journal, and what waits for reloads
 
 	// backlog is how many events a watcher may be behind.
 	backlog = 1024
@@ -42,15 +42,15 @@ var (
 	ErrGap = errors.New("events are gone: the reader is too slow")
 )
 
-// NewBus returns a bus. It goes on from what a journal holds, unless that is nil. It calls
-// the taps for each event, in order; they must not block.
-func NewBus(past *Journal, taps ...func(Event)) *Bus {
-	b := &Bus{taps: taps, watchers: make(map[*Watcher]bool), subscriptions: make(map[*Subscription]bool)}
-	if past != nil {
-		b.history = past.history.clone()
-	} else {
-		b.history.begin(newRun())
-	}
+// NewBus returns a bus. It calls the taps for each event, in order; they must not block.
+func NewBus(taps ...func(Event)) *Bus {
+	var h history
+	h.begin(newRun())
+	return newBus(h, taps)
+}
+
+func newBus(past history, taps []func(Event)) *Bus {
+	b := &Bus{taps: taps, history: past, watchers: make(map[*Watcher]bool), subscriptions: make(map[*Subscription]bool)}
 	b.expiry.begin(b.expire)
 	for e := range b.history.ours.all {
 		b.expiry.note(*e)

@@ -39,7 +39,7 @@ func granted(source string, d time.Duration) Event {
 
 func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		bus := NewBus(nil)
+		bus := NewBus()
 		bus.Publish(granted("renewed", time.Hour))
 		bus.Present([]Event{granted("in before", time.Minute), granted("renewed", time.Second)})
 		w := watch(t, bus)
@@ -78,7 +78,7 @@ func TestExpiry(t *testing.T) {
 
 // However often somebody renews their time, what is remembered of it is bounded.
 func TestExpiryIsBounded(t *testing.T) {
-	bus := NewBus(nil)
+	bus := NewBus()
 	defer watch(t, bus).Close()
 	for range 100_000 {
 		bus.Publish(granted("203.0.113.7", time.Hour))
@@ -89,7 +89,7 @@ func TestExpiryIsBounded(t *testing.T) {
 }
 
 func TestSlowWatcher(t *testing.T) {
-	bus := NewBus(nil)
+	bus := NewBus()
 	slow, quick := watch(t, bus), watch(t, bus)
 	defer slow.Close()
 	defer quick.Close()
@@ -110,7 +110,7 @@ func TestSlowWatcher(t *testing.T) {
 
 // What is not wanted takes no room from what is.
 func TestWatchForKinds(t *testing.T) {
-	bus := NewBus(nil)
+	bus := NewBus()
 	w, err := bus.Watch([]Kind{Granted, Degraded})
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +126,7 @@ func TestWatchForKinds(t *testing.T) {
 }
 
 func TestWatchersAreBounded(t *testing.T) {
-	bus := NewBus(nil)
+	bus := NewBus()
 	for range maxListeners {
 		defer watch(t, bus).Close()
 	}
@@ -147,7 +147,7 @@ func subscribe(t *testing.T, bus *Bus, after string, kinds ...Kind) *Subscriptio
 // Whoever reads when, and resumes how often, receives each event once, in order.
 func TestSubscriptionResumes(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		bus := NewBus(nil)
+		bus := NewBus()
 		s := subscribe(t, bus, Now)
 		defer func() { s.Close() }()
 		ended, cancel := context.WithCancel(t.Context())
@@ -183,7 +183,7 @@ func TestSubscriptionResumes(t *testing.T) {
 }
 
 func TestSubscriptionWaits(t *testing.T) {
-	bus := NewBus(nil)
+	bus := NewBus()
 	s := subscribe(t, bus, Now)
 	defer s.Close()
 	go bus.Publish(Event{Kind: Granted})
@@ -195,7 +195,7 @@ func TestSubscriptionWaits(t *testing.T) {
 // A flood of scans leaves grants to those who are interrupted, and tells those who
 // wanted the scans.
 func TestSubscriptionUnderAFlood(t *testing.T) {
-	bus := NewBus(nil)
+	bus := NewBus()
 	all, grants := subscribe(t, bus, Now), subscribe(t, bus, Now, Granted, Revoked)
 	defer all.Close()
 	defer grants.Close()
@@ -237,7 +237,7 @@ func TestSubscriptionUnderAFlood(t *testing.T) {
 }
 
 func TestSubscriptionElsewhere(t *testing.T) {
-	bus, restarted := NewBus(nil), NewBus(nil)
+	bus, restarted := NewBus(), NewBus()
 	s := subscribe(t, bus, Now)
 	defer s.Close()
 	bus.Publish(Event{Kind: Granted})
@@ -260,7 +260,7 @@ func TestSubscriptionElsewhere(t *testing.T) {
 // Those who subscribe to expiry are told of it, with the other events.
 func TestSubscriptionToExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		bus := NewBus(nil)
+		bus := NewBus()
 		s := subscribe(t, bus, Now, Granted, Expired)
 		defer s.Close()
 		bus.Publish(granted("203.0.113.7", time.Minute))

@@ -84,6 +84,9 @@ func OpenJournal(path string, replace func(path string, data []byte) error, log 
 	return j
 }
 
+// NewBus returns a bus that goes on from what the journal holds. Its taps are as in [NewBus].
+func (j *Journal) NewBus(taps ...func(Event)) *Bus { return newBus(j.history.clone(), taps) }
+
 // Record writes the events of a bus until the context ends, and then all events from before.
 func (j *Journal) Record(ctx context.Context, bus *Bus) error {
 	events, err := bus.Resume(j.history.id(j.history.seq))

@@ -34,7 +34,7 @@ func record(t testing.TB, path string) *recordedRun {
 	t.Helper()
 	log := new(bytes.Buffer)
 	j := OpenJournal(path, replaceFile, slog.New(slog.NewTextHandler(log, nil)))
-	bus := NewBus(j)
+	bus := j.NewBus()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- j.Record(ctx, bus) }()

@@ -162,7 +162,7 @@ func newGate(deps Deps) (*Gate, error) {
 	if deps.Inspect == nil {
 		deps.Inspect = nft.Inspect
 	}
-	logged, err := deps.Bus.Subscribe("", nil, nil)
+	logged, err := deps.Bus.Subscribe(event.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -251,6 +251,7 @@ func (g *Gate) Run(ctx context.Context) error {
 	var background, logging sync.WaitGroup
 	background.Go(func() { g.feedWatchdog(ctx) })
 	background.Go(func() { g.recordCodes(ctx) })
+	background.Go(g.tellPresent)
 	endLog, stopLog := context.WithCancel(context.Background())
 	logging.Go(func() { event.LogTo(endLog, g.deps.Log, g.logged) })
 

@@ -33,7 +33,7 @@ func Trial(ctx context.Context, cfg *config.Config, deps Deps, length time.Durat
 		}
 		return table, nil
 	}
-	grants, err := deps.Bus.Subscribe("", []event.Kind{event.Granted}, nil)
+	grants, err := deps.Bus.Subscribe(event.Now, event.Granted)
 	if err != nil {
 		return event.Event{}, err
 	}
