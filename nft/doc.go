@@ -52,7 +52,7 @@
 // An entry goes when this host's stack sends a RST from there, and shortly after its FIN: that is the stack's word that the
 // connection is over, and cannot be forged. A RST or FIN from outside can, and cuts nothing. An entry that
 // is left behind lets no connection begin: for that it takes a SYN, or the ACK of a SYN cookie, which
-// this host hands out for a SYN alone, and which is good for two minutes (tcp_synq_no_recent_overflow, cookie_v4_check).
+// this host hands out for a SYN alone, and which is good for two minutes.
 //
 // A set that is full keeps what it has. New ones wait; always_allow does not.
 //
@@ -64,12 +64,13 @@
 //
 //   - The first fragment is judged. If it has the ports and TCP's flags, they are those of the whole packet:
 //     Linux drops a packet whose fragments overlap (IPv4: inet_frag_queue_insert, since 4.20; IPv6: RFC 5722).
-//   - A first fragment of TCP too short for its flags, 8 bytes, is no later segment and no first one to the rules, so
-//     no connection that is up lets it pass. One too short for its ports cannot be IPv4's, whose fragments have 8 bytes at
-//     least; IPv6 can put extension headers first, and nf_tables finds no transport header then (nft_set_pktinfo_ipv6).
-//     It passes the gate, and bears no priority that says it was admitted.
-//   - At input every packet is whole again (ip_local_deliver, ip6_input_finish come after ipv6_frag_rcv's reassembly is delivered anew),
-//     and is judged there, if its first fragment was not admitted.
+//   - A first fragment of TCP too short for its flags, 8 bytes, is no later segment to the rules, so no
+//     connection that is up lets it pass: a door has to. It cannot be too short for its ports over IPv4, where
+//     fragments have 8 bytes at least.
+//   - Over IPv6 it can, as extension headers may come first. Since Linux 5.11 such a packet is not put together
+//     (ipv6frag_thdr_truncated). For older kernels chain first_fragment drops it at input, behind which IPv6 puts together.
+//   - IPv4 puts together before input (ip_local_deliver), so that a whole packet is judged there once more, unless its
+//     first fragment was admitted.
 //   - A packet to a published port meets connection tracking, which has put it together before the gate (priority -400).
 //
 // # What remains
@@ -84,7 +85,8 @@
 //   - Knowing that a source is let in, somebody can pretend to be it, as long as its door is open.
 //   - A kernel before 6.5, and without the fix that its stable releases have (nft_set_hash: mark set element as dead when
 //     deleting from packet path), loses the memory of each entry that a rule deletes.
-//   - shut = "reject": a rule for all ports (DNAT without a port) takes a refused segment to port 0 of another host; a first fragment too
+//   - shut = "reject": with several such ports, more than some sixteen segments a second of one source are answered by nft's own
+//     reject; a port of 0 may be answered from a guarded port for two seconds; a rule for all ports (DNAT without a port) takes a refused segment to port 0 of another host; a first fragment too
 //     short for TCP's checksum gets no answer.
 //
 // # Changing it

@@ -55,6 +55,14 @@ func (r *Ruleset) addDelivered(arrived *chain) {
 	delivered := &chain{name: "delivered", hook: &hook{"input", nftables.ChainHookInput, priorityMangle}}
 	r.chains = append(r.chains, delivered)
 	delivered.add("no other ports are looked at", dportIn("th", s.name), goTo(arrived.name))
+
+	// Fragments of IPv6 are put together behind this hook. Before Linux 5.11 a first one without ports was, too
+	// (RFC 8200, section 4.5, forbids it): a later one, which nobody looks at, would have had them.
+	headless := r.addChain("first_fragment")
+	delivered.add("first fragments", firstFragment, jump(headless.name))
+	headless.add("has no ports to look at", l4protoNot(knock.TCP), l4protoNot(knock.UDP), back)
+	headless.add("has its ports", dportNot(0), back)
+	headless.add("the ports are to come later", drop)
 }
 
 // codePorts is the name of the set of the ports that carry one-time codes.

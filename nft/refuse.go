@@ -73,12 +73,22 @@ func (r *Ruleset) addRefuse(ports []uint16) {
 	r.chains = append(r.chains, readdress, refused, answers, answer)
 	readdress.add("refused: has its port again, for other rules", isTCP, portIs("dport", 0), setPortFromPriority(), setPriority(refusedByGate))
 	refused.add("refused", isPriority(refusedByGate), goTo(answer.name))
+	// What a map has is not overwritten, so it is deleted first if it may be another port. Not without need: what is
+	// deleted stays for a second, and the map has room for some sixteen of one key (rhashtable's elasticity).
 	for _, f := range families {
-		answer.add("nothing listens on port 0", isTCP, answerChange(f, deleteFlow, inbound, "dport"), answerChange(f, updateFlow, inbound, "dport"), setPort("dport"), accept)
+		statements := []statement{isTCP}
+		if len(ports) > 1 {
+			statements = append(statements, answerChange(f, deleteFlow, inbound, "dport"))
+		}
+		answer.add("nothing listens on port 0", append(statements, answerChange(f, updateFlow, inbound, "dport"), setPort("dport"), accept)...)
 	}
 	answer.add("there is no room to remember the port", l4proto(knock.TCP), reject(knock.TCP))
 	for _, f := range families {
-		answers.add("the kernel's answer for a port that is shut", isTCP, portIs("sport", 0), setPortFromAnswer(f), answerChange(f, deleteFlow, outbound, "sport"))
+		statements := []statement{isTCP, portIs("sport", 0), setPortFromAnswer(f)}
+		if len(ports) > 1 {
+			statements = append(statements, answerChange(f, deleteFlow, outbound, "sport"))
+		}
+		answers.add("the kernel's answer for a port that is shut", statements...)
 	}
 }
 

@@ -137,6 +137,29 @@ func dportVerdict(p knock.Proto, set string) statement {
 	}}
 }
 
+// l4protoNot matches another transport protocol; it does not match if there is none to be found.
+func l4protoNot(p knock.Proto) statement {
+	return statement{"meta l4proto != " + p.String(), []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: []byte{byte(p)}},
+	}}
+}
+
+// dportNot matches another destination port; it does not match if there is none.
+func dportNot(number uint16) statement {
+	return statement{fmt.Sprintf("th dport != %d", number), []expr.Any{
+		loadPort("dport", register),
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: binaryutil.BigEndian.PutUint16(number)},
+	}}
+}
+
+// firstFragment matches the first fragment of an IPv6 packet (RFC 8200, section 4.5).
+var firstFragment = statement{"frag frag-off 0", append(ipv6.isFamily(),
+	&expr.Exthdr{DestRegister: register, Type: fragment, Offset: 2, Len: 2, Op: expr.ExthdrOpIpv6},
+	&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 2, Mask: []byte{0xff, 0xf8}, Xor: []byte{0, 0}},
+	is([]byte{0, 0}),
+)}
+
 // TCP's flags (RFC 9293, section 3.1), in byte 13 of its header.
 const (
 	fin = 0x01

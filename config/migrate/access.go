@@ -78,9 +78,12 @@ func (a *access) loseDoor(d fwknop.Directive, format string, args ...any) {
 	a.losses[len(a.losses)-1].Door = true
 }
 
-// writtenKey returns a key, but nothing that could be a secret whose key was forgotten.
+var fwknopKey = regexp.MustCompile(`^(?:SOURCE|DESTINATION|ACCESS|KEY|HMAC_KEY|VERBOSE|%INCLUDE(?:_FOLDER|_KEYS)?|` +
+	`(?:ACCESS|ALLOW|CMD|DISABLE|ENABLE|ENCRYPTION|FORCE|FORWARD|FW|GPG|HMAC|KEY|MAX|OPEN|REQUIRE|RESOLVE|RESTRICT|SPA|SPOOF|SUDO|USE|WGET)_[A-Z_]+[0-9]*)$`)
+
+// writtenKey returns a key of fwknop's, but nothing that could be a secret in its place.
 func writtenKey(key string) string {
-	if key == "%INCLUDE" || key == "%INCLUDE_FOLDER" || keyForm.MatchString(key) {
+	if fwknopKey.MatchString(key) {
 		return key
 	}
 	return ""

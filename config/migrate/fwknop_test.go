@@ -92,6 +92,25 @@ func TestFwknopProfiles(t *testing.T) {
 	}
 }
 
+// TestFwknopSecret makes sure that nothing tells a key, whatever is wrong.
+func TestFwknopSecret(t *testing.T) {
+	for _, text := range []string{
+		"SOURCE ANY\nOPEN_PORTS tcp/22\nKEY hunter2\nHMAC_KEY hunter2hunter2hunter2",
+		"SOURCE ANY\nOPEN_PORTS tcp/22\nKEY_BASE64 hunter2!\nhunter2\nhunter2_x",
+		"SOURCE ANY\nOPEN_PORTS hunter2\nKEY",
+		"hunter2\nSOURCE ANY",
+		"[a]\nSPA_SERVER x\nACCESS tcp/22\nKEY hunter2\nhunter2\nhunter2 x",
+	} {
+		r := FromAccess("access.conf", []byte(text), "fwknopd.conf", nil)
+		_, _, ofAccess := AccessProfiles("access.conf", []byte(text))
+		_, _, ofClient := FwknopProfiles("access.conf", []byte(text))
+		all := strings.ToLower(r.TOML + lossText(r.Losses) + lossText(ofAccess) + lossText(ofClient))
+		if strings.Contains(all, "hunter2") {
+			t.Errorf("of\n%s\nit tells\n%s", text, all)
+		}
+	}
+}
+
 func TestKindOf(t *testing.T) {
 	for _, tt := range []struct {
 		data string

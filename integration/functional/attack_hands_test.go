@@ -82,11 +82,19 @@ const aSecond = time.Second
 // changing is what moves by itself in a listing.
 var changing = regexp.MustCompile(`packets \d+ bytes \d+|expires [0-9a-z]+|# handle \d+`)
 
-// listTable lists the gate's table, but for what moves by itself.
+// listTable lists the gate's table, but for what moves by itself. In what order its sets and
+// chains stand is of no consequence.
 func listTable(t testing.TB, h *lab.Host) string {
 	t.Helper()
 	r := h.Try(t, "nft", "list", "table", "inet", lab.GateTable)
-	return changing.ReplaceAllString(r.Stdout, "")
+	const end = "\n\t}\n" // of a set, or of a chain
+	_, body, _ := strings.Cut(changing.ReplaceAllString(r.Stdout, ""), "{\n")
+	objects := strings.SplitAfter(strings.TrimSuffix(body, "}\n"), end)
+	for i := range objects {
+		objects[i] = strings.TrimLeft(objects[i], "\n")
+	}
+	slices.Sort(objects)
+	return strings.Join(objects, "")
 }
 
 // tampering returns what somebody may do to a table: nft scripts in which TABLE is the table.
