@@ -32,8 +32,13 @@ func StartDaemon(t testing.TB, h *Host, config string) *Daemon {
 // StartDaemonFile is StartDaemon with a configuration that is in a file already.
 func StartDaemonFile(t testing.TB, h *Host, config string) *Daemon {
 	t.Helper()
+	return StartDaemonAt(t, h, config, NewSocket(t))
+}
+
+// StartDaemonAt is StartDaemonFile with the control socket of an earlier daemon.
+func StartDaemonAt(t testing.TB, h *Host, config, socket string) *Daemon {
+	t.Helper()
 	notify := ListenNotify(t)
-	socket := NewSocket(t)
 	cmd := Command(context.Background(), t, Nftknockd, "run", "--socket", socket, "-c", config)
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify.LocalAddr().String())
 	d := &Daemon{h.StartCmd(t, cmd), h, socket}
