@@ -57,7 +57,7 @@ func messagesAbout(t testing.TB, name string) []netlink.Message {
 	guard := &nftables.Set{
 		Table: table, Name: "guard_tcp", KeyType: nftables.TypeInetService, DataType: nftables.TypeVerdict, IsMap: true,
 	}
-	in := peopleElements(netip.MustParsePrefix("203.0.113.0/24"), true)
+	in := prefixElement(netip.MustParsePrefix("203.0.113.0/24")).kernel()
 	in[0].Timeout, in[0].Comment = time.Minute, "knock"
 	batch, err := encode(func(c *nftables.Conn) error {
 		c.AddTable(table)
@@ -269,7 +269,7 @@ func FuzzReceive(f *testing.F) {
 			datagram = append(datagram, logMessage(t, attributes)...)
 		}
 		var observed uint64
-		l := Listener{stamping: true, observe: func(time.Time, knock.Packet) { observed++ }}
+		l := Listener{stamping: true, observe: func(time.Time, knock.Packet, []byte) { observed++ }}
 		for m := range messages(datagram) {
 			l.receive(m)
 		}
@@ -279,7 +279,7 @@ func FuzzReceive(f *testing.F) {
 		if l.Lost() != lost {
 			t.Errorf("%d messages were lost, and %d counted", lost, l.Lost())
 		}
-		if _, err := decode(payload); err != nil && observed > 0 {
+		if _, _, err := decode(payload); err != nil && observed > 0 {
 			t.Errorf("observed what is no knock: %v", err)
 		}
 	})
@@ -305,7 +305,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add(make([]byte, netlinkHeader+nfnetlinkHeader+attributeHeader))
 	f.Fuzz(func(t *testing.T, datagram []byte) {
-		l := Listener{stamping: true, observe: func(time.Time, knock.Packet) {}}
+		l := Listener{stamping: true, observe: func(time.Time, knock.Packet, []byte) {}}
 		n := 0
 		for m := range messages(datagram) {
 			l.receive(m)

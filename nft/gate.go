@@ -35,7 +35,11 @@ const (
 func (r *Ruleset) addGate(dispatch *chain, spec Spec) {
 	gate := &chain{name: "gate", hook: &hook{"prerouting", nftables.ChainHookPrerouting, priorityMangle}}
 	r.chains = append(r.chains, gate)
-	numbers := portNumbers(append(spec.knockPorts(), guardedPorts(spec.Doors)...), knock.TCP, knock.UDP)
+	ports := append(spec.knockPorts(), guardedPorts(spec.Doors)...)
+	if spec.PacketPort != 0 {
+		ports = append(ports, knock.Port{Number: spec.PacketPort, Proto: knock.UDP})
+	}
+	numbers := portNumbers(ports, knock.TCP, knock.UDP)
 	if len(numbers) > 0 {
 		s := r.addPorts("ports", "all ports that the table looks at", numbers)
 		gate.add("no other ports are looked at", dportIn("th", s.name), goTo(dispatch.name))
@@ -87,11 +91,14 @@ func (r *Ruleset) addCodePorts(doors []knock.Door) *set {
 	return r.addSet(s)
 }
 
+// interfacesSet is the name of the set of the interfaces that are guarded, if not all are.
+const interfacesSet = "interfaces"
+
 // addInterfaces adds to chains what accepts packets of interfaces that are not guarded.
 func (r *Ruleset) addInterfaces(names []string, chains ...*chain) {
 	comment, other := "the host itself", iifname("lo")
 	if len(names) > 0 {
-		guarded := r.addSet(&set{name: "interfaces", comment: "guarded interfaces", keyType: nftables.TypeIFName})
+		guarded := r.addSet(&set{name: interfacesSet, comment: "guarded interfaces", keyType: nftables.TypeIFName})
 		for _, name := range names {
 			guarded.elements = append(guarded.elements, interfaceElement(name))
 		}

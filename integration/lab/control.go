@@ -28,18 +28,19 @@ type Status struct {
 	Table   string
 	Exists  bool
 	Daemon  *struct {
-		InProgress   int    `json:"in_progress"`
-		MessagesLost uint64 `json:"messages_lost"`
+		InProgress   int               `json:"in_progress"`
+		MessagesLost uint64            `json:"messages_lost"`
+		SPARefused   map[string]uint64 `json:"spa_refused"`
 	}
 	Doors []struct {
-		Name     string
-		Ports    []string
-		Accepted uint64 `json:"accepted_packets"`
-		Shut     uint64 `json:"shut_packets"`
+		Name    string
+		Ports   []string
+		Granted uint64 `json:"granted_connections"`
+		Shut    uint64 `json:"shut_packets"`
 	}
 	Grants []struct {
-		Door, Source, By string
-		Since, Until     time.Time
+		Door, Source, By, Key string
+		Since, Until          time.Time
 	}
 }
 

@@ -68,11 +68,10 @@ func (c *Client) Reload() error {
 	return c.ask(http.MethodPost, "reload", nil, &struct{}{})
 }
 
-// Watch calls see with each event of the kinds, or of all if there are none, until the
-// context ends, the daemon does, or see returns an error. It calls ready when it has begun
-// to watch.
-func (c *Client) Watch(ctx context.Context, kinds []string, ready func(), see func(event.Event) error) error {
-	return c.events(ctx, url.Values{"kind": kinds}, func(string) { ready() }, see)
+// Watch calls see with each event until the context ends, the daemon does, or see returns
+// an error. It calls ready when it has begun to watch.
+func (c *Client) Watch(ctx context.Context, what Watch, ready func(), see func(event.Event) error) error {
+	return c.events(ctx, what.query(), func(string) { ready() }, see)
 }
 
 // Follow is Watch for those who must not miss anything: it goes on after the event with an ID,
@@ -83,11 +82,11 @@ func (c *Client) Follow(ctx context.Context, after string, kinds []event.Kind, b
 	for _, k := range kinds {
 		query.Add("kind", string(k))
 	}
-	return c.events(ctx, query, begun, see)
+	return c.events(ctx, query.Encode(), begun, see)
 }
 
-func (c *Client) events(ctx context.Context, query url.Values, begun func(after string), see func(event.Event) error) error {
-	answer, err := c.do(ctx, http.MethodGet, "events?"+query.Encode(), nil)
+func (c *Client) events(ctx context.Context, query string, begun func(after string), see func(event.Event) error) error {
+	answer, err := c.do(ctx, http.MethodGet, "events?"+query, nil)
 	if err != nil {
 		return err
 	}
@@ -118,6 +117,58 @@ func (c *Client) Hooks() ([]config.Hook, error) {
 		hooks = append(hooks, h.config())
 	}
 	return hooks, nil
+}
+
+// Trial has the daemon try a configuration, and calls see with what it says of that. When
+// the context ends the daemon takes the configuration back. One that has stopped, and so
+// does not keep to the time, is killed: it starts with what was before.
+func (c *Client) Trial(ctx context.Context, r TrialRequest, see func(TrialNews)) error {
+	answer, err := c.do(ctx, http.MethodPost, "trial", r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	silent := time.AfterFunc(trialSilence, c.kill)
+	defer silent.Stop()
+	for lines := json.NewDecoder(answer.Body); ; {
+		var news TrialNews
+		if err := lines.Decode(&news); err != nil {
+			if ctx.Err() != nil {
+				return errors.New("interrupted: what was before is in force again")
+			}
+			return errors.New("the daemon has ended: it starts with what was before")
+		}
+		silent.Reset(trialSilence)
+		switch {
+		case news.Failed != "":
+			return errors.New(news.Failed)
+		case news.Passed != nil:
+			see(news)
+			return nil
+		}
+		see(news)
+	}
+}
+
+// trialSilence is how long a daemon may say nothing of a trial.
+const trialSilence = 15 * time.Second
+
+// kill ends the daemon that does not answer.
+func (c *Client) kill() {
+	conn, err := net.DialTimeout("unix", c.socket, time.Second)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return
+	}
+	raw.Control(func(fd uintptr) {
+		if who, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil && who.Pid > 1 {
+			unix.Kill(int(who.Pid), unix.SIGKILL)
+		}
+	})
 }
 
 // ask sends a request and reads its result.

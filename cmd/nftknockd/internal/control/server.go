@@ -10,15 +10,11 @@ package control
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
-	"slices"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -32,13 +28,20 @@ import (
 // goroutines.
 type Backend interface {
 	Status() (*gate.Status, error)
-	// Open grants all of a source, for the door's open_timeout if the duration is 0.
-	Open(door string, source netip.Prefix, d time.Duration) ([]gate.Grant, error)
-	// Revoke ends the grants that overlap with a source, or all if it is not valid.
-	Revoke(door string, source netip.Prefix, by gate.Origin) ([]gate.Grant, error)
+	// Open grants a source access, for the door's open_timeout if the duration is 0, and returns
+	// the grant that lets it in.
+	Open(door string, source gate.Source, d time.Duration) (gate.Grant, error)
+	// Revoke ends the grants within a source, or all if it is the zero Source.
+	Revoke(door string, source gate.Source, by gate.Origin) ([]gate.Grant, error)
 	// Reload reads the configuration anew.
 	Reload(context.Context) error
+	// Trial tries a configuration, until the context ends.
+	Trial(context.Context, *config.Config, time.Duration, gate.Countdown) (event.Event, error)
+	// Trace says what the gate knows of a source.
+	Trace(source netip.Addr) (*gate.Trace, error)
 	Watch(...event.Kind) (*event.Watcher, error)
+	// Follow is Watch with the steps of attempts, of a source, or of all if it is not valid.
+	Follow(source netip.Prefix, kinds ...event.Kind) (w *event.Watcher, end func(), err error)
 	Subscribe(after string, kinds ...event.Kind) (*event.Subscription, error)
 	Resume(after string, kinds ...event.Kind) (*event.Subscription, error)
 	Hooks() []config.Hook
@@ -62,6 +65,8 @@ func NewServer(backend Backend, metrics http.Handler) *http.Server {
 	mux.HandleFunc("POST /v1/open", s.open)
 	mux.HandleFunc("POST /v1/close", s.close)
 	mux.HandleFunc("POST /v1/reload", s.reload)
+	mux.HandleFunc("POST /v1/trial", s.trial)
+	mux.HandleFunc("GET /v1/trace", s.trace)
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("GET /v1/hooks", s.hooks)
 	mux.Handle("GET /metrics", metrics)
@@ -127,19 +132,15 @@ func (s *server) openFor(r *http.Request) (*Result, error) {
 	if req.All {
 		return nil, &Error{http.StatusBadRequest, "open: nobody can grant everybody: name a source"}
 	}
-	source, err := parseSource(req.Source)
+	source, err := gate.ParseSource(req.Source)
 	if err != nil {
 		return nil, err
 	}
-	grants, err := s.backend.Open(req.Door, source, d)
+	grant, err := s.backend.Open(req.Door, source, d)
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Door: req.Door}
-	for _, g := range grants {
-		result.Sources, result.Until = append(result.Sources, g.Source()), g.Until
-	}
-	return result, nil
+	return &Result{Door: req.Door, Sources: []string{grant.Source()}, Until: grant.Until}, nil
 }
 
 func (s *server) close(w http.ResponseWriter, r *http.Request) {
@@ -155,9 +156,9 @@ func (s *server) closeFor(r *http.Request) (*Result, error) {
 	if req.All == (req.Source != "") || req.For != "" {
 		return nil, &Error{http.StatusBadRequest, "close: name a source, or all"}
 	}
-	var source netip.Prefix
+	var source gate.Source
 	if !req.All {
-		if source, err = parseSource(req.Source); err != nil {
+		if source, err = gate.ParseSource(req.Source); err != nil {
 			return nil, err
 		}
 	}
@@ -183,80 +184,6 @@ func (s *server) hooks(w http.ResponseWriter, _ *http.Request) {
 		hooks.Hooks = append(hooks.Hooks, wireHook(h))
 	}
 	answer(w, hooks, nil)
-}
-
-// events sends what happens, an object a line, until the client hangs up: to people what
-// they keep up with; to a program that says after which event, or from now on, all of it.
-func (s *server) events(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	var kinds []event.Kind
-	for _, name := range query["kind"] {
-		if !slices.Contains(event.Kinds, event.Kind(name)) {
-			answer(w, nil, &Error{http.StatusBadRequest, fmt.Sprintf("no kind of event is called %q", name)})
-			return
-		}
-		kinds = append(kinds, event.Kind(name))
-	}
-	next, position, end, err := s.source(query, kinds)
-	if err != nil {
-		answer(w, nil, err)
-		return
-	}
-	defer end()
-	extendDeadline(w, requestTimeout)
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	if position != "" {
-		w.Header().Set(positionHeader, position)
-	}
-	out, lines := http.NewResponseController(w), json.NewEncoder(w)
-	out.Flush() // the client knows now that it watches
-	for {
-		e, err := next(r.Context())
-		if err != nil {
-			return // a subscriber resumes, and is told then what is gone
-		}
-		out.SetWriteDeadline(time.Now().Add(requestTimeout))
-		if lines.Encode(e) != nil || out.Flush() != nil {
-			return
-		}
-	}
-}
-
-// positionHeader has the ID of the event after which a subscription begins.
-const positionHeader = "Last-Event-ID"
-
-// source returns where events come from and begin, and what to call at the end.
-func (s *server) source(query url.Values, kinds []event.Kind) (next func(context.Context) (event.Event, error), position string, end func(), err error) {
-	if query.Has("after") {
-		after, subscribe := query.Get("after"), s.backend.Subscribe
-		if after == "" {
-			return nil, "", nil, &Error{http.StatusBadRequest, "after: want the id of an event, or now"}
-		}
-		switch gaps := query.Get("gaps"); gaps {
-		case "":
-		case "skip":
-			subscribe = s.backend.Resume
-		default:
-			return nil, "", nil, &Error{http.StatusBadRequest, "gaps: want skip, or nothing"}
-		}
-		events, err := subscribe(after, kinds...)
-		if err != nil {
-			return nil, "", nil, err
-		}
-		return events.Next, events.Position(), events.Close, nil
-	}
-	watcher, err := s.backend.Watch(kinds...)
-	if err != nil {
-		return nil, "", nil, err
-	}
-	return func(ctx context.Context) (event.Event, error) {
-		select {
-		case e := <-watcher.Events():
-			return e, nil
-		case <-ctx.Done():
-			return event.Event{}, ctx.Err()
-		}
-	}, "", watcher.Close, nil
 }
 
 // extendDeadline gives an answer another deadline than requestTimeout after the request.

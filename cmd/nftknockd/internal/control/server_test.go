@@ -40,15 +40,29 @@ func (f *fakeBackend) ask(format string, args ...any) error {
 }
 
 func (f *fakeBackend) Status() (*gate.Status, error) { return f.status, f.ask("status") }
-func (f *fakeBackend) Open(door string, source netip.Prefix, d time.Duration) ([]gate.Grant, error) {
-	return nil, f.ask("open %q %v %v", door, source, d)
+func (f *fakeBackend) Open(door string, source gate.Source, d time.Duration) (gate.Grant, error) {
+	return gate.Grant{Door: door, Prefix: source.Prefix, Zone: source.Zone}, f.ask("open %q %v %v", door, source, d)
 }
-func (f *fakeBackend) Revoke(door string, source netip.Prefix, _ gate.Origin) ([]gate.Grant, error) {
+func (f *fakeBackend) Revoke(door string, source gate.Source, _ gate.Origin) ([]gate.Grant, error) {
 	return nil, f.ask("close %q %v", door, source)
 }
 func (f *fakeBackend) Reload(context.Context) error { return f.ask("reload") }
+func (f *fakeBackend) Trial(_ context.Context, cfg *config.Config, d time.Duration, show gate.Countdown) (event.Event, error) {
+	return event.Event{}, f.ask("trial %v %v", cfg.Doors[0].Name, d)
+}
 func (f *fakeBackend) Watch(kinds ...event.Kind) (*event.Watcher, error) {
 	return f.bus.Watch(kinds)
+}
+func (f *fakeBackend) Trace(source netip.Addr) (*gate.Trace, error) {
+	return new(gate.Trace), f.ask("trace %v", source)
+}
+func (f *fakeBackend) Follow(source netip.Prefix, kinds ...event.Kind) (*event.Watcher, func(), error) {
+	w, err := f.bus.Watch(kinds)
+	if err != nil {
+		return nil, nil, err
+	}
+	w.Offer(event.Event{Kind: event.Attempt, Source: source.Addr().String(), Step: &event.Step{Count: 2, Of: 3, Outcome: "wrong knock"}})
+	return w, w.Close, nil
 }
 func (f *fakeBackend) Subscribe(after string, kinds ...event.Kind) (*event.Subscription, error) {
 	return f.bus.Subscribe(after, kinds...)
@@ -86,13 +100,24 @@ var requestTests = []struct {
 }{
 	{"GET", "/v1/status", "", 200, "status"},
 	{"POST", "/v1/reload", "", 200, "reload"},
-	{"POST", "/v1/open", `{"door":"ssh","source":"203.0.113.7"}`, 200, `open "ssh" 203.0.113.7/32 0s`},
-	{"POST", "/v1/open", `{"door":"ssh","source":"::ffff:203.0.113.7","for":"90"}`, 200, `open "ssh" 203.0.113.7/32 1m30s`},
+	{"POST", "/v1/open", `{"door":"ssh","source":"203.0.113.7"}`, 200, `open "ssh" 203.0.113.7 0s`},
+	{"POST", "/v1/open", `{"door":"ssh","source":"::ffff:203.0.113.7","for":"90"}`, 200, `open "ssh" 203.0.113.7 1m30s`},
 	{"POST", "/v1/open", `{"door":"ssh","source":"2001:db8::7/64","for":"8h"}`, 200, `open "ssh" 2001:db8::/64 8h0m0s`},
+	{"POST", "/v1/open", `{"door":"ssh","source":"fe80::1%eth0"}`, 200, `open "ssh" fe80::1%eth0 0s`},
+	{"POST", "/v1/close", `{"door":"ssh","source":"fe80::1%eth0"}`, 200, `close "ssh" fe80::1%eth0`},
 	{"POST", "/v1/close", `{"door":"ssh","source":"203.0.113.7/24"}`, 200, `close "ssh" 203.0.113.0/24`},
 	{"POST", "/v1/close", `{"door":"ssh","all":true}`, 200, `close "ssh" invalid Prefix`},
 
+	{"GET", "/v1/trace?source=203.0.113.7", "", 200, "trace 203.0.113.7"},
+	{"GET", "/v1/trace?source=fe80::1%25eth0", "", 200, "trace fe80::1%eth0"},
+
 	{"GET", "/", "", 404, ""},
+	{"GET", "/v1/trace", "", 400, ""},
+	{"GET", "/v1/trace?source=203.0.113.0/24", "", 400, ""},
+	{"GET", "/v1/events?source=localhost", "", 400, ""},
+	{"GET", "/v1/events?attempts=maybe", "", 400, ""},
+	{"GET", "/v1/events?attempts=true&after=now", "", 400, ""},
+	{"GET", "/v1/events?after=", "", 400, ""},
 	{"GET", "/v1/events?kind=granted&kind=let_in", "", 400, ""},
 	{"GET", "/v2/status", "", 404, ""},
 	{"POST", "/v1/status", "", 405, ""},
@@ -100,7 +125,7 @@ var requestTests = []struct {
 	{"POST", "/v1/open", ``, 400, ""},
 	{"POST", "/v1/open", `[]`, 400, ""},
 	{"POST", "/v1/open", `{"door":"ssh"}`, 400, ""},
-	{"POST", "/v1/open", `{"door":"ssh","source":"fe80::1%eth0"}`, 400, ""},
+	{"POST", "/v1/open", `{"door":"ssh","source":"2001:db8::1%eth0"}`, 400, ""},
 	{"POST", "/v1/open", `{"door":"ssh","source":"::ffff:203.0.113.0/120"}`, 400, ""},
 	{"POST", "/v1/open", `{"door":"ssh","source":"localhost"}`, 400, ""},
 	{"POST", "/v1/open", `{"door":"ssh","source":"203.0.113.7","for":"1ms"}`, 400, ""},
@@ -145,6 +170,8 @@ func TestErrorCodes(t *testing.T) {
 	}{
 		{&gate.NoDoorError{Name: "x"}, 404},
 		{&gate.PrefixError{Text: "x"}, 400},
+		{&gate.OverlapError{}, 409},
+		{&gate.StillGrantedError{}, 409},
 		{&gate.ReloadError{Err: errors.New("x")}, 422},
 		{fmt.Errorf("x: %w", event.ErrGone), 410},
 		{event.ErrTooMany, 503},
@@ -219,7 +246,7 @@ func TestEvents(t *testing.T) {
 	c := NewClient(serve(t, backend))
 	want := event.Event{Kind: event.Granted, Door: "ssh", Source: "203.0.113.7", By: event.ByAdmin, Time: time.Unix(1, 0).UTC(), Until: time.Unix(2, 0).UTC()}
 	enough := errors.New("enough")
-	err := c.Watch(t.Context(), []string{"granted"}, func() { backend.bus.Publish(event.Event{Kind: event.Scan}); backend.bus.Publish(want) }, func(got event.Event) error {
+	err := c.Watch(t.Context(), Watch{Kinds: []string{"granted"}}, func() { backend.bus.Publish(event.Event{Kind: event.Scan}); backend.bus.Publish(want) }, func(got event.Event) error {
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%+v, want %+v", got, want)
 		}
@@ -231,7 +258,7 @@ func TestEvents(t *testing.T) {
 	for range 20 { // those that have gone make room
 		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 			ctx, cancel := context.WithCancel(t.Context())
-			if err := c.Watch(ctx, nil, cancel, func(event.Event) error { return nil }); err == nil {
+			if err := c.Watch(ctx, Watch{}, cancel, func(event.Event) error { return nil }); err == nil {
 				break
 			} else if time.Now().After(deadline) {
 				t.Fatal(err)

@@ -2,11 +2,12 @@
 // to the table.
 //
 //	nft.Listener ─→ observe ─→ knock.Tracker ─→ Grant ─→ apply ─→ nft.Table
-//	                                              ↑         └──→ event.Bus ─→ log, metrics, watchers
+//	                   └─────→ spa.Keys ──────────↑         └──→ event.Bus ─→ log, metrics, watchers
 //	              an administrator, repair ───────┘
 //
-// Three goroutines use a gate: the listener's, which observes packets; Run's, which
-// reloads and repairs; and one that records one-time codes. Others call its methods, such
+// Five goroutines use a gate: the listener's, which observes packets; Run's, which
+// reloads and repairs; one that records one-time codes; and two for single packet
+// authorization, of which one proves packets and one records them. Others call its methods, such
 // as the control server's. What they share is [state], guarded by its lock. Under that
 // lock nothing is logged, nothing waits for a disk, and nobody is told anything: events
 // are queued in the order in which the kernel took the changes, and published after it is
@@ -19,9 +20,9 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -42,18 +43,26 @@ type Deps struct {
 	Bus   *event.Bus
 	State statedir.Dir
 
-	Load   func() (*config.Config, error) // reads the configuration anew; nil: reloads are refused
-	Notify func(state string)             // tells the service manager, as sd_notify(3) has it; nil: nobody
+	// File is where the configuration is, for status; empty: nowhere.
+	File string
 
-	Listen  func(group uint16, observe func(time.Time, knock.Packet), lost func()) (Listener, error)
+	// Load reads the configuration anew; nil: reloads are refused. InForce is told of each
+	// configuration of Load's that is in force now, unless it is nil.
+	Load    func() (*config.Config, error)
+	InForce func(*config.Config)
+
+	Notify func(state string) // tells the service manager, as sd_notify(3) has it; nil: nobody
+
+	Listen  func(group uint16, observe func(arrived time.Time, p knock.Packet, payload []byte), lost func()) (Listener, error)
 	Install func(r *nft.Ruleset, own bool) (Table, error)
 	Inspect func(table string) (*nft.Snapshot, error)
 }
 
 // A Table is what the gate needs of an [nft.Table].
 type Table interface {
-	LetIn(door string, source netip.Addr, timeout time.Duration, comment string) (netip.Prefix, error)
-	PutOut(door string, source netip.Addr) (netip.Prefix, error)
+	Grant(...nft.Grant) error
+	Revoke(...nft.Grant) error
+	Overlapping(nft.Grant) ([]nft.Grant, error)
 	Replace(*nft.Ruleset) error
 	Restore() error
 	Remove() error
@@ -81,8 +90,12 @@ type Gate struct {
 	logged  *event.Subscription
 	reloads chan chan<- error
 	repairs chan struct{} // there is something to repair
+	retries chan struct{} // the file, or the state directory, is to be tried again
+	tasks   chan func()   // for Run's goroutine
+	ended   chan struct{} // closed when Run does no more tasks
 	stale   chan struct{} // a decoy was touched: is it still a good one?
 	claims  chan claim    // one-time codes to record
+	packets *packets      // of single packet authorization
 	lost    throttle      // reports messages of the packet log that were lost
 	scans   throttle      // signals stale
 
@@ -105,14 +118,28 @@ type state struct {
 	watcher  *nft.Watcher // nil if nobody else can change the table
 	repair   repair
 	degraded bool                   // a repair did not put everything right
+	reported string                 // what was wrong when that was reported
+	told     string                 // the status that the service manager was told last
+	trial    *trial                 // nil: none is under way
+	retrying bool                   // a retry of the file is due
 	since    map[grantKey]time.Time // when the grants without an end began, which the kernel does not tell
-	outbox   []event.Event          // to be published
+	outbox   []outgoing             // to be published
+
+	followers []*follower
+	heard     uint64    // packets that observe has taken in
+	lastHeard time.Time // when the latest of them arrived
+}
+
+// An outgoing event is everybody's, or one watcher's.
+type outgoing struct {
+	event.Event
+	to *event.Watcher // nil: everybody's
 }
 
 // happened queues an event.
 func (s *state) happened(e event.Event) {
 	e.Time = time.Now()
-	s.outbox = append(s.outbox, e)
+	s.outbox = append(s.outbox, outgoing{Event: e})
 }
 
 // unlock releases the state, and then publishes what has happened under its lock. When it
@@ -130,7 +157,11 @@ func (g *Gate) unlock() {
 	g.state.outbox = nil
 	g.state.Unlock()
 	for _, e := range events {
-		g.deps.Bus.Publish(e)
+		if e.to != nil {
+			e.to.Offer(e.Event)
+		} else {
+			g.deps.Bus.Publish(e.Event)
+		}
 	}
 }
 
@@ -145,8 +176,13 @@ func New(cfg *config.Config, deps Deps) (*Gate, error) {
 		g.logged.Close()
 		return nil, err
 	}
-	g.deps.Log.Info("guarding", "doors", len(cfg.Doors), "table", cfg.Table, "owned", g.state.table.Owned(), "nflog_group", cfg.NFLogGroup)
+	g.logGuarding()
 	return g, nil
+}
+
+func (g *Gate) logGuarding() {
+	cfg := g.state.cfg
+	g.deps.Log.Info("guarding", "doors", len(cfg.Doors), "table", cfg.Table, "owned", g.state.table.Owned(), "nflog_group", cfg.NFLogGroup)
 }
 
 func newGate(deps Deps) (*Gate, error) {
@@ -168,8 +204,8 @@ func newGate(deps Deps) (*Gate, error) {
 	}
 	g := &Gate{
 		deps: deps, began: time.Now(), logged: logged,
-		reloads: make(chan chan<- error), claims: make(chan claim, maxClaims),
-		repairs: make(chan struct{}, 1), stale: make(chan struct{}, 1),
+		reloads: make(chan chan<- error), tasks: make(chan func()), ended: make(chan struct{}), packets: newPackets(), claims: make(chan claim, maxClaims),
+		repairs: make(chan struct{}, 1), retries: make(chan struct{}, 1), stale: make(chan struct{}, 1),
 	}
 	g.state.since = make(map[grantKey]time.Time)
 	g.lost = throttle{every: 10 * time.Second, do: g.reportLost}
@@ -177,7 +213,7 @@ func newGate(deps Deps) (*Gate, error) {
 	return g, nil
 }
 
-func listen(group uint16, observe func(time.Time, knock.Packet), lost func()) (Listener, error) {
+func listen(group uint16, observe func(arrived time.Time, p knock.Packet, payload []byte), lost func()) (Listener, error) {
 	l, err := nft.Listen(group, observe, lost)
 	if err != nil {
 		return nil, err // not a nil of another type
@@ -200,16 +236,20 @@ func (g *Gate) open(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	decoys := g.chooseDecoys(cfg)
-	watchErr, err := g.install(cfg, decoys, listener)
-	if err != nil {
+	if err := g.installWith(cfg, g.chooseDecoys(cfg), listener); err != nil {
 		listener.Close() // not under the lock, which observe may be waiting for
 		return err
 	}
+	return nil
+}
+
+// installWith installs the table of a configuration.
+func (g *Gate) installWith(cfg *config.Config, decoys []knock.Port, listener Listener) error {
+	watchErr, err := g.install(cfg, decoys, listener)
 	if watchErr != nil {
 		g.deps.Log.Warn("changes that others make to the table will not be noticed", "error", watchErr)
 	}
-	return nil
+	return err
 }
 
 func (g *Gate) install(cfg *config.Config, decoys []knock.Port, listener Listener) (watchErr, err error) {
@@ -222,6 +262,7 @@ func (g *Gate) install(cfg *config.Config, decoys []knock.Port, listener Listene
 	}
 	s.cfg, s.listener, s.table, s.decoys = cfg, listener, table, decoys
 	s.codes = codes.New(g.deps.State, cfg.OTP)
+	g.packets.setRules(cfg)
 	s.tracker = knock.NewTracker(cfg.Doors, knock.Scan{Decoys: decoys, Mute: cfg.Scan.Mute}, cfg.Limits.Sources)
 	if !table.Owned() {
 		s.watcher, watchErr = table.Watch()
@@ -243,7 +284,8 @@ func (g *Gate) reportLost() {
 }
 
 // Run does what is not a packet's doing, until the context ends: it reloads, repairs,
-// records one-time codes, logs events, and tells the service manager. What becomes of the
+// proves packets of single packet authorization, records those and one-time codes, logs
+// events, and tells the service manager. What becomes of the
 // table then is up to on_stop.
 func (g *Gate) Run(ctx context.Context) error {
 	g.notifyReady()
@@ -252,6 +294,8 @@ func (g *Gate) Run(ctx context.Context) error {
 	background.Go(func() { g.feedWatchdog(ctx) })
 	background.Go(func() { g.recordCodes(ctx) })
 	background.Go(g.tellPresent)
+	background.Go(func() { g.provePackets(ctx) })
+	background.Go(func() { g.recordPackets(ctx) })
 	endLog, stopLog := context.WithCancel(context.Background())
 	logging.Go(func() { event.LogTo(endLog, g.deps.Log, g.logged) })
 
@@ -260,7 +304,7 @@ func (g *Gate) Run(ctx context.Context) error {
 	g.deps.Notify(daemon.SdNotifyStopping)
 	cancel()
 	background.Wait()
-	err := g.close()
+	err := errors.Join(g.close(), g.packets.close())
 	stopLog()
 	logging.Wait()
 	g.logged.Close()
@@ -271,6 +315,8 @@ func (g *Gate) Run(ctx context.Context) error {
 }
 
 func (g *Gate) loop(ctx context.Context) {
+	defer close(g.ended)
+	g.reconcile() // what Start left to do
 	for {
 		// Run's goroutine alone changes the listener and the watcher, and may read them.
 		var changed <-chan struct{}
@@ -288,6 +334,10 @@ func (g *Gate) loop(ctx context.Context) {
 			g.markDegraded(repair{table: fmt.Errorf("somebody else has changed table %s", g.state.cfg.Table)})
 		case <-g.stale:
 			g.renewDecoys()
+		case task := <-g.tasks:
+			task()
+		case <-g.retries:
+			g.retryFile()
 		case <-g.repairs:
 		}
 		g.reconcile()
@@ -309,14 +359,20 @@ func (g *Gate) close() error {
 	return nil
 }
 
-// observe takes in one packet from the log, which arrived at a time.
-func (g *Gate) observe(arrived time.Time, p knock.Packet) {
+// observe takes in one packet from the log, which arrived at a time. The payload is its own
+// until it returns.
+func (g *Gate) observe(arrived time.Time, p knock.Packet, payload []byte) {
+	if g.packets.observe(arrived, p, payload) {
+		return
+	}
 	s := &g.state
 	s.Lock()
 	defer g.unlock()
 	if s.table == nil {
 		return // not installed yet: packets of another daemon's table, which are as good as none
 	}
+	s.heard++
+	s.lastHeard = arrived
 	for _, e := range s.tracker.Observe(arrived, p) {
 		switch e.Action {
 		case knock.Muted:
