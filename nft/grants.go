@@ -56,20 +56,24 @@ func cutGrantSuffix(set string) (door string, ok bool) {
 
 // addGrantSets adds the sets of those whom a door lets in.
 func (r *Ruleset) addGrantSets(d *knock.Door) {
+	who, prefixes := fmt.Sprintf("door %s: who is let in", d.Name), fmt.Sprintf("door %s: prefixes that are let in", d.Name)
+	if len(d.Ports) == 0 { // no rule asks for it
+		who, prefixes = fmt.Sprintf("trigger %s: who has knocked", d.Name), fmt.Sprintf("trigger %s: prefixes", d.Name)
+	}
 	for _, f := range families {
 		r.addSet(&set{
-			name: openSet(d.Name, f), comment: fmt.Sprintf("door %s: who is let in", d.Name),
+			name: openSet(d.Name, f), comment: who,
 			keyType: f.keyType, timeout: true, interval: prefixLen(d, f) < f.bits,
 		})
 	}
 	for _, f := range families {
 		r.addSet(&set{
-			name: wideSet(d.Name, f), comment: fmt.Sprintf("door %s: prefixes that are let in", d.Name),
+			name: wideSet(d.Name, f), comment: prefixes,
 			keyType: f.keyType, timeout: true, interval: true,
 		})
 	}
 	r.addSet(&set{
-		name: linkSet(d.Name), comment: fmt.Sprintf("door %s: who is let in on a link", d.Name), keyType: linkKeyType, timeout: true,
+		name: linkSet(d.Name), comment: who + " on a link", keyType: linkKeyType, timeout: true,
 	})
 }
 

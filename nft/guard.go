@@ -54,9 +54,11 @@ func prefixLen(d *knock.Door, f family) int {
 
 func (r *Ruleset) addDoor(d *knock.Door) {
 	r.doors[d.Name] = d
-	c := r.addChain(doorChain(d.Name))
-	r.counters = append(r.counters, grantedCounter(d.Name))
-	r.addBegin(c, fmt.Sprintf("door %s: let in", d.Name), count(grantedCounter(d.Name)))
+	if len(d.Ports) > 0 {
+		c := r.addChain(doorChain(d.Name))
+		r.counters = append(r.counters, grantedCounter(d.Name))
+		r.addBegin(c, fmt.Sprintf("door %s: let in", d.Name), count(grantedCounter(d.Name)))
+	}
 	r.addGrantSets(d)
 }
 

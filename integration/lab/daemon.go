@@ -32,19 +32,24 @@ func StartDaemon(t testing.TB, h *Host, config string) *Daemon {
 // StartDaemonFile is StartDaemon with a configuration that is in a file already.
 func StartDaemonFile(t testing.TB, h *Host, config string) *Daemon {
 	t.Helper()
-	return startDaemon(t, h, config)
+	return StartDaemonAt(t, h, config, NewSocket(t))
 }
 
 // StartDaemonState is StartDaemonFile with a state directory that is not all daemons'.
 func StartDaemonState(t testing.TB, h *Host, config, state string) *Daemon {
 	t.Helper()
-	return startDaemon(t, h, config, "STATE_DIRECTORY="+state)
+	return startDaemon(t, h, config, NewSocket(t), "STATE_DIRECTORY="+state)
 }
 
-func startDaemon(t testing.TB, h *Host, config string, environment ...string) *Daemon {
+// StartDaemonAt is StartDaemonFile with the control socket of an earlier daemon.
+func StartDaemonAt(t testing.TB, h *Host, config, socket string) *Daemon {
+	t.Helper()
+	return startDaemon(t, h, config, socket)
+}
+
+func startDaemon(t testing.TB, h *Host, config, socket string, environment ...string) *Daemon {
 	t.Helper()
 	notify := ListenNotify(t)
-	socket := NewSocket(t)
 	cmd := Command(context.Background(), t, Nftknockd, "run", "--socket", socket, "-c", config)
 	cmd.Env = append(append(os.Environ(), "NOTIFY_SOCKET="+notify.LocalAddr().String()), environment...)
 	d := &Daemon{h.StartCmd(t, cmd), h, socket}

@@ -34,6 +34,7 @@ func (h *Host) StartCmd(t testing.TB, cmd *exec.Cmd) *Process {
 	if cmd.Env == nil {
 		cmd.Env = h.env
 	}
+	h.GiveState(cmd)
 	if cmd.Stdout == nil {
 		cmd.Stdout = &p.Out
 	}

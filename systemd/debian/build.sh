@@ -74,6 +74,7 @@ put 0755 "$tmp/nftknockd" /usr/sbin/nftknockd
 put 0755 "$tmp/nftknock" /usr/bin/nftknock
 put 0644 systemd/nftknockd.service /usr/lib/systemd/system/nftknockd.service
 put 0644 systemd/nftknock-hooks.service /usr/lib/systemd/system/nftknock-hooks.service
+put 0644 systemd/nftknock-hooks.path /usr/lib/systemd/system/nftknock-hooks.path
 put 0644 systemd/sysusers.d/nftknock.conf /usr/lib/sysusers.d/nftknock.conf
 put 0644 systemd/tmpfiles.d/nftknock.conf /usr/lib/tmpfiles.d/nftknock.conf
 

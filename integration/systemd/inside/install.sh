@@ -144,22 +144,34 @@ nftknockd close ssh 192.0.2.7 >/dev/null
 fails grep -q 192.0.2.7 <(nftknockd status)
 ok_shut "root asks at the control socket, nobody else; the journal knows priorities"
 
-# shellcheck disable=SC2016 # for the hook
-printf '#!/bin/sh\necho "$NFTKNOCK_KIND $NFTKNOCK_SOURCE" >>/run/hooked\n' >/etc/nftknock/hook
-chmod 0755 /etc/nftknock/hook
-systemctl start nftknock-hooks
+[ "$(property ActiveState nftknock-hooks)" = inactive ]
+cp -p $config /tmp/good
+cat >>$config <<'END'
+[hook.test]
+on = ["granted", "expired"]
+run = ["/bin/sh", "-c", 'echo "{event} {source} $(id -un) $(cat /etc/nftknock/nftknockd.toml 2>&1 | wc -l)" >>/var/lib/nftknock-hooks/ran']
+END
+ran() { grep -qxF "$1 nftknock-hooks 1" /var/lib/nftknock-hooks/ran; }
+systemctl reload $unit
+runs_hooks() { [ "$(property ActiveState nftknock-hooks)" = active ]; }
+soon runs_hooks
+[ "$(stat -c '%a %U:%G' /run/nftknock-hooks /run/nftknock-hooks/events.sock)" = $'2750 nftknock:nftknock-hooks\n660 nftknock:nftknock-hooks' ]
+fails runuser -u nobody -- nftknockd hooks --state /tmp/nobody 2>/dev/null
+fails runuser -u nftknock-hooks -- nftknockd open ssh 192.0.2.8 --socket /run/nftknock-hooks/events.sock 2>/dev/null
 nftknockd open ssh 192.0.2.8 --for 1 >/dev/null
-soon grep -qxF 'granted 192.0.2.8' /run/hooked
-soon grep -qxF 'expired 192.0.2.8' /run/hooked
-pid=$(property MainPID nftknock-hooks)
-systemctl restart $unit
-watches_anew() { [ "$(property MainPID nftknock-hooks)" != "$pid" ] && [ "$(property ActiveState nftknock-hooks)" = active ]; }
-soon watches_anew
-nftknockd open ssh 192.0.2.9 --for 1 >/dev/null
-soon grep -qxF 'granted 192.0.2.9' /run/hooked
-systemctl stop nftknock-hooks
-rm /etc/nftknock/hook /run/hooked
-ok_shut "nftknock-hooks runs a program for who comes and goes, also after a restart"
+soon ran 'granted 192.0.2.8'
+soon ran 'expired 192.0.2.8'
+nftknockd open ssh 192.0.2.9 --for 1h >/dev/null
+systemctl kill --signal=KILL nftknock-hooks $unit
+soon is ActiveState active
+soon runs_hooks
+soon ran 'granted 192.0.2.9'
+cp -p /tmp/good $config
+systemctl reload $unit
+rests() { [ "$(property ActiveState nftknock-hooks)" = inactive ]; }
+soon rests
+ok_shut "hooks run as their own user, also after a kill, and while there are any:" \
+	"exposure $(systemd-analyze security --no-pager --offline=true nftknock-hooks.service | grep -oE 'level for .*: [0-9.]+' | grep -oE '[0-9.]+$')"
 
 metrics() {
 	exec 4<>/dev/tcp/127.0.0.1/9722 && printf 'GET /metrics HTTP/1.0\r\n\r\n' >&4 && grep -q "^$1" <&4

@@ -113,6 +113,7 @@ lets a source in for a time once it has knocked the right sequence.`,
 		initCommand(configFile),
 		clientCommand(configFile),
 		importCommand(),
+		hooksCommand(),
 	)
 	return root
 }

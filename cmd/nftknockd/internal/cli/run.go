@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
@@ -34,15 +35,21 @@ Needs CAP_NET_ADMIN and nothing else.`,
 	addStateFlag(cmd, &state)
 	socket := addSocketFlag(cmd)
 	cmd.Flags().Lookup("socket").Usage += "; empty: none"
+	hooksSocket := cmd.Flags().String("hooks-socket", "", "socket `PATH` for \"nftknockd hooks\", which may do no more there than that takes (default "+
+		control.DefaultHooksSocket+" if its directory is there and --socket is not given)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return runDaemon(*configFile, statedir.Find(state), *socket, cmd.Flags().Changed("socket"), cmd.ErrOrStderr())
+		named := cmd.Flags().Changed("socket")
+		if !named && *hooksSocket == "" {
+			*hooksSocket = control.FindHooksSocket()
+		}
+		return runDaemon(*configFile, statedir.Find(state), *socket, named, *hooksSocket, cmd.ErrOrStderr())
 	}
 	return cmd
 }
 
 // runDaemon guards until it is told to stop. Without a control socket it goes on,
 // unless the socket was asked for by name.
-func runDaemon(configFile string, state statedir.Dir, socket string, socketWanted bool, stderr io.Writer) error {
+func runDaemon(configFile string, state statedir.Dir, socket string, socketWanted bool, hooksSocket string, stderr io.Writer) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, unix.SIGHUP) // from here on: one that comes too early must not end the process
 	defer signal.Stop(hangups)
@@ -69,9 +76,12 @@ func runDaemon(configFile string, state statedir.Dir, socket string, socketWante
 		defer listener.Close()
 	}
 	metrics := control.NewMetrics()
+	events := event.OpenJournal(state.Events(), state.Replace, log)
+	bus := events.NewBus(metrics.Count)
+	defer record(events, bus, log)()
 	g, err := gate.Start(ctx, first, gate.Deps{
 		Log:     log,
-		Bus:     event.NewBus(metrics.Count),
+		Bus:     bus,
 		State:   state,
 		File:    configFile,
 		Load:    load,
@@ -87,6 +97,12 @@ func runDaemon(configFile string, state statedir.Dir, socket string, socketWante
 	servers := control.Serve(g, metrics, listener, cfg.Metrics.Listen, log)
 	go reloadAt(ctx, hangups, g)
 
+	hooksCtx, endHooks := context.WithCancel(ctx)
+	var servingHooks sync.WaitGroup
+	servingHooks.Go(func() { control.ServeHooks(hooksCtx, g, hooksSocket, log) })
+	defer servingHooks.Wait()
+	defer endHooks()
+
 	// The servers end before the gate that they ask.
 	serving, end := context.WithCancel(context.Background())
 	defer end()
@@ -95,6 +111,21 @@ func runDaemon(configFile string, state statedir.Dir, socket string, socketWante
 		end()
 	})
 	return g.Run(serving)
+}
+
+// record writes events to the journal, until what it returns is called and all are written.
+func record(events *event.Journal, bus *event.Bus, log *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var recording sync.WaitGroup
+	recording.Go(func() {
+		if err := events.Record(ctx, bus); err != nil {
+			log.Error("events are not recorded", "error", err)
+		}
+	})
+	return func() {
+		cancel()
+		recording.Wait()
+	}
 }
 
 // reloadAt reloads at each hangup. The gate logs what comes of it.

@@ -134,6 +134,10 @@ func (p *page) doors(doors []gate.DoorStatus) {
 	}
 	p.table("DOOR\tGRANTED\tSHUT\tPORTS", func(row func(...any)) {
 		for _, d := range doors {
+			if len(d.Ports) == 0 {
+				row(d.Name, "-", "-", "none: a trigger")
+				continue
+			}
 			row(d.Name, d.Granted, d.Shut, shorten(strings.Join(d.Ports, ", "), 30))
 		}
 	})

@@ -10,12 +10,14 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/config"
 )
 
 // A Client asks a running daemon.
@@ -26,6 +28,17 @@ type Client struct {
 
 // ErrNotRunning says that no daemon answers at the socket.
 var ErrNotRunning = errors.New("nftknockd is not running")
+
+// A notRunningError is ErrNotRunning, and why.
+type notRunningError struct {
+	socket string
+	err    error
+}
+
+func (e *notRunningError) Error() string {
+	return fmt.Sprintf("%v: nobody answers at %s", ErrNotRunning, e.socket)
+}
+func (e *notRunningError) Unwrap() []error { return []error{ErrNotRunning, e.err} }
 
 // NewClient returns a client for the daemon at a socket.
 func NewClient(socket string) *Client {
@@ -58,12 +71,27 @@ func (c *Client) Reload() error {
 // Watch calls see with each event until the context ends, the daemon does, or see returns
 // an error. It calls ready when it has begun to watch.
 func (c *Client) Watch(ctx context.Context, what Watch, ready func(), see func(event.Event) error) error {
-	answer, err := c.do(ctx, http.MethodGet, "events?"+what.query(), nil)
+	return c.events(ctx, what.query(), func(string) { ready() }, see)
+}
+
+// Follow is Watch for those who must not miss anything: it goes on after the event with an ID,
+// or from [event.Now] on, with all that the daemon has, and says begun with the ID after which
+// it begins. An event that says [event.Missed] stands for what the daemon does not have any more.
+func (c *Client) Follow(ctx context.Context, after string, kinds []event.Kind, begun func(after string), see func(event.Event) error) error {
+	query := url.Values{"after": {after}, "gaps": {"skip"}}
+	for _, k := range kinds {
+		query.Add("kind", string(k))
+	}
+	return c.events(ctx, query.Encode(), begun, see)
+}
+
+func (c *Client) events(ctx context.Context, query string, begun func(after string), see func(event.Event) error) error {
+	answer, err := c.do(ctx, http.MethodGet, "events?"+query, nil)
 	if err != nil {
 		return err
 	}
 	defer answer.Body.Close()
-	ready()
+	begun(answer.Header.Get(positionHeader))
 	for lines := json.NewDecoder(answer.Body); ; {
 		var e event.Event
 		if err := lines.Decode(&e); err != nil {
@@ -76,6 +104,19 @@ func (c *Client) Watch(ctx context.Context, what Watch, ready func(), see func(e
 			return err
 		}
 	}
+}
+
+// Hooks returns the hooks of the configuration in force.
+func (c *Client) Hooks() ([]config.Hook, error) {
+	var wire Hooks
+	if err := c.ask(http.MethodGet, "hooks", nil, &wire); err != nil {
+		return nil, err
+	}
+	var hooks []config.Hook
+	for _, h := range wire.Hooks {
+		hooks = append(hooks, h.config())
+	}
+	return hooks, nil
 }
 
 // Trial has the daemon try a configuration, and calls see with what it says of that. When
@@ -158,7 +199,7 @@ func (c *Client) do(ctx context.Context, method, what string, body any) (*http.R
 	answer, err := c.http.Do(request)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
-		return nil, fmt.Errorf("%w: nobody answers at %s", ErrNotRunning, c.socket)
+		return nil, &notRunningError{c.socket, err}
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("%s: permission denied: run this as root, or as the user that nftknockd runs as", c.socket)
 	case err != nil:

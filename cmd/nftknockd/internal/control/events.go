@@ -39,6 +39,7 @@ type feed struct {
 	source   netip.Prefix // not valid: everybody
 	attempts bool
 	after    string // the event to resume after, or now; empty: as far as the client keeps up
+	skip     bool   // to go on, whatever is gone
 }
 
 func readFeed(query url.Values) (f feed, err error) {
@@ -60,8 +61,10 @@ func readFeed(query url.Values) (f feed, err error) {
 			return f, &Error{http.StatusBadRequest, "attempts: want true or false"}
 		}
 	}
-	f.after = query.Get("after")
+	f.after, f.skip = query.Get("after"), query.Get("gaps") == "skip"
 	switch {
+	case query.Has("gaps") && (!f.skip || f.after == ""):
+		return f, &Error{http.StatusBadRequest, "gaps: want skip, with after"}
 	case query.Has("after") && f.after == "":
 		return f, &Error{http.StatusBadRequest, "after: want the id of an event, or now"}
 	case f.after != "" && f.attempts:
@@ -90,7 +93,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 		answer(w, nil, err)
 		return
 	}
-	next, end, err := s.subscribe(f)
+	next, position, end, err := s.subscribe(f)
 	if err != nil {
 		answer(w, nil, err)
 		return
@@ -98,6 +101,9 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	defer end()
 	extendDeadline(w, requestTimeout)
 	w.Header().Set("Content-Type", "application/x-ndjson")
+	if position != "" {
+		w.Header().Set(positionHeader, position)
+	}
 	out, lines := http.NewResponseController(w), json.NewEncoder(w)
 	out.Flush() // the client knows now that it watches
 	for {
@@ -115,30 +121,34 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// subscribe returns where the events of a feed come from, and what to call at the end.
-func (s *server) subscribe(f feed) (next func(context.Context) (event.Event, error), end func(), err error) {
+// positionHeader has the ID of the event after which a subscription begins.
+const positionHeader = "Last-Event-ID"
+
+// subscribe returns where the events of a feed come from and begin, and what to call at the end.
+func (s *server) subscribe(f feed) (next func(context.Context) (event.Event, error), position string, end func(), err error) {
 	switch {
 	case f.after != "":
-		if f.after == "now" {
-			f.after = ""
+		subscribe := s.backend.Subscribe
+		if f.skip {
+			subscribe = s.backend.Resume
 		}
-		events, err := s.backend.Subscribe(f.after, f.kinds...)
+		events, err := subscribe(f.after, f.kinds...)
 		if err != nil {
-			return nil, nil, err
+			return nil, "", nil, err
 		}
-		return events.Next, events.Close, nil
+		return events.Next, events.Position(), events.Close, nil
 	case f.attempts:
 		watcher, end, err := s.backend.Follow(f.source, f.kinds...)
 		if err != nil {
-			return nil, nil, err
+			return nil, "", nil, err
 		}
-		return nextOf(watcher), end, nil
+		return nextOf(watcher), "", end, nil
 	}
 	watcher, err := s.backend.Watch(f.kinds...)
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
-	return nextOf(watcher), watcher.Close, nil
+	return nextOf(watcher), "", watcher.Close, nil
 }
 
 func nextOf(w *event.Watcher) func(context.Context) (event.Event, error) {

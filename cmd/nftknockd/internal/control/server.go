@@ -43,6 +43,8 @@ type Backend interface {
 	// Follow is Watch with the steps of attempts, of a source, or of all if it is not valid.
 	Follow(source netip.Prefix, kinds ...event.Kind) (w *event.Watcher, end func(), err error)
 	Subscribe(after string, kinds ...event.Kind) (*event.Subscription, error)
+	Resume(after string, kinds ...event.Kind) (*event.Subscription, error)
+	Hooks() []config.Hook
 }
 
 var _ Backend = (*gate.Gate)(nil)
@@ -66,7 +68,17 @@ func NewServer(backend Backend, metrics http.Handler) *http.Server {
 	mux.HandleFunc("POST /v1/trial", s.trial)
 	mux.HandleFunc("GET /v1/trace", s.trace)
 	mux.HandleFunc("GET /v1/events", s.events)
+	mux.HandleFunc("GET /v1/hooks", s.hooks)
 	mux.Handle("GET /metrics", metrics)
+	return newHTTPServer(mux)
+}
+
+// NewHooksServer returns a server for who runs the hooks, and may do nothing else.
+func NewHooksServer(backend Backend) *http.Server {
+	s := &server{backend}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/events", s.events)
+	mux.HandleFunc("GET /v1/hooks", s.hooks)
 	return newHTTPServer(mux)
 }
 
@@ -164,6 +176,14 @@ func (s *server) closeFor(r *http.Request) (*Result, error) {
 func (s *server) reload(w http.ResponseWriter, r *http.Request) {
 	extendDeadline(w, time.Minute) // a large table takes long
 	answer(w, struct{}{}, s.backend.Reload(r.Context()))
+}
+
+func (s *server) hooks(w http.ResponseWriter, _ *http.Request) {
+	hooks := Hooks{Hooks: []Hook{}}
+	for _, h := range s.backend.Hooks() {
+		hooks.Hooks = append(hooks.Hooks, wireHook(h))
+	}
+	answer(w, hooks, nil)
 }
 
 // extendDeadline gives an answer another deadline than requestTimeout after the request.

@@ -25,6 +25,7 @@ import (
 // fakeBackend says what it was asked.
 type fakeBackend struct {
 	bus    *event.Bus
+	hooks  []config.Hook
 	asked  chan string
 	status *gate.Status
 	err    error
@@ -50,13 +51,13 @@ func (f *fakeBackend) Trial(_ context.Context, cfg *config.Config, d time.Durati
 	return event.Event{}, f.ask("trial %v %v", cfg.Doors[0].Name, d)
 }
 func (f *fakeBackend) Watch(kinds ...event.Kind) (*event.Watcher, error) {
-	return f.bus.Watch(kinds, nobody)
+	return f.bus.Watch(kinds)
 }
 func (f *fakeBackend) Trace(source netip.Addr) (*gate.Trace, error) {
 	return new(gate.Trace), f.ask("trace %v", source)
 }
 func (f *fakeBackend) Follow(source netip.Prefix, kinds ...event.Kind) (*event.Watcher, func(), error) {
-	w, err := f.bus.Watch(kinds, nobody)
+	w, err := f.bus.Watch(kinds)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -64,10 +65,12 @@ func (f *fakeBackend) Follow(source netip.Prefix, kinds ...event.Kind) (*event.W
 	return w, w.Close, nil
 }
 func (f *fakeBackend) Subscribe(after string, kinds ...event.Kind) (*event.Subscription, error) {
-	return f.bus.Subscribe(after, kinds, nobody)
+	return f.bus.Subscribe(after, kinds...)
 }
-
-func nobody() []event.Event { return nil }
+func (f *fakeBackend) Resume(after string, kinds ...event.Kind) (*event.Subscription, error) {
+	return f.bus.Resume(after, kinds...)
+}
+func (f *fakeBackend) Hooks() []config.Hook { return f.hooks }
 
 func newBackend() *fakeBackend { return &fakeBackend{bus: event.NewBus(), asked: make(chan string, 1)} }
 

@@ -26,7 +26,9 @@ type socket struct {
 
 // Listen makes the socket, for nobody but this process's user (and root, who may do
 // anything). It replaces one that nobody answers at, such as a killed daemon's.
-func Listen(path string) (net.Listener, error) {
+func Listen(path string) (net.Listener, error) { return listen(path, 0o600) }
+
+func listen(path string, mode fs.FileMode) (net.Listener, error) {
 	if err := checkFree(path); err != nil {
 		return nil, err
 	}
@@ -48,7 +50,7 @@ func Listen(path string) (net.Listener, error) {
 	l.SetUnlinkOnClose(false)
 	s := &socket{Listener: l, path: path}
 	s.close = sync.OnceValue(s.remove)
-	if err = os.Chmod(fresh, 0o600); err == nil {
+	if err = os.Chmod(fresh, mode); err == nil {
 		err = os.Rename(fresh, path)
 	}
 	if err == nil {

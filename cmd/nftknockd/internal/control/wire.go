@@ -8,6 +8,7 @@ import (
 
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/config"
 )
 
 // A Request is the body of open and close.
@@ -23,6 +24,28 @@ type Result struct {
 	Door    string    `json:"door"`
 	Sources []string  `json:"sources"`
 	Until   time.Time `json:"until,omitzero"` // of open; zero: until revoked
+}
+
+// Hooks are what is run when.
+type Hooks struct {
+	Hooks []Hook `json:"hooks"` // in the order of the configuration
+}
+
+// A Hook is a [config.Hook].
+type Hook struct {
+	Name    string             `json:"name"`
+	Door    string             `json:"door,omitempty"` // empty: any
+	On      []config.HookEvent `json:"on"`
+	Run     []string           `json:"run"` // with its placeholders
+	Timeout float64            `json:"timeout_seconds"`
+}
+
+func wireHook(h config.Hook) Hook {
+	return Hook{h.Name, h.Door, h.On, h.Run, h.Timeout.Seconds()}
+}
+
+func (h Hook) config() config.Hook {
+	return config.Hook{Name: h.Name, Door: h.Door, On: h.On, Run: h.Run, Timeout: time.Duration(h.Timeout * float64(time.Second))}
 }
 
 // An Error is why a request was not fulfilled.

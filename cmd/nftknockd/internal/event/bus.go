@@ -7,7 +7,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -15,45 +14,30 @@ import (
 
 const (
 	// maxListeners bounds watchers and subscriptions of one bus together.
-	maxListeners = 16 + 1 // the log is one
+	maxListeners = 16 + 3 // three are the daemon's own: its log, its journal, and what waits for reloads
 
 	// backlog is how many events a watcher may be behind.
 	backlog = 1024
-
-	// replay is how many events are kept for subscriptions, apart for those that strangers
-	// can cause and all others: a flood of scans does not push out grants.
-	replay = 4096
 )
 
 // A Bus hands events to whoever listens, and waits for nobody.
 type Bus struct {
-	taps  []func(Event)
-	epoch string // in every ID: a restarted daemon's events are others
+	taps []func(Event)
 
 	mu            sync.Mutex
-	seq           uint64 // of the last event
-	ours          ring
-	strangers     ring
+	history       history
 	watchers      map[*Watcher]bool
 	subscriptions map[*Subscription]bool
-	observers     int    // listeners that expiry runs for
-	expiry        expiry // runs while there are observers
-}
-
-// A ring holds the last events of some kinds, in the order of their numbers.
-type ring struct {
-	events  []Event
-	next    int    // where the next event goes once the ring is full
-	evicted uint64 // the number of the last event that is no longer held
+	expiry        expiry
 }
 
 var (
 	// ErrTooMany says that no more listeners are served.
 	ErrTooMany = errors.New("too many are watching already: end one of them")
 
-	// ErrGone says that a subscription cannot be resumed there: the daemon was restarted, or
-	// the events are no longer held.
-	ErrGone = errors.New("the events after that are gone: read the status, and subscribe anew")
+	// ErrGone says that a subscription cannot be resumed there: the events are no longer
+	// held, or the ID is not known.
+	ErrGone = errors.New("some events after that are gone: read the status, and subscribe anew")
 
 	// ErrGap says that a subscription is so far behind that events after its last one are
 	// no longer held.
@@ -62,11 +46,23 @@ var (
 
 // NewBus returns a bus. It calls the taps for each event, in order; they must not block.
 func NewBus(taps ...func(Event)) *Bus {
-	return &Bus{
-		taps: taps, epoch: strings.ToLower(rand.Text()[:8]),
-		watchers: make(map[*Watcher]bool), subscriptions: make(map[*Subscription]bool),
-	}
+	var h history
+	h.begin(newRun())
+	return newBus(h, taps)
 }
+
+func newBus(past history, taps []func(Event)) *Bus {
+	b := &Bus{taps: taps, history: past, watchers: make(map[*Watcher]bool), subscriptions: make(map[*Subscription]bool)}
+	b.expiry.begin(b.expire)
+	for e := range b.history.ours.all {
+		b.expiry.note(*e)
+	}
+	b.expiry.past()
+	return b
+}
+
+// newRun returns a name that no other run has.
+func newRun() string { return strings.ToLower(rand.Text()[:8]) }
 
 // Publish hands an event to all who listen. Its Time is now unless it is set.
 func (b *Bus) Publish(e Event) {
@@ -78,10 +74,18 @@ func (b *Bus) Publish(e Event) {
 	for _, tap := range b.taps {
 		tap(e)
 	}
-	if b.observers > 0 {
-		b.expiry.note(e)
-	}
+	b.expiry.note(e)
 	b.send(e)
+}
+
+// Present tells the bus, once, which grants there are when a daemon begins, as the events
+// that made them. Those of before that are not among them have ended in the meantime.
+func (b *Bus) Present(grants []Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.expiry.present(grants, time.Now()) {
+		b.send(e)
+	}
 }
 
 // expire is called when a grant may have ended.
@@ -95,9 +99,8 @@ func (b *Bus) expire() {
 
 // send numbers an event, keeps it and hands it out. The lock is held.
 func (b *Bus) send(e Event) {
-	b.seq++
-	e.seq = b.seq
-	b.ringOf(e.Kind).add(e)
+	e.seq = b.history.seq + 1
+	b.history.add(e)
 	for w := range b.watchers {
 		if w.wants(e.Kind) {
 			w.offer(e)
@@ -117,7 +120,7 @@ func (b *Bus) Latest(ok func(*Event) bool) []Event {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	latest := make(map[Kind]Event)
-	for _, r := range []*ring{&b.ours, &b.strangers} {
+	for _, r := range []*ring{&b.history.ours, &b.history.strangers} {
 		for i := range r.events {
 			if e := &r.events[i]; e.seq > latest[e.Kind].seq && ok(e) {
 				latest[e.Kind] = *e
@@ -125,69 +128,6 @@ func (b *Bus) Latest(ok func(*Event) bool) []Event {
 		}
 	}
 	return slices.SortedFunc(maps.Values(latest), func(a, b Event) int { return cmp.Compare(b.seq, a.seq) })
-}
-
-func (b *Bus) ringOf(k Kind) *ring {
-	if k.byStrangers() {
-		return &b.strangers
-	}
-	return &b.ours
-}
-
-func (r *ring) add(e Event) {
-	if len(r.events) < replay {
-		r.events = append(r.events, e)
-		return
-	}
-	r.evicted = r.events[r.next].seq
-	r.events[r.next] = e
-	r.next = (r.next + 1) % replay
-}
-
-// after returns the first event whose number is greater than seq and whose kind is wanted.
-func (r *ring) after(seq uint64, wanted func(Kind) bool) (Event, bool) {
-	at := func(i int) *Event { return &r.events[(r.next+i)%len(r.events)] }
-	low, high := 0, len(r.events)
-	for low < high {
-		if middle := (low + high) / 2; at(middle).seq > seq {
-			high = middle
-		} else {
-			low = middle + 1
-		}
-	}
-	for ; low < len(r.events); low++ {
-		if e := at(low); wanted(e.Kind) {
-			return *e, true
-		}
-	}
-	return Event{}, false
-}
-
-// observe has expiry run for another listener. The first one gives it the grants that
-// there are, as the events that made them: present may take its time.
-func (b *Bus) observe(present func() []Event) {
-	b.observers++
-	if b.observers > 1 {
-		return
-	}
-	b.expiry.begin(b.expire)
-	b.mu.Unlock()
-	grants := present()
-	b.mu.Lock()
-	if b.expiry.timer == nil { // the listener has gone meanwhile
-		return
-	}
-	for _, e := range grants {
-		if !b.expiry.knows(e) { // what has happened since is newer
-			b.expiry.note(e)
-		}
-	}
-}
-
-func (b *Bus) unobserve() {
-	if b.observers--; b.observers == 0 {
-		b.expiry.end()
-	}
 }
 
 func wants(kinds []Kind) func(Kind) bool {
@@ -203,9 +143,8 @@ type Watcher struct {
 	missed uint64 // events that did not fit since the last one that did; guarded by the bus
 }
 
-// Watch begins to watch for some kinds of events, or for all if there are none. The
-// present grants are asked for if nobody else listens.
-func (b *Bus) Watch(kinds []Kind, present func() []Event) (*Watcher, error) {
+// Watch begins to watch for some kinds of events, or for all if there are none.
+func (b *Bus) Watch(kinds []Kind) (*Watcher, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.full() {
@@ -213,7 +152,6 @@ func (b *Bus) Watch(kinds []Kind, present func() []Event) (*Watcher, error) {
 	}
 	w := &Watcher{bus: b, wants: wants(kinds), events: make(chan Event, backlog)}
 	b.watchers[w] = true
-	b.observe(present)
 	return w, nil
 }
 
@@ -235,7 +173,6 @@ func (w *Watcher) Close() {
 	w.bus.mu.Lock()
 	defer w.bus.mu.Unlock()
 	delete(w.bus.watchers, w)
-	w.bus.unobserve()
 }
 
 // offer hands over an event if there is room.
@@ -255,67 +192,65 @@ func (w *Watcher) offer(e Event) {
 }
 
 // A Subscription receives every event, in order. It can be resumed from the ID of the
-// last event that was dealt with, also after its reader was restarted.
+// last event that was dealt with, also after its reader or the daemon was restarted.
 type Subscription struct {
-	bus      *Bus
-	wants    func(Kind) bool
-	wake     chan struct{}
-	observer bool
+	bus   *Bus
+	wants func(Kind) bool
+	wake  chan struct{}
 
 	seq      uint64 // of the last event returned
 	reported uint64 // up to which number a gap was reported
+	skips    bool   // a gap is an event
+	astray   bool   // where it was to go on is not known, which is a gap
 }
+
+// Now is where a subscription begins that is after no event.
+const Now = "now"
 
 // Subscribe returns a subscription to some kinds of events, or to all if there are none,
-// after the event with an ID; from now on if the ID is empty. With present it receives
-// expiry too, as a Watcher does. Its methods are for one goroutine.
-func (b *Bus) Subscribe(after string, kinds []Kind, present func() []Event) (*Subscription, error) {
+// after the event with an ID, or from [Now] on. Its methods are for one goroutine.
+func (b *Bus) Subscribe(after string, kinds ...Kind) (*Subscription, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	seq, err := b.resume(after, wants(kinds))
-	switch {
-	case err != nil:
-		return nil, err
-	case b.full():
-		return nil, ErrTooMany
-	}
-	s := &Subscription{
-		bus: b, wants: wants(kinds), wake: make(chan struct{}, 1), observer: present != nil,
-		seq: seq, reported: seq,
-	}
-	b.subscriptions[s] = true
-	if s.observer {
-		b.observe(present)
-	}
-	return s, nil
-}
-
-// resume returns the number of the event with an ID.
-func (b *Bus) resume(id string, wanted func(Kind) bool) (uint64, error) {
-	if id == "" {
-		return b.seq, nil
-	}
-	epoch, number, _ := strings.Cut(id, "-")
-	seq, err := strconv.ParseUint(number, 10, 64)
-	if err != nil || epoch != b.epoch || seq > b.seq {
-		return 0, ErrGone
-	}
-	if b.evicted(wanted) > seq {
-		return 0, ErrGone
-	}
-	return seq, nil
-}
-
-// evicted returns the number of the last event that is no longer held, among those that
-// are kept with the wanted ones.
-func (b *Bus) evicted(wanted func(Kind) bool) uint64 {
-	var last uint64
-	for _, k := range Kinds {
-		if wanted(k) {
-			last = max(last, b.ringOf(k).evicted)
+	s := &Subscription{bus: b, wants: wants(kinds), wake: make(chan struct{}, 1), seq: b.history.seq}
+	if after != Now {
+		var known bool
+		if s.seq, known = b.history.number(after); !known || b.history.evicted(s.wants) > s.seq {
+			return nil, ErrGone
 		}
 	}
-	return last
+	return s, b.add(s)
+}
+
+// Resume is Subscribe for those who have to go on, whatever is gone: with all events that are
+// held, if the ID is not known. An event that says [Missed] stands for what is gone.
+func (b *Bus) Resume(after string, kinds ...Kind) (*Subscription, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := &Subscription{bus: b, wants: wants(kinds), wake: make(chan struct{}, 1), seq: b.history.seq, skips: true}
+	if after != Now {
+		s.seq, s.astray = 0, true
+		if seq, known := b.history.number(after); known {
+			s.seq, s.astray = seq, false
+		}
+	}
+	return s, b.add(s)
+}
+
+func (b *Bus) add(s *Subscription) error {
+	if b.full() {
+		return ErrTooMany
+	}
+	b.subscriptions[s] = true
+	return nil
+}
+
+// Position returns the ID of the last event that was returned, or after which the
+// subscription began: it can be resumed there.
+func (s *Subscription) Position() string {
+	s.bus.mu.Lock()
+	defer s.bus.mu.Unlock()
+	return s.bus.history.id(s.seq)
 }
 
 // Next waits for the next event. An event that has happened is returned even if the
@@ -340,35 +275,24 @@ func (s *Subscription) Next(ctx context.Context) (Event, error) {
 
 // take returns the next event if there is one.
 func (s *Subscription) take() (Event, bool, error) {
-	b := s.bus
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err := s.gap(); err != nil {
-		return Event{}, false, err
+	h := &s.bus.history
+	s.bus.mu.Lock()
+	defer s.bus.mu.Unlock()
+	if gone := h.evicted(s.wants); s.astray || gone > max(s.seq, s.reported) {
+		s.reported, s.astray = gone, false
+		if s.skips {
+			return Event{ID: h.id(s.seq), Time: time.Now(), Kind: Missed}, true, nil
+		}
+		return Event{}, false, ErrGap
 	}
-	ours, ok := b.ours.after(s.seq, s.wants)
-	theirs, also := b.strangers.after(s.seq, s.wants)
-	if !ok && !also {
-		s.seq = b.seq
+	e, ok := h.after(s.seq, s.wants)
+	if !ok {
+		s.seq = h.seq
 		return Event{}, false, nil
 	}
-	e := ours
-	if !ok || also && theirs.seq < ours.seq {
-		e = theirs
-	}
 	s.seq = e.seq
-	e.ID = b.epoch + "-" + strconv.FormatUint(e.seq, 10)
+	e.ID = h.id(e.seq)
 	return e, true, nil
-}
-
-// gap reports, once, that events were evicted before they could be taken.
-func (s *Subscription) gap() error {
-	gone := s.bus.evicted(s.wants)
-	if gone <= max(s.seq, s.reported) {
-		return nil
-	}
-	s.reported = gone
-	return ErrGap
 }
 
 // Close ends the subscription.
@@ -376,7 +300,4 @@ func (s *Subscription) Close() {
 	s.bus.mu.Lock()
 	defer s.bus.mu.Unlock()
 	delete(s.bus.subscriptions, s)
-	if s.observer {
-		s.bus.unobserve()
-	}
 }

@@ -11,11 +11,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-func nobody() []Event { return nil }
-
-func watch(t *testing.T, bus *Bus, present func() []Event) *Watcher {
+func watch(t *testing.T, bus *Bus) *Watcher {
 	t.Helper()
-	w, err := bus.Watch(nil, present)
+	w, err := bus.Watch(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,13 +40,9 @@ func granted(source string, d time.Duration) Event {
 func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := NewBus()
-		bus.Publish(granted("nobody watches", time.Second))
-		w := watch(t, bus, func() []Event {
-			bus.Publish(granted("renewed", time.Hour)) // since the kernel was asked
-			return []Event{granted("in before", time.Minute), granted("renewed", time.Second)}
-		})
-		second := watch(t, bus, func() []Event { t.Error("asked again"); return nil })
-		second.Close()
+		bus.Publish(granted("renewed", time.Hour))
+		bus.Present([]Event{granted("in before", time.Minute), granted("renewed", time.Second)})
+		w := watch(t, bus)
 		bus.Publish(granted("short", time.Second))
 		bus.Publish(granted("revoked", time.Second))
 		bus.Publish(Event{Kind: Revoked, Door: "ssh", Source: "revoked"})
@@ -85,7 +79,7 @@ func TestExpiry(t *testing.T) {
 // However often somebody renews their time, what is remembered of it is bounded.
 func TestExpiryIsBounded(t *testing.T) {
 	bus := NewBus()
-	defer watch(t, bus, nobody).Close()
+	defer watch(t, bus).Close()
 	for range 100_000 {
 		bus.Publish(granted("203.0.113.7", time.Hour))
 	}
@@ -96,7 +90,7 @@ func TestExpiryIsBounded(t *testing.T) {
 
 func TestSlowWatcher(t *testing.T) {
 	bus := NewBus()
-	slow, quick := watch(t, bus, nobody), watch(t, bus, nobody)
+	slow, quick := watch(t, bus), watch(t, bus)
 	defer slow.Close()
 	defer quick.Close()
 	for range backlog + 7 {
@@ -117,7 +111,7 @@ func TestSlowWatcher(t *testing.T) {
 // What is not wanted takes no room from what is.
 func TestWatchForKinds(t *testing.T) {
 	bus := NewBus()
-	w, err := bus.Watch([]Kind{Granted, Degraded}, nobody)
+	w, err := bus.Watch([]Kind{Granted, Degraded})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,16 +128,16 @@ func TestWatchForKinds(t *testing.T) {
 func TestWatchersAreBounded(t *testing.T) {
 	bus := NewBus()
 	for range maxListeners {
-		defer watch(t, bus, nobody).Close()
+		defer watch(t, bus).Close()
 	}
-	if _, err := bus.Watch(nil, nobody); err != ErrTooMany {
+	if _, err := bus.Watch(nil); err != ErrTooMany {
 		t.Error(err)
 	}
 }
 
 func subscribe(t *testing.T, bus *Bus, after string, kinds ...Kind) *Subscription {
 	t.Helper()
-	s, err := bus.Subscribe(after, kinds, nil)
+	s, err := bus.Subscribe(after, kinds...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +148,7 @@ func subscribe(t *testing.T, bus *Bus, after string, kinds ...Kind) *Subscriptio
 func TestSubscriptionResumes(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		bus := NewBus()
-		s := subscribe(t, bus, "")
+		s := subscribe(t, bus, Now)
 		defer func() { s.Close() }()
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -190,7 +184,7 @@ func TestSubscriptionResumes(t *testing.T) {
 
 func TestSubscriptionWaits(t *testing.T) {
 	bus := NewBus()
-	s := subscribe(t, bus, "")
+	s := subscribe(t, bus, Now)
 	defer s.Close()
 	go bus.Publish(Event{Kind: Granted})
 	if e, err := s.Next(t.Context()); err != nil || e.Kind != Granted {
@@ -202,7 +196,7 @@ func TestSubscriptionWaits(t *testing.T) {
 // wanted the scans.
 func TestSubscriptionUnderAFlood(t *testing.T) {
 	bus := NewBus()
-	all, grants := subscribe(t, bus, ""), subscribe(t, bus, "", Granted, Revoked)
+	all, grants := subscribe(t, bus, Now), subscribe(t, bus, Now, Granted, Revoked)
 	defer all.Close()
 	defer grants.Close()
 	bus.Publish(Event{Kind: Granted, Count: 1})
@@ -223,7 +217,7 @@ func TestSubscriptionUnderAFlood(t *testing.T) {
 			t.Errorf("%+v, %v, want number %d", e, err, want)
 		}
 	}
-	if _, err := bus.Subscribe(first.ID, nil, nil); err != ErrGone {
+	if _, err := bus.Subscribe(first.ID); err != ErrGone {
 		t.Errorf("resumed with scans: %v", err)
 	}
 	if _, err := all.Next(t.Context()); err != ErrGap {
@@ -244,19 +238,20 @@ func TestSubscriptionUnderAFlood(t *testing.T) {
 
 func TestSubscriptionElsewhere(t *testing.T) {
 	bus, restarted := NewBus(), NewBus()
-	s := subscribe(t, bus, "")
+	s := subscribe(t, bus, Now)
 	defer s.Close()
 	bus.Publish(Event{Kind: Granted})
 	e, err := s.Next(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range []string{e.ID, "x", "-", bus.epoch + "-2", bus.epoch + "-x"} {
+	name := bus.history.runs[0].name
+	for _, id := range []string{e.ID, "x", "-", name + "-2", name + "-x", ""} {
 		b := bus
 		if id == e.ID {
 			b = restarted
 		}
-		if _, err := b.Subscribe(id, nil, nil); err != ErrGone {
+		if _, err := b.Subscribe(id); err != ErrGone {
 			t.Errorf("%q: %v", id, err)
 		}
 	}
@@ -266,10 +261,7 @@ func TestSubscriptionElsewhere(t *testing.T) {
 func TestSubscriptionToExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := NewBus()
-		s, err := bus.Subscribe("", []Kind{Granted, Expired}, nobody)
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := subscribe(t, bus, Now, Granted, Expired)
 		defer s.Close()
 		bus.Publish(granted("203.0.113.7", time.Minute))
 		for _, want := range []Kind{Granted, Expired} {

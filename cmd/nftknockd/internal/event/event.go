@@ -2,7 +2,8 @@
 //
 //	gate ──→ Bus.Publish ──┬─→ taps: metrics; they count and never block
 //	                       ├─→ Watcher: for people; a slow one misses events and is told
-//	                       └─→ Subscription: in order, without gaps, resumable; the log, companions
+//	                       └─→ Subscription: in order, without gaps, resumable; the log, companions,
+//	                           and the Journal, a file from which the next daemon's bus goes on
 //
 // Publish never waits for a listener. An event never tells what was knocked.
 package event
@@ -21,7 +22,7 @@ type Kind string
 const (
 	Granted       Kind = "granted"
 	Revoked       Kind = "revoked"
-	Expired       Kind = "expired" // computed by a Bus that is watched: the kernel does not tell
+	Expired       Kind = "expired" // computed by a Bus: the kernel does not tell
 	Refused       Kind = "refused" // an attempt at a door
 	Scan          Kind = "scan"    // a source touched a decoy, or knocked a wrong code, and is muted
 	Reloaded      Kind = "reloaded"
@@ -57,7 +58,7 @@ type Event struct {
 	Key    string    `json:"key,omitempty"`    // of BySPA: whose key
 	Until  time.Time `json:"until,omitzero"`   // of granted; zero: until revoked. Of scan: until when the source is muted
 	Doors  []string  `json:"doors,omitempty"`  // of reloaded: the doors there are now
-	Count  uint64    `json:"count,omitempty"`  // of lost, since the daemon started; of missed and left out, since the last one
+	Count  uint64    `json:"count,omitempty"`  // of lost, since the daemon started; of missed and left out, since the last one; 0: not known
 	Text   string    `json:"text,omitempty"`   // the reason; may be several lines
 	Step   *Step     `json:"step,omitempty"`   // of attempt
 
@@ -132,7 +133,9 @@ func (e Event) Line() string {
 	case Lost:
 		line = append(line, fmt.Sprintf("%d messages of the kernel's packet log so far", e.Count))
 	case Missed:
-		line = append(line, fmt.Sprintf("%d events: too many came at once", e.Count))
+		if e.Count > 0 {
+			line = append(line, fmt.Sprintf("%d events: too many came at once", e.Count))
+		}
 	case LeftOut:
 		line = append(line, fmt.Sprintf("%d steps of attempts: too many came at once", e.Count))
 	case Attempt:

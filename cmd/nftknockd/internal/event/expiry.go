@@ -1,17 +1,20 @@
 package event
 
 import (
+	"cmp"
 	"container/heap"
 	"slices"
+	"strings"
 	"time"
 )
 
 // An expiry knows when grants end, which the kernel does not tell. One timer waits for the
 // earliest end.
 type expiry struct {
-	ends  map[grantKey]time.Time
-	queue ends
-	timer *time.Timer // nil while nobody watches
+	ends   map[grantKey]time.Time
+	before map[grantKey]bool // grants of an earlier run, of which nothing was heard since
+	queue  ends
+	timer  *time.Timer
 }
 
 // A grantKey is what has at most one grant: a source at a door.
@@ -19,19 +22,40 @@ type grantKey struct{ door, source string }
 
 // begin starts without grants. It calls due when over may return something.
 func (x *expiry) begin(due func()) {
-	x.ends, x.queue = make(map[grantKey]time.Time), nil
+	x.ends = make(map[grantKey]time.Time)
 	x.timer = time.AfterFunc(time.Hour, due)
 	x.timer.Stop()
 }
 
-func (x *expiry) end() {
-	x.timer.Stop()
-	*x = expiry{}
+// past says that what was noted so far is of an earlier run.
+func (x *expiry) past() {
+	x.before = make(map[grantKey]bool, len(x.ends))
+	for key := range x.ends {
+		x.before[key] = true
+	}
 }
 
-func (x *expiry) knows(e Event) bool {
-	_, ok := x.ends[grantKey{e.Door, e.Source}]
-	return ok
+// present takes in the grants that there are when a run begins, and returns an event for
+// each one of before that is not among them. What has happened since is newer.
+func (x *expiry) present(grants []Event, now time.Time) []Event {
+	for _, e := range grants {
+		key := grantKey{e.Door, e.Source}
+		if _, known := x.ends[key]; !known || x.before[key] {
+			x.note(e)
+		}
+	}
+	var expired []Event
+	for key := range x.before {
+		if _, in := x.ends[key]; in {
+			delete(x.ends, key)
+			expired = append(expired, Event{Time: now, Kind: Expired, Door: key.door, Source: key.source})
+		}
+	}
+	x.before = nil
+	slices.SortFunc(expired, func(a, b Event) int {
+		return cmp.Or(strings.Compare(a.Door, b.Door), strings.Compare(a.Source, b.Source))
+	})
+	return expired
 }
 
 // note takes in what an event says about a grant's end.
@@ -40,6 +64,7 @@ func (x *expiry) note(e Event) {
 	switch e.Kind {
 	case Granted:
 		x.ends[key] = e.Until
+		delete(x.before, key)
 		if !e.Until.IsZero() {
 			heap.Push(&x.queue, end{key, e.Until})
 			if len(x.queue) > 2*len(x.ends)+1024 { // many were renewed
@@ -47,7 +72,7 @@ func (x *expiry) note(e Event) {
 			}
 			x.wait()
 		}
-	case Revoked:
+	case Revoked, Expired:
 		delete(x.ends, key)
 	case Reloaded: // the grants of a door end with it
 		for key := range x.ends {
@@ -86,9 +111,7 @@ func (x *expiry) over(now time.Time) []Event {
 			expired = append(expired, Event{Time: now, Kind: Expired, Door: e.door, Source: e.source})
 		}
 	}
-	if x.timer != nil {
-		x.wait()
-	}
+	x.wait()
 	return expired
 }
 

@@ -24,8 +24,8 @@ func LogTo(ctx context.Context, log *slog.Logger, events *Subscription) {
 	}
 }
 
-// Log logs an event: its kind is the message. Expiry is not logged, because it is known
-// only while somebody watches.
+// Log logs an event: its kind is the message. Expiry is not logged: the line of the grant
+// says when it ends.
 func Log(log *slog.Logger, e Event) {
 	var about []any
 	add := func(key, value string) {

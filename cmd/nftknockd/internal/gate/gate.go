@@ -198,7 +198,7 @@ func newGate(deps Deps) (*Gate, error) {
 	if deps.Inspect == nil {
 		deps.Inspect = nft.Inspect
 	}
-	logged, err := deps.Bus.Subscribe("", nil, nil)
+	logged, err := deps.Bus.Subscribe(event.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -293,6 +293,7 @@ func (g *Gate) Run(ctx context.Context) error {
 	var background, logging sync.WaitGroup
 	background.Go(func() { g.feedWatchdog(ctx) })
 	background.Go(func() { g.recordCodes(ctx) })
+	background.Go(g.tellPresent)
 	background.Go(func() { g.provePackets(ctx) })
 	background.Go(func() { g.recordPackets(ctx) })
 	endLog, stopLog := context.WithCancel(context.Background())

@@ -110,7 +110,7 @@ func TestReloadIsRefused(t *testing.T) {
 // replays them knows who is in.
 func TestEventsAreInOrder(t *testing.T) {
 	rehearse(t, func(r *rehearsal) {
-		events, err := r.bus.Subscribe("", []event.Kind{event.Granted, event.Revoked}, nil)
+		events, err := r.bus.Subscribe(event.Now, event.Granted, event.Revoked)
 		if err != nil {
 			t.Fatal(err)
 		}

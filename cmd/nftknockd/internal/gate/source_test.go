@@ -88,7 +88,7 @@ func TestWidePrefixes(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			rehearse(t, func(r *rehearsal) {
-				events, err := r.bus.Subscribe("", []event.Kind{event.Granted, event.Revoked}, nil)
+				events, err := r.bus.Subscribe(event.Now, event.Granted, event.Revoked)
 				if err != nil {
 					t.Fatal(err)
 				}

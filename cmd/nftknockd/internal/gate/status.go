@@ -188,15 +188,15 @@ func endOf(p nft.Grant, now time.Time) time.Time {
 	return now.Add(p.Left)
 }
 
-// present returns the events that made the grants there are.
-func (g *Gate) present() []event.Event {
+// tellPresent tells the bus which grants there are, whose ends the kernel does not tell.
+func (g *Gate) tellPresent() {
 	g.state.Lock()
 	table := g.state.cfg.Table
 	g.unlock()
 	snapshot, err := g.inspect(table)
 	if err != nil {
-		g.deps.Log.Warn("the end of some grants will not be seen by those who watch", "error", err)
-		return nil
+		g.deps.Log.Warn("the end of some grants will not be known", "error", err)
+		return
 	}
 	now := time.Now()
 	var events []event.Event
@@ -206,17 +206,29 @@ func (g *Gate) present() []event.Event {
 			Time: p.Since, Kind: event.Granted, Door: p.Door, Source: Source{p.Source, p.Zone}.String(), By: by, Key: key, Until: endOf(p, now),
 		})
 	}
-	return events
+	g.deps.Bus.Present(events)
 }
 
 // Watch begins to watch what happens, as [event.Bus.Watch] does.
 func (g *Gate) Watch(kinds ...event.Kind) (*event.Watcher, error) {
-	return g.deps.Bus.Watch(kinds, g.present)
+	return g.deps.Bus.Watch(kinds)
 }
 
 // Subscribe returns a subscription to what happens, as [event.Bus.Subscribe] does.
 func (g *Gate) Subscribe(after string, kinds ...event.Kind) (*event.Subscription, error) {
-	return g.deps.Bus.Subscribe(after, kinds, g.present)
+	return g.deps.Bus.Subscribe(after, kinds...)
+}
+
+// Resume returns a subscription that goes on whatever is gone, as [event.Bus.Resume] does.
+func (g *Gate) Resume(after string, kinds ...event.Kind) (*event.Subscription, error) {
+	return g.deps.Bus.Resume(after, kinds...)
+}
+
+// Hooks returns the hooks of the configuration in force.
+func (g *Gate) Hooks() []config.Hook {
+	g.state.Lock()
+	defer g.unlock()
+	return g.state.cfg.Hooks
 }
 
 // PortNames returns ports as people write them.

@@ -29,7 +29,7 @@ func TrialAlone(ctx context.Context, cfg *config.Config, deps Deps, length time.
 		}
 		return table, nil
 	}
-	grants, err := deps.Bus.Subscribe("", []event.Kind{event.Granted}, nil)
+	grants, err := deps.Bus.Subscribe(event.Now, event.Granted)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ var ErrOnTrial = errors.New("a configuration is on trial: wait until it has ende
 // taken back at once when the context ends. The daemon that is killed meanwhile, with its
 // machine or without, starts with what was before.
 func (g *Gate) Trial(ctx context.Context, cfg *config.Config, length time.Duration, show Countdown) (event.Event, error) {
-	grants, err := g.deps.Bus.Subscribe("", []event.Kind{event.Granted}, nil)
+	grants, err := g.deps.Bus.Subscribe(event.Now, event.Granted)
 	if err != nil {
 		return event.Event{}, err
 	}

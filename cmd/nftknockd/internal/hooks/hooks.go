@@ -1,16 +1,18 @@
-// Package hooks runs programs for events. What it passes on to them is checked: field by
-// field, since a hook may well be a script of root's.
+// Package hooks runs programs for events: a [Runner] one program, for what somebody watches
+// who is there to see it, and a [Companion] those of the configuration, for every event, also
+// after a restart. What is passed on to programs is checked: field by field, since one may
+// well be a script of root's.
+//
+//	daemon ──→ Companion ──→ queue ──→ program
+//	               ↑           │
+//	               └─ position ┘    of the last event that is dealt with, in a file
 package hooks
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -19,12 +21,10 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"nftknock/cmd/nftknockd/internal/event"
 )
 
-// A Runner runs a program for events.
+// A Runner runs one program for events.
 type Runner struct {
 	AtOnce         int           // how many may run at a time
 	Timeout        time.Duration // after which a program is killed
@@ -62,7 +62,8 @@ func (h *Runner) Run(ctx context.Context, e event.Event) {
 	}
 	h.running.Go(func() {
 		defer func() { <-h.slots }()
-		if err := h.execute(e); err != nil {
+		p := program{args: h.args, timeout: h.Timeout, stdout: h.Stdout, stderr: h.Stderr}
+		if err := p.run(e); err != nil {
 			fmt.Fprintf(h.Stderr, "nftknockd: %s: %v (%s)\n", h.args[0], err, e.Line())
 		}
 	})
@@ -70,31 +71,6 @@ func (h *Runner) Run(ctx context.Context, e event.Event) {
 
 // Wait waits for the programs that run.
 func (h *Runner) Wait() { h.running.Wait() }
-
-func (h *Runner) execute(e event.Event) error {
-	stdin, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), h.Timeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, h.args[0], h.args[1:]...)
-	cmd.Stdin = bytes.NewReader(append(stdin, '\n'))
-	cmd.Stdout, cmd.Stderr = h.Stdout, h.Stderr
-	cmd.Env = append(os.Environ(), environment(e)...)
-	// The program's own children die with it; a daemon that it leaves behind has left its group.
-	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
-	cmd.WaitDelay = time.Second // for whoever else has its output open
-	err = cmd.Run()
-	switch {
-	case ctx.Err() != nil:
-		return fmt.Errorf("killed: it took longer than %v", h.Timeout)
-	case errors.Is(err, exec.ErrWaitDelay): // the program has ended well, and left something behind
-		return nil
-	}
-	return err
-}
 
 // environment returns the event as variables. Those without a value are empty, so that none
 // is inherited.

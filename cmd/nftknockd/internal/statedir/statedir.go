@@ -31,6 +31,9 @@ func Find(named string) Dir {
 	return Default
 }
 
+// Events returns the file of the journal of events.
+func (d Dir) Events() string { return filepath.Join(string(d), "events.jsonl") }
+
 const secretSize = 32 // bytes
 
 // Secret returns the secret that the decoys are derived from: 32 random bytes that never
