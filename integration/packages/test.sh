@@ -71,7 +71,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/nftknock
 mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9
-for suite in bullseye bookworm trixie; do
+for suite in ${SUITES:-bullseye bookworm trixie}; do
 	base=$cache/packages-$suite
 	if [ ! -d "$base" ]; then
 		echo "making a root file system, to be kept in $base"
