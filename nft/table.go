@@ -86,7 +86,7 @@ func (t *Table) install(own bool) error {
 		return explain(err)
 	}
 	if was != nil {
-		if err := was.free(t.table.Name); err != nil {
+		if err := was.checkAvailable(t.table.Name); err != nil {
 			return err
 		}
 	}
@@ -114,8 +114,8 @@ func (t *Table) Replace(r *Ruleset) error {
 	return t.rememberGrants()
 }
 
-// Restore puts right what somebody else has done to the table, with the people
-// who were let in. If that cannot be done part by part, the table is made anew in one transaction.
+// Restore puts right what somebody else has done to the table, with the
+// grants there were. If that cannot be done part by part, the table is made anew in one transaction.
 func (t *Table) Restore() error {
 	was, err := readState(t.query, t.table)
 	if err != nil {
@@ -206,9 +206,9 @@ func (t *Table) rememberGrants() error {
 		t.grants.reset(nil)
 		return nil
 	}
-	people, err := t.People()
+	grants, err := t.Grants()
 	if err == nil {
-		t.grants.reset(people)
+		t.grants.reset(grants)
 	}
 	return err
 }
@@ -240,7 +240,7 @@ func Remove(name string) (bool, error) {
 	case was == nil:
 		return false, nil
 	}
-	if err := was.free(name); err != nil {
+	if err := was.checkAvailable(name); err != nil {
 		return true, err
 	}
 	return true, t.Remove()
@@ -276,7 +276,7 @@ func explain(err error) error {
 		hint = "this kernel has no nftables (CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET)"
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EAFNOSUPPORT):
 		hint = "this kernel lacks a part of nftables that is needed: CONFIG_NFT_NUMGEN, CONFIG_NFT_LOG, CONFIG_NFT_LIMIT, " +
-			"CONFIG_NFT_REJECT_INET, CONFIG_NFT_FIB_INET, CONFIG_NETFILTER_NETLINK_LOG; Linux 5.10 or newer has them"
+			"CONFIG_NFT_REJECT_INET, CONFIG_NFT_FIB_INET, CONFIG_NFT_SOCKET, CONFIG_NETFILTER_NETLINK_LOG; Linux 5.10 or newer has them"
 	case errors.Is(err, unix.EMSGSIZE):
 		hint = "the table is too large for this socket's buffer: raise net.core.wmem_max"
 	default:
