@@ -57,6 +57,18 @@ test: tools ## run all tests, with the race detector; installs what they need
 test-systemd: ## prove unit and package under a real systemd, in a container
 	$(if $(SUDO),sudo env PATH=$(PATH)) integration/systemd/test.sh
 
+.PHONY: test-packages
+test-packages: ## install, upgrade and remove the packages; OpenRC; everything but systemd
+	$(if $(SUDO),sudo env PATH=$(PATH)) integration/packages/test.sh
+
+.PHONY: test-arch
+test-arch: ## run the tests of knock, config and nft on arm64, armhf and s390x, in qemu
+	integration/arch/test.sh
+
+.PHONY: test-windows
+test-windows: ## run the Windows client in Wine
+	$(if $(SUDO),sudo env PATH=$(PATH)) integration/windows/test.sh
+
 .PHONY: tools
 tools: ## install the programs that the tests use
 	@missing=; PATH=$$PATH:/usr/sbin:/sbin; \
@@ -101,8 +113,12 @@ install: build ## install into PREFIX (/usr/local)
 	install -D -m 0755 bin/nftknock $(DESTDIR)$(PREFIX)/bin/nftknock
 
 .PHONY: deb
-deb: ## build the Debian package into bin/ (VERSION=1.2.3, ARCH=arm64)
-	systemd/debian/build.sh bin
+deb: ## build this machine's Debian packages into bin/ (VERSION=1.2.3, ARCH=arm64)
+	FORMATS=deb ARCHES="$(or $(ARCH),$(shell dpkg --print-architecture))" systemd/packages/build.sh bin
+
+.PHONY: packages
+packages: ## build .deb, .rpm, .apk and Arch packages into bin/packages/ (ARCHES="amd64 armhf", FORMATS="deb rpm")
+	systemd/packages/build.sh
 
 .PHONY: clean
 clean: ## remove what was built

@@ -69,7 +69,11 @@ mkdir "$work/e2e"
 # The package, the same with a higher version, and the programs of the test.
 build() {
 	local deb
-	deb=$(VERSION=0~test1 systemd/debian/build.sh "$work/e2e")
+	VERSION=0~test1 ARCHES=$(dpkg --print-architecture) FORMATS=deb systemd/packages/build.sh "$work/e2e" >/dev/null 2>"$work/log" || {
+		cat "$work/log"
+		return 1
+	}
+	deb=$(echo "$work"/e2e/nftknock_*.deb)
 	dpkg-deb --raw-extract "$deb" "$work/deb"
 	sed -i 's/^Version:.*/Version: 0~test2/' "$work/deb/DEBIAN/control"
 	dpkg-deb -Znone --build "$work/deb" "${deb/test1/test2}" >/dev/null
