@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"errors"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
 	"nftknock/knock"
@@ -270,8 +272,11 @@ func TestOwned(t *testing.T) {
 		}
 	}
 	check()
-	if err := table.reconnect(); err != nil || !table.Owned() {
-		t.Errorf("reconnect: owned %v, %v", table.Owned(), err)
+	if err := table.refused(); err == nil {
+		t.Error("the kernel has taken an impossible transaction")
+	}
+	if _, err := table.LetIn("ssh", source, time.Minute, "knock"); err != nil {
+		t.Errorf("after a transaction that was refused: %v", err)
 	}
 	check()
 	table.Close()
@@ -282,6 +287,17 @@ func TestOwned(t *testing.T) {
 	check()
 	table.Close()
 	nftCommand(t, "", "delete", "table", "inet", "nftknock")
+}
+
+// refused sends a transaction that the kernel refuses, with an answer to each of its messages.
+func (t *Table) refused() error {
+	batch, err := encode(func(c *nftables.Conn) error {
+		for range 3 {
+			c.DelChain(&nftables.Chain{Name: "none", Table: t.table})
+		}
+		return nil
+	})
+	return errors.Join(err, commit(t.socket, batch))
 }
 
 // Of a table that is not owned, what somebody else does to it is heard of and

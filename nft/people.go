@@ -33,7 +33,7 @@ func (t *Table) LetIn(door string, source netip.Addr, timeout time.Duration, com
 	if timeout != knock.Forever {
 		elements[0].Timeout = timeout
 	}
-	err = t.send(addElements(set, elements))
+	err = send(t.socket, addElements(set, elements))
 	if err != nil {
 		return person.Source, err
 	}
@@ -50,7 +50,7 @@ func (t *Table) PutOut(door string, source netip.Addr) (netip.Prefix, error) {
 	if err != nil {
 		return netip.Prefix{}, err
 	}
-	err = t.send(removeElements(set, elements))
+	err = send(t.socket, removeElements(set, elements))
 	if err != nil {
 		return person.Source, err
 	}

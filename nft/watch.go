@@ -63,7 +63,7 @@ func (w *Watcher) read(t *Table) {
 					w.tell()
 				}
 				foreign, changed = nil, false
-			case m.Header.PID == t.portID.Load() || !concerns(m, t.table.Name):
+			case m.Header.PID == t.portID || !concerns(m, t.table.Name):
 			case isKind(m, unix.NFT_MSG_NEWSETELEM), isKind(m, unix.NFT_MSG_DELSETELEM):
 				c, err := readForeignChange(m)
 				if err != nil {

@@ -1,0 +1,180 @@
+package nft
+
+import (
+	"net/netip"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nftknock/knock"
+)
+
+// without has this kernel lack something until the test has ended.
+func without(t *testing.T, feature string) {
+	t.Helper()
+	lacks = feature
+	t.Cleanup(func() { lacks = "" })
+}
+
+// openLatched opens a table as on a kernel with owned tables that do not persist.
+func openLatched(t *testing.T, s Spec) *Table {
+	t.Helper()
+	without(t, "persist")
+	table, err := Open(NewRuleset(s), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { table.Close() })
+	if table.Owned() {
+		t.Fatal("the table is owned")
+	}
+	if !table.latched {
+		t.Skip("this kernel has no tables with an owner: Linux 5.12 or newer")
+	}
+	return table
+}
+
+func TestLatchAsListed(t *testing.T) {
+	inNetNS(t)
+	s := rich()
+	table := openLatched(t, s)
+	script := NewRuleset(s).latch().String()
+	listed := nftCommand(t, "", "list", "table", "inet", "nftknock_latch")
+	table.Close()
+	nftCommand(t, "", "flush", "ruleset")
+	nftCommand(t, script, "-f", "-")
+	without := func(listing string) string { // what the kernel tells of an owner
+		var kept []string
+		for line := range strings.Lines(listing) {
+			if !strings.Contains(line, "progname") && !strings.HasPrefix(line, "\tflags") && !strings.HasPrefix(line, "\tcomment") {
+				kept = append(kept, line)
+			}
+		}
+		return strings.TrimSpace(strings.Join(kept, ""))
+	}
+	if diff := cmp.Diff(without(nftCommand(t, "", "list", "table", "inet", "nftknock_latch")), without(listed)); diff != "" {
+		t.Errorf("-script +installed:\n%s", diff)
+	}
+}
+
+// The latch is out of reach while the table is open, and goes with it; the table itself stays.
+func TestLatchGoesWithTheProcess(t *testing.T) {
+	inNetNS(t)
+	s := spec(door("ssh", tcp(22)))
+	table := openLatched(t, s)
+	if _, err := Open(NewRuleset(s), true); err == nil || !strings.Contains(err.Error(), "stop the nftknockd that is running") {
+		t.Errorf("a second daemon: %v", err)
+	}
+	if _, err := Remove("nftknock"); err == nil || !strings.Contains(err.Error(), "stop the nftknockd that is running") {
+		t.Errorf("remove: %v", err)
+	}
+	nftCommand(t, "", "flush", "ruleset")
+	if exec.Command("nft", "delete", "table", "inet", "nftknock_latch").Run() == nil || !there(t, "nftknock_latch") {
+		t.Error("somebody else has taken the latch away")
+	}
+	if err := table.refused(); err == nil {
+		t.Error("the kernel has taken an impossible transaction")
+	}
+	if err := table.Restore(); err != nil || !there(t, "nftknock_latch") {
+		t.Errorf("restored: %v", err)
+	}
+	table.Close()
+	if tables := nftCommand(t, "", "list", "tables"); tables != "table inet nftknock\n" {
+		t.Errorf("left are %s", tables)
+	}
+	table = openLatched(t, s)
+	if err := table.Remove(); err != nil || nftCommand(t, "", "list", "tables") != "" {
+		t.Errorf("removed: %v", err)
+	}
+}
+
+// TestLatchHasNoGap sends datagrams to a guarded port as fast as it can from another
+// namespace, while somebody takes the table away and it is put back.
+func TestLatchHasNoGap(t *testing.T) {
+	inNetNS(t)
+	sender := neighbour(t)
+	nftCommand(t, `table inet counting { chain input { type filter hook input priority 0; udp dport 51820 counter; }; }`, "-f", "-")
+	s := spec(door("vpn", udp(51820)))
+	table := openLatched(t, s)
+	f := sender.flood(t)
+	f.awaitMore(t)
+	for range 15 {
+		nftCommand(t, "", "delete", "table", "inet", "nftknock")
+		f.awaitMore(t)
+		if err := table.Restore(); err != nil {
+			t.Fatal(err)
+		}
+		f.awaitMore(t)
+	}
+	if n := passed(t); n > 0 {
+		t.Errorf("%d of %d datagrams have passed", n, f.sent.Load())
+	}
+	if _, err := table.LetIn("vpn", netip.MustParseAddr("192.0.2.2"), knock.Forever, "hand"); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(5 * time.Second); passed(t) == 0; {
+		if time.Now().After(end) {
+			t.Fatal("who is let in does not get past the latch")
+		}
+		f.awaitMore(t)
+	}
+	f.stop()
+}
+
+// With a new ruleset the latch has its ports.
+func TestLatchIsReplaced(t *testing.T) {
+	inNetNS(t)
+	table := openLatched(t, spec(door("ssh", tcp(22))))
+	for _, s := range []Spec{spec(door("ssh", tcp(22), tcp(2222))), spec(door("vpn", udp(51820))), rich(), spec()} {
+		if err := table.Replace(NewRuleset(s)); err != nil {
+			t.Fatal(err)
+		}
+		got := sorted(nftCommand(t, "", "list", "table", "inet", "nftknock_latch"))
+		table.Close()
+		table = openLatched(t, s)
+		if diff := cmp.Diff(sorted(nftCommand(t, "", "list", "table", "inet", "nftknock_latch")), got); diff != "" {
+			t.Errorf("-new +replaced:\n%s", diff)
+		}
+	}
+}
+
+// A trial that is kept where tables do not persist has a latch from then on.
+func TestKeepLatched(t *testing.T) {
+	inNetNS(t)
+	without(t, "persist")
+	table := tryOut(t, spec(door("ssh", tcp(22))))
+	if there(t, "nftknock_latch") {
+		t.Error("a trial's table, which is owned, has a latch")
+	}
+	if err := table.Keep(true); err != nil {
+		t.Fatal(err)
+	}
+	if table.Owned() || !there(t, "nftknock_latch") {
+		t.Errorf("owned %v:\n%s", table.Owned(), nftCommand(t, "", "list", "tables"))
+	}
+	table.Close()
+	if tables := nftCommand(t, "", "list", "tables"); tables != "table inet nftknock\n" {
+		t.Errorf("left are %s", tables)
+	}
+}
+
+// Where tables have no owners there is neither a latch nor a trial.
+func TestWithoutOwners(t *testing.T) {
+	inNetNS(t)
+	without(t, "owner")
+	s := spec(door("ssh", tcp(22)))
+	if _, err := Try(NewRuleset(s)); err == nil || !strings.Contains(err.Error(), "Linux 5.12") {
+		t.Errorf("a trial: %v", err)
+	}
+	table, err := Open(NewRuleset(s), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer table.Close()
+	if tables := nftCommand(t, "", "list", "tables"); tables != "table inet nftknock\n" {
+		t.Errorf("there are %s", tables)
+	}
+}
