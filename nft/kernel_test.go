@@ -413,3 +413,23 @@ func TestHands(t *testing.T) {
 		t.Error("a link-local source without its link is let in")
 	}
 }
+
+// A table that a daemon would put back is not removed.
+func TestRemoveWhileHeard(t *testing.T) {
+	inNetNS(t)
+	l, err := Listen(7022, func(time.Time, knock.Packet) {}, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	open(t, spec(door("ssh", tcp(22))))
+	if was, err := Remove("nftknock"); !was || err == nil || !strings.Contains(err.Error(), "stop the nftknockd that is running") {
+		t.Errorf("while somebody listens: %v, %v", was, err)
+	}
+	l.Close()
+	if was, err := Remove("nftknock"); !was || err != nil {
+		t.Errorf("afterwards: %v, %v", was, err)
+	}
+	if tables := nftCommand(t, "", "list", "tables"); tables != "" {
+		t.Errorf("left are %s", tables)
+	}
+}

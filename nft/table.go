@@ -217,7 +217,7 @@ func (t *Table) Remove() error {
 }
 
 // Remove takes a table of that name away, if there is one and it is
-// nftknockd's. It says whether there was.
+// nftknockd's, and no daemon runs that would put it back. It says whether there was.
 func Remove(name string) (bool, error) {
 	t, err := connect(name)
 	if err != nil {
@@ -235,6 +235,9 @@ func Remove(name string) (bool, error) {
 		return true, err
 	}
 	if _, err := t.readLatch(); err != nil {
+		return true, err
+	}
+	if err := t.unheard(); err != nil {
 		return true, err
 	}
 	return true, t.Remove()

@@ -55,7 +55,7 @@ cp "$here"/inside/* integration/systemd/inside/lib.sh "$in/"
 # boot KERNEL SCRIPT: runs the script in the machine, and shows what it says.
 boot() {
 	local dir=$work/$1 suite=${suites[$1]}
-	timeout --foreground 480 qemu-system-x86_64 -machine q35,accel="${ACCEL:-tcg}" -cpu "${CPU:-max}" -smp 1 -m 1024 \
+	timeout --foreground "${TIMEOUT:-480}" qemu-system-x86_64 -machine q35,accel="${ACCEL:-tcg}" -cpu "${CPU:-max}" -smp 1 -m 1024 \
 		-nodefaults -nographic -no-reboot -nic none -device virtio-rng-pci -serial "file:$dir/console" \
 		-drive "file=$dir/root.img,format=raw,if=virtio,cache=unsafe" \
 		-drive "file=$dir/e2e.img,format=raw,if=virtio,cache=unsafe" \
