@@ -106,13 +106,16 @@ const tableComment = "nftknockd's own; only it can change this while it runs"
 // on one kernel what an older one brings about.
 var lacks string
 
+// probeSuffix is what is appended to the table's name for one that tries what the kernel can.
+const probeSuffix = "_probe"
+
 // supports says whether the kernel has tables with these flags. It asks by a table that is gone again
 // with the same transaction.
 func (t *Table) supports(flags uint32) (bool, error) {
 	if lacks == "owner" || lacks == "persist" && flags&tablePersist != 0 {
 		return false, nil
 	}
-	probe := &nftables.Table{Name: t.table.Name + "_probe", Family: t.table.Family}
+	probe := &nftables.Table{Name: t.table.Name + probeSuffix, Family: t.table.Family}
 	batch, err := encode(func(c *nftables.Conn) error { c.AddTable(probe); c.DelTable(probe); return nil })
 	if err == nil {
 		err = setFlags(batch, probe.Name, flags)

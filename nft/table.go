@@ -83,7 +83,7 @@ func (t *Table) dial() error {
 func (t *Table) install(own bool) error {
 	was, err := readState(t.query, t.table)
 	if err != nil {
-		return explain(err)
+		return t.explainLacking(explain(err), features)
 	}
 	if was != nil {
 		if err := was.free(t.table.Name); err != nil {
@@ -105,7 +105,7 @@ func (t *Table) install(own bool) error {
 		}
 	}
 	if err := t.transact(was, nil, t.changeLatch(latch)); err != nil {
-		return err
+		return t.explainLacking(err, features)
 	}
 	return t.rememberGrants()
 }
@@ -269,11 +269,6 @@ func explain(err error) error {
 		return nil
 	case errors.Is(err, unix.EPERM):
 		hint = "needs CAP_NET_ADMIN: run it as root, or by its systemd unit"
-	case errors.Is(err, unix.EPROTONOSUPPORT):
-		hint = "this kernel has no nftables (CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET)"
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EAFNOSUPPORT):
-		hint = "this kernel lacks a part of nftables that is needed: CONFIG_NFT_NUMGEN, CONFIG_NFT_LOG, CONFIG_NFT_LIMIT, " +
-			"CONFIG_NFT_REJECT_INET, CONFIG_NFT_FIB_INET, CONFIG_NETFILTER_NETLINK_LOG; Linux 5.10 or newer has them"
 	case errors.Is(err, unix.EMSGSIZE):
 		hint = "the table is too large for this socket's buffer: raise net.core.wmem_max"
 	default:

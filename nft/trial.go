@@ -34,7 +34,7 @@ func try(r *Ruleset, who []Person, up flowList) (*Table, error) {
 			"Linux 5.12 or newer can; demo --config rehearses the configuration on any")
 	}
 	if err == nil {
-		err = t.transact(nil, nil)
+		err = t.explainLacking(t.transact(nil, nil), features)
 	}
 	if err == nil {
 		err = t.addFlows(up)
