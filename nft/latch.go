@@ -2,8 +2,11 @@ package nft
 
 import (
 	"strings"
+	"sync"
 
 	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
 
 	"nftknock/knock"
 )
@@ -18,7 +21,11 @@ import (
 // there is no gate, connections that are up wait as well, until their next retransmission.
 //
 // The latch changes in the same transactions as the gate, and goes with the daemon's process. Then
-// the gate's table stands alone, as it does where tables have no owners.
+// the gate's table stands alone.
+//
+// Where tables have no owners, others can take away what the daemon would leave there. So there the latch is kept at
+// hand: a transaction that is ready to be sent, and small, when the gate's table is heard to have gone. The latch
+// is lifted by the transaction that puts the gate back, which takes several times as long.
 
 // latchSuffix is what is appended to the name of the gate's table.
 const latchSuffix = "_latch"
@@ -76,14 +83,16 @@ func (t *Table) readLatch() (*state, error) {
 	return was, nil
 }
 
-// changeLatch turns what the kernel has under the latch's name into the latch of the ruleset, if there is to be one.
-func (t *Table) changeLatch(was *state) step {
+// addLatch adds the latch of the ruleset, if there is to be one, in place of one that was left behind.
+func (t *Table) addLatch(left *state) step {
 	return func(c *nftables.Conn) error {
+		if left != nil {
+			c.DelTable(t.latch()) // what has no owner cannot be given one
+		}
 		if !t.latched {
 			return nil
 		}
-		tx := &transaction{table: t.latch(), rules: t.rules.latch(), was: was, own: true, query: t.query, grants: new(grantCache)}
-		return tx.build(c)
+		return t.latchFrom(nil).build(c)
 	}
 }
 
@@ -97,6 +106,66 @@ func (t *Table) refitLatch() step {
 		if err != nil {
 			return err
 		}
-		return t.changeLatch(was)(c)
+		return t.latchFrom(was).build(c)
 	}
+}
+
+// latchFrom returns the transaction that makes the latch from what there is.
+func (t *Table) latchFrom(was *state) *transaction {
+	return &transaction{table: t.latch(), rules: t.rules.latch(), was: was, own: true, query: t.query, grants: new(grantCache)}
+}
+
+// A looseLatch is one at hand, for a table without an owner.
+type looseLatch struct {
+	mu     sync.Mutex
+	batch  []netlink.Message
+	fallen bool
+}
+
+// readyLatch has the latch of the ruleset at hand.
+func (t *Table) readyLatch() error {
+	batch, err := encode(t.latchFrom(nil).build)
+	if err != nil {
+		return err
+	}
+	for i, m := range batch {
+		if isKind(m, unix.NFT_MSG_NEWTABLE) {
+			batch[i].Header.Flags |= netlink.Excl // one that has fallen need not fall again
+		}
+	}
+	t.loose.mu.Lock()
+	defer t.loose.mu.Unlock()
+	t.loose.batch = batch
+	return nil
+}
+
+// fall adds the latch, by a socket of the caller's. It can be called while
+// the table is being changed.
+func (l *looseLatch) fall(socket *netlink.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.batch == nil || commit(socket, l.batch) != nil {
+		return
+	}
+	l.fallen = true
+}
+
+// lift takes away a latch that has fallen. Somebody else may have done so.
+func (t *Table) lift() step {
+	return func(c *nftables.Conn) error {
+		t.loose.mu.Lock()
+		defer t.loose.mu.Unlock()
+		if t.loose.fallen {
+			c.AddTable(t.latch())
+			c.DelTable(t.latch())
+		}
+		return nil
+	}
+}
+
+// lifted takes note that lift has taken effect.
+func (l *looseLatch) lifted() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fallen = false
 }

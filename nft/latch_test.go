@@ -178,3 +178,56 @@ func TestWithoutOwners(t *testing.T) {
 		t.Errorf("there are %s", tables)
 	}
 }
+
+// Where tables have no owners the latch falls when the table has gone, and is lifted with its return.
+func TestLooseLatch(t *testing.T) {
+	inNetNS(t)
+	without(t, "owner")
+	s := spec(door("ssh", tcp(22)))
+	table, err := Open(NewRuleset(s), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer table.Close()
+	w, err := table.Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for _, hand := range []string{"flush ruleset", "delete table inet nftknock", "flush ruleset; flush ruleset"} {
+		nftCommand(t, "", hand)
+		select {
+		case <-w.Changed():
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s: nobody has heard", hand)
+		}
+		if tables := nftCommand(t, "", "list", "tables"); tables != "table inet nftknock_latch\n" {
+			t.Errorf("%s: there are %s", hand, tables)
+		}
+		if err := table.Restore(); err != nil {
+			t.Fatal(err)
+		}
+		if tables := nftCommand(t, "", "list", "tables"); tables != "table inet nftknock\n" {
+			t.Errorf("%s: after the repair there are %s", hand, tables)
+		}
+	}
+
+	// One that was left behind goes at the next start, or by Remove.
+	nftCommand(t, "", "delete", "table", "inet", "nftknock")
+	<-w.Changed()
+	w.Close()
+	table.Close()
+	again, err := Open(NewRuleset(s), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tables := nftCommand(t, "", "list", "tables"); tables != "table inet nftknock\n" {
+		t.Errorf("after another start there are %s", tables)
+	}
+	again.Close()
+	nftCommand(t, NewRuleset(s).latch().String(), "-f", "-")
+	nftCommand(t, "", "delete", "table", "inet", "nftknock")
+	if was, err := Remove("nftknock"); !was || err != nil || nftCommand(t, "", "list", "tables") != "" {
+		t.Errorf("removed: %v, %v", was, err)
+	}
+}

@@ -21,6 +21,7 @@ type Table struct {
 	portID  uint32        // its address
 	owned   bool
 	latched bool // a latch stands beside it
+	loose   looseLatch
 
 	onTrial bool // owned, and gone with the socket
 
@@ -104,10 +105,10 @@ func (t *Table) install(own bool) error {
 			return err
 		}
 	}
-	if err := t.transact(was, nil, t.changeLatch(latch)); err != nil {
+	if err := t.transact(was, nil, t.addLatch(latch)); err != nil {
 		return t.explainLacking(err, features)
 	}
-	return t.rememberGrants()
+	return errors.Join(t.rememberGrants(), t.readyLatch())
 }
 
 // Replace installs another ruleset of the same name, in one transaction. Who is
@@ -119,7 +120,7 @@ func (t *Table) Replace(r *Ruleset) error {
 		t.rules = old
 		return err
 	}
-	return t.rememberGrants()
+	return errors.Join(t.rememberGrants(), t.readyLatch())
 }
 
 // Restore puts right what somebody else has done to the table, with the people
@@ -128,6 +129,14 @@ func (t *Table) Restore() error { return t.restore() }
 
 // restore is Restore with more steps of the same transaction.
 func (t *Table) restore(steps ...step) error {
+	err := t.tryRestore(append(steps, t.lift())...)
+	if err == nil {
+		t.loose.lifted()
+	}
+	return err
+}
+
+func (t *Table) tryRestore(steps ...step) error {
 	was, err := readState(t.query, t.table)
 	if err != nil {
 		return explain(err)
@@ -228,19 +237,34 @@ func Remove(name string) (bool, error) {
 	switch {
 	case err != nil:
 		return false, explain(err)
-	case was == nil:
+	}
+	latch, err := t.readLatch()
+	switch {
+	case err != nil:
+		return true, err
+	case was == nil && latch == nil:
 		return false, nil
 	}
-	if err := was.free(name); err != nil {
-		return true, err
-	}
-	if _, err := t.readLatch(); err != nil {
-		return true, err
+	if was != nil {
+		if err := was.free(name); err != nil {
+			return true, err
+		}
 	}
 	if err := t.unheard(); err != nil {
 		return true, err
 	}
-	return true, t.Remove()
+	batch, err := encode(func(c *nftables.Conn) error {
+		for table, there := range map[*nftables.Table]bool{t.table: was != nil, t.latch(): latch != nil} {
+			if there {
+				c.DelTable(table)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return true, err
+	}
+	return true, explain(commit(t.socket, batch))
 }
 
 // Close gives the table up. It stays in the kernel.

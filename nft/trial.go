@@ -102,7 +102,7 @@ func (t *Table) Keep(own bool) error {
 	}
 	t.grants.reset(in)
 	t.owned, t.latched, t.onTrial = persist, own && !persist, false
-	err = t.transact(nil, up, func(c *nftables.Conn) error { c.DelTable(t.table); return nil }, t.changeLatch(nil))
+	err = t.transact(nil, up, func(c *nftables.Conn) error { c.DelTable(t.table); return nil }, t.addLatch(nil))
 	if err != nil {
 		t.owned, t.latched, t.onTrial = true, false, true
 		return err
@@ -111,5 +111,5 @@ func (t *Table) Keep(own bool) error {
 	if up, err = s.readFlows(); err == nil {
 		err = t.addFlows(up)
 	}
-	return errors.Join(err, t.rememberGrants())
+	return errors.Join(err, t.rememberGrants(), t.readyLatch())
 }
