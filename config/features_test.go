@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"nftknock/knock/spa"
 )
 
 func TestParseFeatures(t *testing.T) {
@@ -204,12 +206,13 @@ func TestLoadKeyFiles(t *testing.T) {
 		return path
 	}
 	file := write("f.toml", "[door.ssh]\nports = [22]\nspa_keys = [\"alice.spa\", \"bob.spa\"]", 0o640)
-	write("alice.spa", "KEY_BASE64: YQ==\n", 0o600)
+	alice := spa.NewKey("alice")
+	write("alice.spa", alice.File(), 0o600)
 	_, err := Load(file)
 	if err == nil || !strings.HasSuffix(err.Error(), `bob.spa is not there: "nftknockd spa new DOOR bob" makes it`) {
 		t.Error(err)
 	}
-	bob := write("bob.spa", "KEY_BASE64: YQ==\n", 0o640)
+	bob := write("bob.spa", spa.NewKey("bob").File(), 0o640)
 	if _, err = Load(file); err == nil || !strings.Contains(err.Error(), "bob.spa has mode 0640: nobody but its owner may have access: chmod 600") {
 		t.Error(err)
 	}
@@ -220,8 +223,14 @@ func TestLoadKeyFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if k := c.SPA.Doors["ssh"].Keys; string(k[0].Text) != "KEY_BASE64: YQ==\n" || k[1].File != bob {
+	if k := c.SPA.Doors["ssh"].Keys; !k[0].Key.Equal(alice) || k[1].File != bob {
 		t.Errorf("%+v", k)
+	}
+
+	write("alice.spa", "KEY_BASE64: YQ==\n", 0o600)
+	if _, err = Load(file); err == nil || !strings.Contains(err.Error(), "f.toml:3: door ssh: spa_keys: ") ||
+		!strings.HasSuffix(err.Error(), "alice.spa: line 1: KEY_BASE64 has 1 bytes: want 16 to 32; no line HMAC_KEY_BASE64: want what \"fwknop --key-gen\" prints") {
+		t.Error(err)
 	}
 
 	f := &Fleet{KeyFile: filepath.Join(dir, "fleet.key")}

@@ -10,6 +10,7 @@ import (
 
 	"nftknock/config/internal/doc"
 	"nftknock/knock"
+	"nftknock/knock/spa"
 )
 
 // SPA is how packets of single packet authorization are taken.
@@ -27,9 +28,9 @@ type SPADoor struct {
 
 // SPAKey is the key file of a person.
 type SPAKey struct {
-	Name string // the file's, without its ending: the person's in log, status and events
-	File string // from the folder of the configuration
-	Text Secret // what is in the file; empty if it was not read
+	Name string  // the file's, without its ending: the person's in log, status and events
+	File string  // from the folder of the configuration
+	Key  spa.Key // what is in the file; the zero Key if it was not read
 }
 
 var (
@@ -40,15 +41,15 @@ var (
 )
 
 func readSPA(root *doc.Section) SPA {
-	spa := SPA{Port: knock.Port{Number: 62201, Proto: knock.UDP}, MaxAge: 2 * time.Minute}
+	packets := SPA{Port: knock.Port{Number: 62201, Proto: knock.UDP}, MaxAge: 2 * time.Minute}
 	s := root.Subsection("spa")
 	if s == nil {
-		return spa
+		return packets
 	}
 	s.RefuseUnknown(spaKeys)
-	doc.Read(s, "port", &spa.Port, spaPort)
-	doc.Read(s, "max_age", &spa.MaxAge, doc.Duration(time.Hour, "from 1s to 1h", false))
-	return spa
+	doc.Read(s, "port", &packets.Port, spaPort)
+	doc.Read(s, "max_age", &packets.MaxAge, doc.Duration(time.Hour, "from 1s to 1h", false))
+	return packets
 }
 
 func spaPort(v any) (knock.Port, error) {
@@ -90,7 +91,13 @@ func (r *reader) spaKey(v any) (SPAKey, error) {
 	}
 	r.keyFiles[k.Name] = file
 	if r.secrets {
-		k.Text, err = doc.ReadSecretFile(file, fmt.Sprintf("\"nftknockd spa new DOOR %s\" makes it", k.Name))
+		var text doc.Secret
+		if text, err = doc.ReadSecretFile(file, fmt.Sprintf("\"nftknockd spa new DOOR %s\" makes it", k.Name)); err != nil {
+			return k, err
+		}
+		if k.Key, err = spa.ParseKey(k.Name, string(text)); err != nil {
+			err = fmt.Errorf("%s: %s", doc.Plain(file), strings.ReplaceAll(err.Error(), "\n", "; "))
+		}
 	}
 	return k, err
 }

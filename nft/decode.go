@@ -22,10 +22,10 @@ var (
 
 // decode reads the start of an IP packet, from its IP header on, as far as its
 // ports and sequence number. It accepts TCP segments whose FIN, SYN, RST and
-// ACK bits are exactly SYN, and UDP datagrams.
-func decode(b []byte) (knock.Packet, error) {
+// ACK bits are exactly SYN, and UDP datagrams, whose payload it returns if all of it is there.
+func decode(b []byte) (knock.Packet, []byte, error) {
 	if len(b) == 0 {
-		return knock.Packet{}, errTruncated
+		return knock.Packet{}, nil, errTruncated
 	}
 	switch b[0] >> 4 {
 	case 4:
@@ -33,21 +33,21 @@ func decode(b []byte) (knock.Packet, error) {
 	case 6:
 		return decodeIPv6(b)
 	}
-	return knock.Packet{}, errVersion
+	return knock.Packet{}, nil, errVersion
 }
 
 // decodeIPv4 follows RFC 791, section 3.1.
-func decodeIPv4(b []byte) (knock.Packet, error) {
+func decodeIPv4(b []byte) (knock.Packet, []byte, error) {
 	const minHeader = 20
 	if len(b) < minHeader {
-		return knock.Packet{}, errTruncated
+		return knock.Packet{}, nil, errTruncated
 	}
 	header := int(b[0]&0x0f) * 4
 	if header < minHeader || len(b) < header {
-		return knock.Packet{}, errTruncated
+		return knock.Packet{}, nil, errTruncated
 	}
 	if offset := binary.BigEndian.Uint16(b[6:]) & 0x1fff; offset != 0 {
-		return knock.Packet{}, errFragment
+		return knock.Packet{}, nil, errFragment
 	}
 	source := netip.AddrFrom4([4]byte(b[12:16]))
 	return decodeTransport(source, knock.Proto(b[9]), b[header:])
@@ -64,10 +64,10 @@ const (
 )
 
 // decodeIPv6 follows RFC 8200, section 3.
-func decodeIPv6(b []byte) (knock.Packet, error) {
+func decodeIPv6(b []byte) (knock.Packet, []byte, error) {
 	const header = 40
 	if len(b) < header {
-		return knock.Packet{}, errTruncated
+		return knock.Packet{}, nil, errTruncated
 	}
 	source := netip.AddrFrom16([16]byte(b[8:24]))
 	next, rest := b[6], b[header:]
@@ -76,7 +76,7 @@ func decodeIPv6(b []byte) (knock.Packet, error) {
 			return decodeTransport(source, knock.Proto(next), rest)
 		}
 		if len(rest) < 8 {
-			return knock.Packet{}, errTruncated
+			return knock.Packet{}, nil, errTruncated
 		}
 		length := (int(rest[1]) + 1) * 8 // RFC 8200, section 4.3 and others
 		switch next {
@@ -85,43 +85,47 @@ func decodeIPv6(b []byte) (knock.Packet, error) {
 		case fragment:
 			length = 8
 			if offset := binary.BigEndian.Uint16(rest[2:]) &^ 7; offset != 0 {
-				return knock.Packet{}, errFragment
+				return knock.Packet{}, nil, errFragment
 			}
 		}
 		if len(rest) < length {
-			return knock.Packet{}, errTruncated
+			return knock.Packet{}, nil, errTruncated
 		}
 		next, rest = rest[0], rest[length:]
 	}
 }
 
 // decodeTransport follows RFC 9293, section 3.1, and RFC 768.
-func decodeTransport(source netip.Addr, proto knock.Proto, b []byte) (knock.Packet, error) {
+func decodeTransport(source netip.Addr, proto knock.Proto, b []byte) (p knock.Packet, payload []byte, err error) {
 	if source.IsUnspecified() || source.IsMulticast() || source.Is4In6() {
-		return knock.Packet{}, errSource
+		return knock.Packet{}, nil, errSource
 	}
 	if proto != knock.TCP && proto != knock.UDP {
-		return knock.Packet{}, errProtocol
+		return knock.Packet{}, nil, errProtocol
 	}
 	if len(b) < 8 {
-		return knock.Packet{}, errTruncated
+		return knock.Packet{}, nil, errTruncated
 	}
-	p := knock.Packet{
+	p = knock.Packet{
 		Source:     source,
 		SourcePort: binary.BigEndian.Uint16(b),
 		Port:       knock.Port{Number: binary.BigEndian.Uint16(b[2:]), Proto: proto},
 	}
 	if p.Port.Number == 0 {
-		return knock.Packet{}, errPort
+		return knock.Packet{}, nil, errPort
 	}
 	if proto == knock.TCP {
 		if len(b) < 14 {
-			return knock.Packet{}, errTruncated
+			return knock.Packet{}, nil, errTruncated
 		}
 		if b[13]&(fin|syn|rst|ack) != syn {
-			return knock.Packet{}, errNotSYN
+			return knock.Packet{}, nil, errNotSYN
 		}
 		p.ISN = binary.BigEndian.Uint32(b[4:])
+		return p, nil, nil
 	}
-	return p, nil
+	if length := int(binary.BigEndian.Uint16(b[4:])); udpHeaderSize <= length && length <= len(b) {
+		payload = b[udpHeaderSize:length]
+	}
+	return p, payload, nil
 }

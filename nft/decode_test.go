@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"net/netip"
@@ -91,7 +92,7 @@ var knocks = []struct {
 
 func TestDecode(t *testing.T) {
 	for _, test := range knocks {
-		got, err := decode(test.packet)
+		got, _, err := decode(test.packet)
 		if err != nil {
 			t.Errorf("%s: %v", test.name, err)
 		} else if diff := cmp.Diff(test.want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
@@ -108,7 +109,7 @@ func TestDecodeTruncated(t *testing.T) {
 			needed -= 20 - 14
 		}
 		for n := range test.packet {
-			_, err := decode(test.packet[:n:n])
+			_, _, err := decode(test.packet[:n:n])
 			if n < needed && !errors.Is(err, errTruncated) {
 				t.Errorf("%s, %d bytes: %v", test.name, n, err)
 			}
@@ -149,7 +150,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"IPv4-mapped source", from(join(ipv6Header(17), udpHeader()), "::ffff:203.0.113.7"), errSource},
 	}
 	for _, test := range tests {
-		if _, err := decode(test.packet); !errors.Is(err, test.want) {
+		if _, _, err := decode(test.packet); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", test.name, err, test.want)
 		}
 	}
@@ -160,7 +161,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(k.packet)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		p, err := decode(b)
+		p, _, err := decode(b)
 		if err != nil {
 			if p != (knock.Packet{}) {
 				t.Errorf("%v and %v", p, err)
@@ -171,7 +172,7 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("impossible packet %+v", p)
 		}
 		// What comes after the ports and flags does not matter.
-		if longer, err := decode(append(b[:len(b):len(b)], 0xff)); err != nil || longer != p {
+		if longer, _, err := decode(append(b[:len(b):len(b)], 0xff)); err != nil || longer != p {
 			t.Errorf("with another byte: %+v, %v, want %+v", longer, err, p)
 		}
 	})
@@ -182,10 +183,33 @@ func BenchmarkDecode(b *testing.B) {
 		b.Run(k.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := decode(k.packet); err != nil {
+				if _, _, err := decode(k.packet); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
+	}
+}
+
+// A payload is returned whole or not at all.
+func TestDecodePayload(t *testing.T) {
+	text := []byte("a packet")
+	datagram := func(length int) []byte {
+		header := udpHeader()
+		binary.BigEndian.PutUint16(header[4:], uint16(length))
+		return join(ipv4Header(17, nil, 0), header, text)
+	}
+	for length, want := range map[int][]byte{
+		8 + len(text): text, 8 + 1: text[:1], 8: {},
+		8 + len(text) + 1: nil, 65535: nil, // cut off, by the log or into fragments
+		7: nil, 0: nil,
+	} {
+		_, payload, err := decode(datagram(length))
+		if err != nil || !bytes.Equal(payload, want) {
+			t.Errorf("length %d: %q, %v", length, payload, err)
+		}
+	}
+	if _, payload, err := decode(join(ipv6Header(6), tcpHeader(syn), text)); err != nil || payload != nil {
+		t.Errorf("TCP: %q, %v", payload, err)
 	}
 }

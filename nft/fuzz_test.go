@@ -269,7 +269,7 @@ func FuzzReceive(f *testing.F) {
 			datagram = append(datagram, logMessage(t, attributes)...)
 		}
 		var observed uint64
-		l := Listener{stamping: true, observe: func(time.Time, knock.Packet) { observed++ }}
+		l := Listener{stamping: true, observe: func(time.Time, knock.Packet, []byte) { observed++ }}
 		for m := range messages(datagram) {
 			l.receive(m)
 		}
@@ -279,7 +279,7 @@ func FuzzReceive(f *testing.F) {
 		if l.Lost() != lost {
 			t.Errorf("%d messages were lost, and %d counted", lost, l.Lost())
 		}
-		if _, err := decode(payload); err != nil && observed > 0 {
+		if _, _, err := decode(payload); err != nil && observed > 0 {
 			t.Errorf("observed what is no knock: %v", err)
 		}
 	})
@@ -305,7 +305,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add(make([]byte, netlinkHeader+nfnetlinkHeader+attributeHeader))
 	f.Fuzz(func(t *testing.T, datagram []byte) {
-		l := Listener{stamping: true, observe: func(time.Time, knock.Packet) {}}
+		l := Listener{stamping: true, observe: func(time.Time, knock.Packet, []byte) {}}
 		n := 0
 		for m := range messages(datagram) {
 			l.receive(m)

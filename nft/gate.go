@@ -35,7 +35,11 @@ const (
 func (r *Ruleset) addGate(dispatch *chain, spec Spec) {
 	gate := &chain{name: "gate", hook: &hook{"prerouting", nftables.ChainHookPrerouting, priorityMangle}}
 	r.chains = append(r.chains, gate)
-	numbers := portNumbers(append(spec.knockPorts(), guardedPorts(spec.Doors)...), knock.TCP, knock.UDP)
+	ports := append(spec.knockPorts(), guardedPorts(spec.Doors)...)
+	if spec.PacketPort != 0 {
+		ports = append(ports, knock.Port{Number: spec.PacketPort, Proto: knock.UDP})
+	}
+	numbers := portNumbers(ports, knock.TCP, knock.UDP)
 	if len(numbers) > 0 {
 		s := r.addPorts("ports", "all ports that the table looks at", numbers)
 		gate.add("no other ports are looked at", dportIn("th", s.name), goTo(dispatch.name))

@@ -65,6 +65,7 @@ func rich() Spec {
 	web := door("web", tcp(443), udp(443))
 	web.Shut = knock.Reject
 	s := spec(ssh, vpn, web)
+	s.PacketPort = 62201
 	s.Interfaces = []string{"eth0", "wan0"}
 	s.AlwaysAllow = []netip.Prefix{
 		netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("224.0.0.0/3"), netip.MustParsePrefix("2001:db8::/48"),

@@ -24,7 +24,7 @@ type Listener struct {
 	log    *nflog.Nflog
 	cancel context.CancelFunc
 
-	observe func(arrived time.Time, p knock.Packet)
+	observe func(arrived time.Time, p knock.Packet, payload []byte)
 	overrun func()
 	failed  chan error // why reading has ended, if not by Close
 
@@ -45,13 +45,14 @@ const batchBuffer = 16 << 10
 
 // Listen binds the NFLOG group in this network namespace and calls observe with
 // each knock, one after the other, from a goroutine of its own. When it arrived is on
-// the monotonic clock, however long it has waited to be read. It must be
+// the monotonic clock, however long it has waited to be read. Of a UDP datagram that was logged
+// whole it passes the payload too, which is valid until observe returns. It must be
 // called before the table is installed: binding can fail under traffic. It is
 // tried again a few times, which is for a daemon that follows a killed one.
 //
 // It calls overrun, from the same goroutine, when messages did not fit into the socket's
 // buffer.
-func Listen(group uint16, observe func(arrived time.Time, p knock.Packet), overrun func()) (*Listener, error) {
+func Listen(group uint16, observe func(arrived time.Time, p knock.Packet, payload []byte), overrun func()) (*Listener, error) {
 	const attempts = 20
 	var err error
 	for range attempts {
@@ -66,9 +67,9 @@ func Listen(group uint16, observe func(arrived time.Time, p knock.Packet), overr
 	return nil, fmt.Errorf("binding NFLOG group %d: %w", group, err)
 }
 
-func listen(group uint16, observe func(arrived time.Time, p knock.Packet), overrun func()) (*Listener, error) {
+func listen(group uint16, observe func(arrived time.Time, p knock.Packet, payload []byte), overrun func()) (*Listener, error) {
 	log, err := nflog.Open(&nflog.Config{
-		Group: group, Copymode: nflog.CopyPacket, Bufsize: snaplen,
+		Group: group, Copymode: nflog.CopyPacket, Bufsize: packetSnaplen,
 		QThresh: floodBatch, Timeout: floodBatchWait, Flags: nflog.FlagSeq,
 	})
 	if err != nil {

@@ -87,7 +87,7 @@ func (l *Listener) receive(m message) {
 			l.lost.Add(uint64(gap))
 		}
 	}
-	p, err := decode(m.payload)
+	p, payload, err := decode(m.payload)
 	if err == nil && isLinkLocal(p.Source) {
 		var zone string
 		zone, err = interfaceName(l.log.Con, m.link)
@@ -97,7 +97,7 @@ func (l *Listener) receive(m message) {
 		l.ignored.Add(1)
 		return
 	}
-	l.observe(l.clock.arrived(m.stamp), p)
+	l.observe(l.clock.arrived(m.stamp), p, payload)
 	if m.stamp.IsZero() && !l.stamping {
 		l.stamping = true
 		l.stampPackets()

@@ -19,6 +19,7 @@ type Spec struct {
 	PerSource   uint32         // how many knocks a second of one source are logged
 	Doors       []knock.Door
 	Decoys      []knock.Port // logged like knock ports, and not told from them
+	PacketPort  uint16       // the UDP port of single packet authorization; 0: none
 }
 
 // A Ruleset is the whole of a table: a value that can print itself as an nft
@@ -75,6 +76,7 @@ func NewRuleset(spec Spec) *Ruleset {
 	r.addDelivered(arrived)
 	r.chains = append(r.chains, dispatch, arrived)
 	r.addInterfaces(spec.Interfaces, dispatch, arrived)
+	r.addPackets(dispatch, spec.PacketPort)
 	r.addKnocks(dispatch, spec)
 	dispatch.add("no more than a knock port", dportNotIn("th", guardedPortsSet), accept)
 	arrived.add("was admitted at the gate", isPriority(admitted), accept)

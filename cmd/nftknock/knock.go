@@ -42,11 +42,14 @@ func (k *knocker) knockAt(at []netip.Addr, sequence []knock.Port) error {
 	return nil
 }
 
-// knockOnce knocks the whole sequence, with a one-time code if there is one. Of codes it may
-// have to wait for the next one. If the door opens meanwhile, it returns the connection to the
+// knockOnce knocks the whole sequence, with a one-time code if there is one, or sends a
+// packet in its place. Of codes it may have to wait for the next one. If the door opens meanwhile, it returns the connection to the
 // port behind it, and spends none.
 func (k *knocker) knockOnce(at []netip.Addr) (net.Conn, error) {
-	if k.OTPSecret == "" {
+	switch {
+	case k.SPAKeyFile != "":
+		return nil, k.sendPackets(at)
+	case k.OTPSecret == "":
 		return nil, k.knockAt(at, k.Sequence)
 	}
 	now := time.Now()

@@ -37,7 +37,7 @@ func (o *options) target(cmd *cobra.Command, args []string, closing bool) (*targ
 		}
 		t.Profile = p
 		if closing {
-			t.Sequence, t.OTPSecret, t.Wait = p.CloseSequence, "", 0
+			t.Sequence, t.OTPSecret, t.SPAKeyFile, t.Wait = p.CloseSequence, "", "", 0
 		}
 	} else {
 		if closing {

@@ -27,6 +27,10 @@ type Profile struct {
 
 	SPAKeyFile string // the file with the keys of single packet authorization; empty: none
 	SPAPort    uint16 // the UDP port that packets go to; default [DefaultSPAPort]
+
+	// SPAAddress is whom a packet asks to let in. The zero Addr: the address it is sent from;
+	// unspecified: the one that it arrives from, if the door allows that.
+	SPAAddress netip.Addr
 }
 
 // DefaultSPAPort is fwknop's.
@@ -53,7 +57,7 @@ const (
 // The keys of a profile, in the order of the reference.
 var profileKeys = []string{
 	"host", "sequence", "close_sequence", "delay", "family", "source", "wait", "mute", "otp_secret", "otp_base",
-	"spa_key_file", "spa_port",
+	"spa_key_file", "spa_port", "spa_address",
 }
 
 var profileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
@@ -101,7 +105,7 @@ func readProfile(s *doc.Section) Profile {
 	doc.Read(s, "mute", &p.Mute, pause(maxMute, `such as "1m", from "0s" to "24h"`))
 	doc.Read(s, "otp_secret", &p.OTPSecret, otpSecret)
 	doc.Read(s, "otp_base", &p.OTPBase, doc.CodeBase)
-	if s.Has("spa_port") {
+	if s.Has("spa_port") || s.Has("spa_address") {
 		s.Require("spa_key_file", "write the file with the keys, such as \"alice.spa\"")
 	}
 	if s.Has("spa_key_file") {
@@ -110,6 +114,7 @@ func readProfile(s *doc.Section) Profile {
 	}
 	doc.Read(s, "spa_key_file", &p.SPAKeyFile, func(v any) (string, error) { return doc.FileName(s.Doc.Folder(), v, "alice.spa") })
 	doc.Read(s, "spa_port", &p.SPAPort, portNumber)
+	doc.Read(s, "spa_address", &p.SPAAddress, spaAddress)
 	if p.Source.IsValid() && (p.Family == IPv4 && !p.Source.Is4() || p.Family == IPv6 && p.Source.Is4()) {
 		s.Fail("source", "is not an address of the family %q: change one of them", p.Family)
 	}

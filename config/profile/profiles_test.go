@@ -183,8 +183,8 @@ sequence = [1]
 ports = [22]
 [host.a.deep]`,
 	want: `h.toml:3: host a: unknown key "sequnce": did you mean "sequence"?
-h.toml:5: host a: unknown key "ports": possible here: host, sequence, close_sequence, delay, family, source, wait, mute, otp_secret, otp_base, spa_key_file, spa_port
-h.toml:6: host a: unknown key "deep": possible here: host, sequence, close_sequence, delay, family, source, wait, mute, otp_secret, otp_base, spa_key_file, spa_port`,
+h.toml:5: host a: unknown key "ports": possible here: host, sequence, close_sequence, delay, family, source, wait, mute, otp_secret, otp_base, spa_key_file, spa_port, spa_address
+h.toml:6: host a: unknown key "deep": possible here: host, sequence, close_sequence, delay, family, source, wait, mute, otp_secret, otp_base, spa_key_file, spa_port, spa_address`,
 }}
 
 func TestErrors(t *testing.T) {

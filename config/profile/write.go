@@ -40,6 +40,9 @@ func (p Profile) TOML() string {
 	if p.SPAPort != 0 && p.SPAPort != DefaultSPAPort {
 		t.Set("spa_port", strconv.Itoa(int(p.SPAPort)))
 	}
+	if p.SPAAddress.IsValid() {
+		t.Set("spa_address", doc.Quote(p.SPAAddress.String()))
+	}
 	if p.Wait != 0 {
 		t.Set("wait", strconv.Itoa(int(p.Wait)))
 	}

@@ -11,7 +11,7 @@ import (
 // room is where the packages of the daemon are.
 const room = "nftknock/cmd/nftknockd/internal/"
 
-// TestImports keeps the packages apart: knock needs nothing but the standard library,
+// TestImports keeps the packages apart: knock and knock/spa need nothing but the standard library,
 // config and nft don't know of each other, the client needs nothing of netfilter, and
 // neither program anything of the tests. Within the daemon imports point one way, from
 // cli to control and demo, from there to gate, and from gate to event; the leaves need
@@ -23,6 +23,10 @@ func TestImports(t *testing.T) {
 	}{
 		{"nftknock/knock", "github.com/"},
 		{"nftknock/knock", "nftknock/"},
+		{"nftknock/knock/spa", "github.com/"},
+		{"nftknock/knock/spa", "nftknock/config"},
+		{"nftknock/knock/spa", "nftknock/nft"},
+		{"nftknock/knock/spa", "nftknock/cmd/"},
 		{"nftknock/config", "nftknock/nft"},
 		{"nftknock/config", "nftknock/cmd/"},
 		{"nftknock/nft", "nftknock/config"},

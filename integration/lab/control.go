@@ -28,8 +28,9 @@ type Status struct {
 	Table   string
 	Exists  bool
 	Daemon  *struct {
-		InProgress   int    `json:"in_progress"`
-		MessagesLost uint64 `json:"messages_lost"`
+		InProgress   int               `json:"in_progress"`
+		MessagesLost uint64            `json:"messages_lost"`
+		SPARefused   map[string]uint64 `json:"spa_refused"`
 	}
 	Doors []struct {
 		Name     string
@@ -38,8 +39,8 @@ type Status struct {
 		Shut     uint64 `json:"shut_packets"`
 	}
 	Grants []struct {
-		Door, Source, By string
-		Since, Until     time.Time
+		Door, Source, By, Key string
+		Since, Until          time.Time
 	}
 }
 

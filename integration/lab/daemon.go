@@ -32,10 +32,21 @@ func StartDaemon(t testing.TB, h *Host, config string) *Daemon {
 // StartDaemonFile is StartDaemon with a configuration that is in a file already.
 func StartDaemonFile(t testing.TB, h *Host, config string) *Daemon {
 	t.Helper()
+	return startDaemon(t, h, config)
+}
+
+// StartDaemonState is StartDaemonFile with a state directory that is not all daemons'.
+func StartDaemonState(t testing.TB, h *Host, config, state string) *Daemon {
+	t.Helper()
+	return startDaemon(t, h, config, "STATE_DIRECTORY="+state)
+}
+
+func startDaemon(t testing.TB, h *Host, config string, environment ...string) *Daemon {
+	t.Helper()
 	notify := ListenNotify(t)
 	socket := NewSocket(t)
 	cmd := Command(context.Background(), t, Nftknockd, "run", "--socket", socket, "-c", config)
-	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify.LocalAddr().String())
+	cmd.Env = append(append(os.Environ(), "NOTIFY_SOCKET="+notify.LocalAddr().String()), environment...)
 	d := &Daemon{h.StartCmd(t, cmd), h, socket}
 	t.Cleanup(func() {
 		if t.Failed() {

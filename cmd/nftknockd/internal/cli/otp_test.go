@@ -54,7 +54,7 @@ func TestOTP(t *testing.T) {
 	fails(t, "nftknockd: there is no door \"web\": the configuration has ssh\n", "otp", "new", "web", "-c", file)
 	fails(t, "nftknockd: door ssh takes no codes\nhint: nftknockd otp new ssh\n", "otp", "show", "ssh", "-c", file)
 	printed := succeeds(t, "otp", "new", "ssh", "-c", file)
-	fails(t, "nftknockd: "+secretFile+" is there already, and phones may rely on it\nhint: remove it first if none does\n",
+	fails(t, "nftknockd: "+secretFile+" is there already, and clients may rely on it\nhint: remove it first if none does\n",
 		"otp", "new", "ssh", "-c", file)
 
 	info, err := os.Stat(secretFile)

@@ -147,11 +147,14 @@ func (p *page) grants(grants []gate.GrantStatus) {
 			if !grant.Until.IsZero() {
 				left = span(grant.Until.Sub(now))
 			}
-			by := grant.By
-			if by == "" {
+			by := shorten(grant.By, 5)
+			switch {
+			case by == "":
 				by = "nft" // somebody has added the element with nft
+			case grant.Key != "":
+				by = shorten(by+" "+grant.Key, 14)
 			}
-			row(grant.Door, grant.Source, shorten(by, 5), since, left)
+			row(grant.Door, grant.Source, by, since, left)
 		}
 	})
 }

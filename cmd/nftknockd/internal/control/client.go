@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"net/url"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -56,11 +55,10 @@ func (c *Client) Reload() error {
 	return c.ask(http.MethodPost, "reload", nil, &struct{}{})
 }
 
-// Watch calls see with each event of the kinds, or of all if there are none, until the
-// context ends, the daemon does, or see returns an error. It calls ready when it has begun
-// to watch.
-func (c *Client) Watch(ctx context.Context, kinds []string, ready func(), see func(event.Event) error) error {
-	answer, err := c.do(ctx, http.MethodGet, "events?"+url.Values{"kind": kinds}.Encode(), nil)
+// Watch calls see with each event until the context ends, the daemon does, or see returns
+// an error. It calls ready when it has begun to watch.
+func (c *Client) Watch(ctx context.Context, what Watch, ready func(), see func(event.Event) error) error {
+	answer, err := c.do(ctx, http.MethodGet, "events?"+what.query(), nil)
 	if err != nil {
 		return err
 	}

@@ -169,13 +169,14 @@ var (
 	progressGauge = desc("nftknock_in_progress", "Attempts that have begun and not succeeded.")
 	mutedGauge    = desc("nftknock_muted", "Sources that are not listened to, or were not lately.")
 	lostCounter   = desc("nftknock_log_messages_lost_total", "Messages of the kernel's packet log that did not arrive.")
+	spaCounter    = desc("nftknock_spa_refused_total", "Packets of single packet authorization that have opened nothing.", "reason")
 	packetCounter = desc("nftknock_packets_total", "Packets to a door's ports that were part of no connection.", "door", "verdict")
 )
 
 var (
 	coarseGauges = []*prometheus.Desc{startedGauge, healthyGauge, ownedGauge, limitGauge}
 	grantGauges  = []*prometheus.Desc{grantsGauge}
-	fineGauges   = []*prometheus.Desc{progressGauge, mutedGauge, lostCounter, packetCounter}
+	fineGauges   = []*prometheus.Desc{progressGauge, mutedGauge, lostCounter, spaCounter, packetCounter}
 )
 
 func (m *gauges) Describe(ch chan<- *prometheus.Desc) {
@@ -201,6 +202,9 @@ func collectAll(s *gate.Status, send sendFunc) {
 	send(progressGauge, prometheus.GaugeValue, float64(s.Daemon.InProgress))
 	send(mutedGauge, prometheus.GaugeValue, float64(s.Daemon.Muted))
 	send(lostCounter, prometheus.CounterValue, float64(s.Daemon.MessagesLost))
+	for reason, n := range s.Daemon.SPARefused {
+		send(spaCounter, prometheus.CounterValue, float64(n), reason)
+	}
 	for _, d := range s.Doors {
 		send(packetCounter, prometheus.CounterValue, float64(d.Accepted), d.Name, "accepted")
 		send(packetCounter, prometheus.CounterValue, float64(d.Shut), d.Name, "shut")

@@ -10,14 +10,11 @@ package control
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -37,7 +34,11 @@ type Backend interface {
 	Revoke(door string, source netip.Prefix, by gate.Origin) ([]gate.Grant, error)
 	// Reload reads the configuration anew.
 	Reload(context.Context) error
+	// Trace says what the gate knows of a source.
+	Trace(source netip.Addr) (*gate.Trace, error)
 	Watch(...event.Kind) (*event.Watcher, error)
+	// Follow is Watch with the steps of attempts, of a source, or of all if it is not valid.
+	Follow(source netip.Prefix, kinds ...event.Kind) (w *event.Watcher, end func(), err error)
 	Subscribe(after string, kinds ...event.Kind) (*event.Subscription, error)
 }
 
@@ -59,6 +60,7 @@ func NewServer(backend Backend, metrics http.Handler) *http.Server {
 	mux.HandleFunc("POST /v1/open", s.open)
 	mux.HandleFunc("POST /v1/close", s.close)
 	mux.HandleFunc("POST /v1/reload", s.reload)
+	mux.HandleFunc("GET /v1/trace", s.trace)
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.Handle("GET /metrics", metrics)
 	return newHTTPServer(mux)
@@ -162,68 +164,6 @@ func (s *server) closeFor(r *http.Request) (*Result, error) {
 func (s *server) reload(w http.ResponseWriter, r *http.Request) {
 	extendDeadline(w, time.Minute) // a large table takes long
 	answer(w, struct{}{}, s.backend.Reload(r.Context()))
-}
-
-// events sends what happens, an object a line, until the client hangs up: to people what
-// they keep up with; to a program that says after which event, or from now on, all of it.
-func (s *server) events(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	var kinds []event.Kind
-	for _, name := range query["kind"] {
-		if !slices.Contains(event.Kinds, event.Kind(name)) {
-			answer(w, nil, &Error{http.StatusBadRequest, fmt.Sprintf("no kind of event is called %q", name)})
-			return
-		}
-		kinds = append(kinds, event.Kind(name))
-	}
-	next, end, err := s.source(query.Get("after"), query.Has("after"), kinds)
-	if err != nil {
-		answer(w, nil, err)
-		return
-	}
-	defer end()
-	extendDeadline(w, requestTimeout)
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	out, lines := http.NewResponseController(w), json.NewEncoder(w)
-	out.Flush() // the client knows now that it watches
-	for {
-		e, err := next(r.Context())
-		if err != nil {
-			return // a subscriber resumes, and is told then what is gone
-		}
-		out.SetWriteDeadline(time.Now().Add(requestTimeout))
-		if lines.Encode(e) != nil || out.Flush() != nil {
-			return
-		}
-	}
-}
-
-// source returns where events come from, and what to call at the end.
-func (s *server) source(after string, reliable bool, kinds []event.Kind) (next func(context.Context) (event.Event, error), end func(), err error) {
-	if reliable {
-		if after == "now" {
-			after = ""
-		} else if after == "" {
-			return nil, nil, &Error{http.StatusBadRequest, "after: want the id of an event, or now"}
-		}
-		events, err := s.backend.Subscribe(after, kinds...)
-		if err != nil {
-			return nil, nil, err
-		}
-		return events.Next, events.Close, nil
-	}
-	watcher, err := s.backend.Watch(kinds...)
-	if err != nil {
-		return nil, nil, err
-	}
-	return func(ctx context.Context) (event.Event, error) {
-		select {
-		case e := <-watcher.Events():
-			return e, nil
-		case <-ctx.Done():
-			return event.Event{}, ctx.Err()
-		}
-	}, watcher.Close, nil
 }
 
 // extendDeadline gives an answer another deadline than requestTimeout after the request.

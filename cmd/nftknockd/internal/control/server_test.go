@@ -48,6 +48,17 @@ func (f *fakeBackend) Reload(context.Context) error { return f.ask("reload") }
 func (f *fakeBackend) Watch(kinds ...event.Kind) (*event.Watcher, error) {
 	return f.bus.Watch(kinds, nobody)
 }
+func (f *fakeBackend) Trace(source netip.Addr) (*gate.Trace, error) {
+	return new(gate.Trace), f.ask("trace %v", source)
+}
+func (f *fakeBackend) Follow(source netip.Prefix, kinds ...event.Kind) (*event.Watcher, func(), error) {
+	w, err := f.bus.Watch(kinds, nobody)
+	if err != nil {
+		return nil, nil, err
+	}
+	w.Offer(event.Event{Kind: event.Attempt, Source: source.Addr().String(), Step: &event.Step{Count: 2, Of: 3, Outcome: "wrong knock"}})
+	return w, w.Close, nil
+}
 func (f *fakeBackend) Subscribe(after string, kinds ...event.Kind) (*event.Subscription, error) {
 	return f.bus.Subscribe(after, kinds, nobody)
 }
@@ -88,7 +99,16 @@ var requestTests = []struct {
 	{"POST", "/v1/close", `{"door":"ssh","source":"203.0.113.7/24"}`, 200, `close "ssh" 203.0.113.0/24`},
 	{"POST", "/v1/close", `{"door":"ssh","all":true}`, 200, `close "ssh" invalid Prefix`},
 
+	{"GET", "/v1/trace?source=203.0.113.7", "", 200, "trace 203.0.113.7"},
+	{"GET", "/v1/trace?source=fe80::1%25eth0", "", 200, "trace fe80::1%eth0"},
+
 	{"GET", "/", "", 404, ""},
+	{"GET", "/v1/trace", "", 400, ""},
+	{"GET", "/v1/trace?source=203.0.113.0/24", "", 400, ""},
+	{"GET", "/v1/events?source=localhost", "", 400, ""},
+	{"GET", "/v1/events?attempts=maybe", "", 400, ""},
+	{"GET", "/v1/events?attempts=true&after=now", "", 400, ""},
+	{"GET", "/v1/events?after=", "", 400, ""},
 	{"GET", "/v1/events?kind=granted&kind=let_in", "", 400, ""},
 	{"GET", "/v2/status", "", 404, ""},
 	{"POST", "/v1/status", "", 405, ""},
@@ -215,7 +235,7 @@ func TestEvents(t *testing.T) {
 	c := NewClient(serve(t, backend))
 	want := event.Event{Kind: event.Granted, Door: "ssh", Source: "203.0.113.7", By: event.ByAdmin, Time: time.Unix(1, 0).UTC(), Until: time.Unix(2, 0).UTC()}
 	enough := errors.New("enough")
-	err := c.Watch(t.Context(), []string{"granted"}, func() { backend.bus.Publish(event.Event{Kind: event.Scan}); backend.bus.Publish(want) }, func(got event.Event) error {
+	err := c.Watch(t.Context(), Watch{Kinds: []string{"granted"}}, func() { backend.bus.Publish(event.Event{Kind: event.Scan}); backend.bus.Publish(want) }, func(got event.Event) error {
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%+v, want %+v", got, want)
 		}
@@ -227,7 +247,7 @@ func TestEvents(t *testing.T) {
 	for range 20 { // those that have gone make room
 		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 			ctx, cancel := context.WithCancel(t.Context())
-			if err := c.Watch(ctx, nil, cancel, func(event.Event) error { return nil }); err == nil {
+			if err := c.Watch(ctx, Watch{}, cancel, func(event.Event) error { return nil }); err == nil {
 				break
 			} else if time.Now().After(deadline) {
 				t.Fatal(err)

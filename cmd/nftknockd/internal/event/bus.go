@@ -1,9 +1,11 @@
 package event
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,7 +99,9 @@ func (b *Bus) send(e Event) {
 	e.seq = b.seq
 	b.ringOf(e.Kind).add(e)
 	for w := range b.watchers {
-		w.offer(e)
+		if w.wants(e.Kind) {
+			w.offer(e)
+		}
 	}
 	for s := range b.subscriptions {
 		select {
@@ -105,6 +109,22 @@ func (b *Bus) send(e Event) {
 		default:
 		}
 	}
+}
+
+// Latest returns the latest event of each kind that is still held and satisfies a condition,
+// the latest first.
+func (b *Bus) Latest(ok func(*Event) bool) []Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	latest := make(map[Kind]Event)
+	for _, r := range []*ring{&b.ours, &b.strangers} {
+		for i := range r.events {
+			if e := &r.events[i]; e.seq > latest[e.Kind].seq && ok(e) {
+				latest[e.Kind] = *e
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Values(latest), func(a, b Event) int { return cmp.Compare(b.seq, a.seq) })
 }
 
 func (b *Bus) ringOf(k Kind) *ring {
@@ -203,6 +223,13 @@ func (b *Bus) full() bool { return len(b.watchers)+len(b.subscriptions) >= maxLi
 // how many.
 func (w *Watcher) Events() <-chan Event { return w.events }
 
+// Offer hands an event to this watcher alone.
+func (w *Watcher) Offer(e Event) {
+	w.bus.mu.Lock()
+	defer w.bus.mu.Unlock()
+	w.offer(e)
+}
+
 // Close ends the watch.
 func (w *Watcher) Close() {
 	w.bus.mu.Lock()
@@ -213,9 +240,6 @@ func (w *Watcher) Close() {
 
 // offer hands over an event if there is room.
 func (w *Watcher) offer(e Event) {
-	if !w.wants(e.Kind) {
-		return
-	}
 	if w.missed > 0 {
 		select {
 		case w.events <- Event{Time: e.Time, Kind: Missed, Count: w.missed}:

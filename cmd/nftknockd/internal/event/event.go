@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"nftknock/knock"
 )
 
 // Kind is what has happened.
@@ -28,9 +30,13 @@ const (
 	Recovered     Kind = "recovered" // it does again
 	Lost          Kind = "lost"      // messages of the kernel's packet log
 	Missed        Kind = "missed"    // events, by a watcher that is too slow
+
+	Attempt Kind = "attempt"  // a step of an attempt; see below
+	LeftOut Kind = "left_out" // steps of attempts: too many came at once
 )
 
-// Kinds are all kinds there are.
+// Kinds are all kinds there are, but for Attempt and LeftOut: those go to who follows
+// attempts, and to nobody else.
 var Kinds = []Kind{Granted, Revoked, Expired, Refused, Scan, Reloaded, ReloadRefused, Degraded, Recovered, Lost, Missed}
 
 // String returns the kind in words.
@@ -45,13 +51,15 @@ type Event struct {
 	ID     string    `json:"id,omitempty"` // where a Subscription resumes; empty for a Watcher
 	Time   time.Time `json:"time"`
 	Kind   Kind      `json:"kind"`
-	Door   string    `json:"door,omitempty"`
+	Door   string    `json:"door,omitempty"`   // of an attempt by a muted source: none
 	Source string    `json:"source,omitempty"` // an address, or a prefix
-	By     string    `json:"by,omitempty"`     // of granted and revoked: ByKnock or ByAdmin
+	By     string    `json:"by,omitempty"`     // of granted and revoked: ByKnock, BySPA or ByAdmin; of refused: BySPA
+	Key    string    `json:"key,omitempty"`    // of BySPA: whose key
 	Until  time.Time `json:"until,omitzero"`   // of granted; zero: until revoked. Of scan: until when the source is muted
 	Doors  []string  `json:"doors,omitempty"`  // of reloaded: the doors there are now
-	Count  uint64    `json:"count,omitempty"`  // of lost, since the daemon started; of missed, since the last one
+	Count  uint64    `json:"count,omitempty"`  // of lost, since the daemon started; of missed and left out, since the last one
 	Text   string    `json:"text,omitempty"`   // the reason; may be several lines
+	Step   *Step     `json:"step,omitempty"`   // of attempt
 
 	// Took is how long a grant took, from the arrival of its last packet at the daemon; 0 if
 	// no packet asked for it, or if it had to be repeated.
@@ -60,10 +68,39 @@ type Event struct {
 	seq uint64
 }
 
+// A Step is how an attempt goes on. It never tells what was knocked.
+type Step struct {
+	Closing bool   `json:"closing,omitempty"` // the sequence is the closing one
+	Count   int    `json:"count,omitempty"`   // how many knocks have counted, or had counted
+	Of      int    `json:"of,omitempty"`      // how many there are in the sequence
+	Outcome string `json:"outcome"`           // "advanced", or why it starts over: "wrong knock", "too slow", "muted"
+}
+
+// StepOf returns a step of the tracker's.
+func StepOf(s knock.Step) *Step {
+	return &Step{Closing: s.Action == knock.Revoke, Count: s.Count, Of: s.Of, Outcome: s.Outcome.String()}
+}
+
+// String returns the step in words.
+func (s Step) String() string {
+	if s.Of == 0 {
+		return s.Outcome
+	}
+	text := fmt.Sprintf("%d of %d", s.Count, s.Of)
+	if s.Closing {
+		text += " to close"
+	}
+	if s.Outcome != knock.Advanced.String() {
+		text += ": " + s.Outcome
+	}
+	return text
+}
+
 // The origins of grants and revocations.
 const (
 	ByKnock = "knock"
 	ByAdmin = "admin"
+	BySPA   = "spa"
 )
 
 // Line returns the event as a line for people.
@@ -77,6 +114,9 @@ func (e Event) Line() string {
 	}
 	if e.By != "" {
 		line = append(line, "by "+e.By)
+	}
+	if e.Key != "" {
+		line = append(line, "key "+e.Key)
 	}
 	switch e.Kind {
 	case Granted:
@@ -93,6 +133,10 @@ func (e Event) Line() string {
 		line = append(line, fmt.Sprintf("%d messages of the kernel's packet log so far", e.Count))
 	case Missed:
 		line = append(line, fmt.Sprintf("%d events: too many came at once", e.Count))
+	case LeftOut:
+		line = append(line, fmt.Sprintf("%d steps of attempts: too many came at once", e.Count))
+	case Attempt:
+		line = append(line, e.Step.String())
 	}
 	if e.Text != "" {
 		line = append(line, strings.ReplaceAll(e.Text, "\n", "; "))

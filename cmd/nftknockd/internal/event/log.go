@@ -36,6 +36,7 @@ func Log(log *slog.Logger, e Event) {
 	add("door", e.Door)
 	add("source", e.Source)
 	add("by", e.By)
+	add("key", e.Key)
 	switch e.Kind {
 	case Expired, Missed:
 		return

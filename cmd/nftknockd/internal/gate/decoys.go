@@ -22,7 +22,13 @@ func DecoySecret(cfg *config.Config, state statedir.Dir, create bool) ([]byte, e
 // Decoys returns the decoys that a configuration asks for, on this host.
 func Decoys(cfg *config.Config, secret []byte) []knock.Port {
 	host, _ := config.ReadHost() // what it does not show cannot be kept clear of
-	return knock.ChooseDecoys(cfg.Doors, cfg.Scan.Decoys, secret, fitnessOn(host))
+	fit := fitnessOn(host)
+	return knock.ChooseDecoys(cfg.Doors, cfg.Scan.Decoys, secret, func(p knock.Port) knock.Fitness {
+		if p == cfg.SPA.Port {
+			return knock.Unfit // whether there is a door that takes packets or not: clients may try
+		}
+		return fit(p)
+	})
 }
 
 // fitnessOn returns how fit a port is for a decoy: those who use what the host offers, or
@@ -88,6 +94,10 @@ func (g *Gate) renewDecoys() {
 // Ruleset returns the table that a configuration asks for, with the decoys that were
 // chosen for it.
 func Ruleset(cfg *config.Config, decoys []knock.Port) *nft.Ruleset {
+	var packets uint16
+	if len(cfg.SPA.Doors) > 0 {
+		packets = cfg.SPA.Port.Number
+	}
 	return nft.NewRuleset(nft.Spec{
 		Table:       cfg.Table,
 		NFLogGroup:  cfg.NFLogGroup,
@@ -96,5 +106,6 @@ func Ruleset(cfg *config.Config, decoys []knock.Port) *nft.Ruleset {
 		PerSource:   uint32(cfg.Limits.PerSource),
 		Doors:       cfg.Doors,
 		Decoys:      decoys,
+		PacketPort:  packets,
 	})
 }

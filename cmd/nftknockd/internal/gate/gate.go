@@ -2,11 +2,12 @@
 // to the table.
 //
 //	nft.Listener ─→ observe ─→ knock.Tracker ─→ Grant ─→ apply ─→ nft.Table
-//	                                              ↑         └──→ event.Bus ─→ log, metrics, watchers
+//	                   └─────→ spa.Keys ──────────↑         └──→ event.Bus ─→ log, metrics, watchers
 //	              an administrator, repair ───────┘
 //
-// Three goroutines use a gate: the listener's, which observes packets; Run's, which
-// reloads and repairs; and one that records one-time codes. Others call its methods, such
+// Five goroutines use a gate: the listener's, which observes packets; Run's, which
+// reloads and repairs; one that records one-time codes; and two for single packet
+// authorization, of which one proves packets and one records them. Others call its methods, such
 // as the control server's. What they share is [state], guarded by its lock. Under that
 // lock nothing is logged, nothing waits for a disk, and nobody is told anything: events
 // are queued in the order in which the kernel took the changes, and published after it is
@@ -19,6 +20,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -45,7 +47,7 @@ type Deps struct {
 	Load   func() (*config.Config, error) // reads the configuration anew; nil: reloads are refused
 	Notify func(state string)             // tells the service manager, as sd_notify(3) has it; nil: nobody
 
-	Listen  func(group uint16, observe func(time.Time, knock.Packet), lost func()) (Listener, error)
+	Listen  func(group uint16, observe func(arrived time.Time, p knock.Packet, payload []byte), lost func()) (Listener, error)
 	Install func(r *nft.Ruleset, own bool) (Table, error)
 	Inspect func(table string) (*nft.Snapshot, error)
 }
@@ -83,6 +85,7 @@ type Gate struct {
 	repairs chan struct{} // there is something to repair
 	stale   chan struct{} // a decoy was touched: is it still a good one?
 	claims  chan claim    // one-time codes to record
+	packets *packets      // of single packet authorization
 	lost    throttle      // reports messages of the packet log that were lost
 	scans   throttle      // signals stale
 
@@ -106,13 +109,23 @@ type state struct {
 	repair   repair
 	degraded bool                   // a repair did not put everything right
 	since    map[grantKey]time.Time // when the grants without an end began, which the kernel does not tell
-	outbox   []event.Event          // to be published
+	outbox   []outgoing             // to be published
+
+	followers []*follower
+	heard     uint64    // packets that observe has taken in
+	lastHeard time.Time // when the latest of them arrived
+}
+
+// An outgoing event is everybody's, or one watcher's.
+type outgoing struct {
+	event.Event
+	to *event.Watcher // nil: everybody's
 }
 
 // happened queues an event.
 func (s *state) happened(e event.Event) {
 	e.Time = time.Now()
-	s.outbox = append(s.outbox, e)
+	s.outbox = append(s.outbox, outgoing{Event: e})
 }
 
 // unlock releases the state, and then publishes what has happened under its lock. When it
@@ -130,7 +143,11 @@ func (g *Gate) unlock() {
 	g.state.outbox = nil
 	g.state.Unlock()
 	for _, e := range events {
-		g.deps.Bus.Publish(e)
+		if e.to != nil {
+			e.to.Offer(e.Event)
+		} else {
+			g.deps.Bus.Publish(e.Event)
+		}
 	}
 }
 
@@ -168,7 +185,7 @@ func newGate(deps Deps) (*Gate, error) {
 	}
 	g := &Gate{
 		deps: deps, began: time.Now(), logged: logged,
-		reloads: make(chan chan<- error), claims: make(chan claim, maxClaims),
+		reloads: make(chan chan<- error), claims: make(chan claim, maxClaims), packets: newPackets(),
 		repairs: make(chan struct{}, 1), stale: make(chan struct{}, 1),
 	}
 	g.state.since = make(map[grantKey]time.Time)
@@ -177,7 +194,7 @@ func newGate(deps Deps) (*Gate, error) {
 	return g, nil
 }
 
-func listen(group uint16, observe func(time.Time, knock.Packet), lost func()) (Listener, error) {
+func listen(group uint16, observe func(arrived time.Time, p knock.Packet, payload []byte), lost func()) (Listener, error) {
 	l, err := nft.Listen(group, observe, lost)
 	if err != nil {
 		return nil, err // not a nil of another type
@@ -222,6 +239,7 @@ func (g *Gate) install(cfg *config.Config, decoys []knock.Port, listener Listene
 	}
 	s.cfg, s.listener, s.table, s.decoys = cfg, listener, table, decoys
 	s.codes = codes.New(g.deps.State, cfg.OTP)
+	g.packets.setRules(cfg)
 	s.tracker = knock.NewTracker(cfg.Doors, knock.Scan{Decoys: decoys, Mute: cfg.Scan.Mute}, cfg.Limits.Sources)
 	if !table.Owned() {
 		s.watcher, watchErr = table.Watch()
@@ -243,7 +261,8 @@ func (g *Gate) reportLost() {
 }
 
 // Run does what is not a packet's doing, until the context ends: it reloads, repairs,
-// records one-time codes, logs events, and tells the service manager. What becomes of the
+// proves packets of single packet authorization, records those and one-time codes, logs
+// events, and tells the service manager. What becomes of the
 // table then is up to on_stop.
 func (g *Gate) Run(ctx context.Context) error {
 	g.notifyReady()
@@ -251,6 +270,8 @@ func (g *Gate) Run(ctx context.Context) error {
 	var background, logging sync.WaitGroup
 	background.Go(func() { g.feedWatchdog(ctx) })
 	background.Go(func() { g.recordCodes(ctx) })
+	background.Go(func() { g.provePackets(ctx) })
+	background.Go(func() { g.recordPackets(ctx) })
 	endLog, stopLog := context.WithCancel(context.Background())
 	logging.Go(func() { event.LogTo(endLog, g.deps.Log, g.logged) })
 
@@ -259,7 +280,7 @@ func (g *Gate) Run(ctx context.Context) error {
 	g.deps.Notify(daemon.SdNotifyStopping)
 	cancel()
 	background.Wait()
-	err := g.close()
+	err := errors.Join(g.close(), g.packets.close())
 	stopLog()
 	logging.Wait()
 	g.logged.Close()
@@ -308,14 +329,20 @@ func (g *Gate) close() error {
 	return nil
 }
 
-// observe takes in one packet from the log, which arrived at a time.
-func (g *Gate) observe(arrived time.Time, p knock.Packet) {
+// observe takes in one packet from the log, which arrived at a time. The payload is its own
+// until it returns.
+func (g *Gate) observe(arrived time.Time, p knock.Packet, payload []byte) {
+	if g.packets.observe(arrived, p, payload) {
+		return
+	}
 	s := &g.state
 	s.Lock()
 	defer g.unlock()
 	if s.table == nil {
 		return // not installed yet: packets of another daemon's table, which are as good as none
 	}
+	s.heard++
+	s.lastHeard = arrived
 	for _, e := range s.tracker.Observe(arrived, p) {
 		switch e.Action {
 		case knock.Muted:

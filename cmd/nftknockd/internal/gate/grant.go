@@ -22,6 +22,7 @@ type Grant struct {
 	Zone   string    // the interface of a link-local source, which means another host on each link
 	Until  time.Time // zero: until revoked
 	Origin Origin
+	Key    string // of SPA: whose
 }
 
 // Source returns the grant's source as people write it.
@@ -35,7 +36,17 @@ type Origin string
 const (
 	Knock Origin = event.ByKnock
 	Admin Origin = event.ByAdmin
+	SPA   Origin = event.BySPA
 )
+
+// comment is what the kernel keeps of where a grant comes from: the origin, and after a
+// blank the key, if there is one.
+func (g Grant) comment() string {
+	if g.Key == "" {
+		return string(g.Origin)
+	}
+	return string(g.Origin) + " " + g.Key
+}
 
 // A grantKey is what has at most one grant: a source at a door.
 type grantKey struct {
@@ -97,14 +108,14 @@ func (s *state) apply(grant Grant, arrived time.Time) error {
 			return nil
 		}
 	}
-	if _, err := s.table.LetIn(grant.Door, grant.addr(), timeout, string(grant.Origin)); err != nil {
+	if _, err := s.table.LetIn(grant.Door, grant.addr(), timeout, grant.comment()); err != nil {
 		return fmt.Errorf("cannot grant: %w", err)
 	}
 	delete(s.since, grant.key())
 	if grant.Until.IsZero() {
 		s.since[grant.key()] = time.Now()
 	}
-	e := event.Event{Kind: event.Granted, Door: grant.Door, Source: grant.Source(), By: string(grant.Origin), Until: grant.Until}
+	e := event.Event{Kind: event.Granted, Door: grant.Door, Source: grant.Source(), By: string(grant.Origin), Key: grant.Key, Until: grant.Until}
 	if !arrived.IsZero() {
 		e.Took = time.Since(arrived)
 	}

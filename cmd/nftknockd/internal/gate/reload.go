@@ -105,6 +105,7 @@ func (g *Gate) swapLocked(cfg *config.Config, decoys []knock.Port, listener List
 	unused = s.listener
 	s.cfg, s.listener, s.decoys = cfg, listener, decoys
 	s.codes.SetDoors(cfg.OTP)
+	g.packets.setRules(cfg)
 	s.repair.keepDoors(cfg.Doors)
 	names := DoorNames(cfg)
 	maps.DeleteFunc(s.since, func(key grantKey, _ time.Time) bool { return !slices.Contains(names, key.door) })

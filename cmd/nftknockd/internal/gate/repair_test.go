@@ -28,6 +28,7 @@ type fakeTable struct {
 	in      map[netip.Addr]bool
 	changed bool // by somebody else
 	rules   *nft.Ruleset
+	comment string // of the last element
 }
 
 var (
@@ -52,8 +53,8 @@ func (f *fakeTable) isIn(source netip.Addr) bool {
 	return f.in[source]
 }
 
-func (f *fakeTable) LetIn(_ string, source netip.Addr, _ time.Duration, _ string) (netip.Prefix, error) {
-	return netip.PrefixFrom(source, source.BitLen()), f.try(func() { f.in[source] = true })
+func (f *fakeTable) LetIn(_ string, source netip.Addr, _ time.Duration, comment string) (netip.Prefix, error) {
+	return netip.PrefixFrom(source, source.BitLen()), f.try(func() { f.in[source], f.comment = true, comment })
 }
 
 func (f *fakeTable) PutOut(_ string, source netip.Addr) (netip.Prefix, error) {
@@ -120,16 +121,18 @@ func parse(t *testing.T, text string) *config.Config {
 }
 
 // rehearse runs a gate in a bubble of its own, whose time passes when all wait.
-func rehearse(t *testing.T, test func(*rehearsal)) {
+func rehearse(t *testing.T, test func(*rehearsal)) { rehearseConfig(t, parse(t, rehearsed), test) }
+
+func rehearseConfig(t *testing.T, cfg *config.Config, test func(*rehearsal)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rehearsal{table: &fakeTable{in: make(map[netip.Addr]bool)}, bus: event.NewBus(), snapshot: new(nft.Snapshot)}
-		g, err := New(parse(t, rehearsed), Deps{
+		g, err := New(cfg, Deps{
 			Log:    slog.New(slog.NewTextHandler(&r.logged, nil)),
 			Bus:    r.bus,
 			State:  statedir.Dir(t.TempDir()),
 			Load:   func() (*config.Config, error) { return r.next() },
 			Notify: func(state string) { r.told = append(r.told, state) },
-			Listen: func(uint16, func(time.Time, knock.Packet), func()) (Listener, error) {
+			Listen: func(uint16, func(time.Time, knock.Packet, []byte), func()) (Listener, error) {
 				if r.refused > 0 {
 					r.refused--
 					return nil, unix.EBUSY
@@ -163,7 +166,7 @@ var someone = netip.MustParseAddr("203.0.113.7")
 func (r *rehearsal) knock(ports ...uint16) {
 	for _, port := range ports {
 		r.knocks++
-		r.observe(time.Now(), knock.Packet{Source: someone, Port: knock.Port{Number: port, Proto: knock.TCP}, ISN: r.knocks})
+		r.observe(time.Now(), knock.Packet{Source: someone, Port: knock.Port{Number: port, Proto: knock.TCP}, ISN: r.knocks}, nil)
 	}
 }
 

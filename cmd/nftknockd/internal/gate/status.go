@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
@@ -35,6 +36,10 @@ type Daemon struct {
 	Muted        int       `json:"muted"`              // sources that are not listened to, or were not lately
 	Decoys       []string  `json:"decoys"`             // "7000", "8000:udp"; a secret
 	MessagesLost uint64    `json:"messages_lost"`      // of the kernel's packet log
+
+	// SPARefused counts packets of single packet authorization that have opened nothing, by
+	// reason. It is empty if no door takes any.
+	SPARefused map[string]uint64 `json:"spa_refused,omitempty"`
 }
 
 // A DoorStatus counts the packets that came to a door's ports, other than of connections
@@ -51,6 +56,7 @@ type GrantStatus struct {
 	Door   string    `json:"door"`
 	Source string    `json:"source"`         // an address, or a prefix
 	By     string    `json:"by"`             // an Origin, or what else the set's element has for a comment
+	Key    string    `json:"key,omitempty"`  // of spa: whose
 	Since  time.Time `json:"since,omitzero"` // zero: not known
 	Until  time.Time `json:"until,omitzero"` // zero: until revoked
 }
@@ -67,6 +73,9 @@ func (g *Gate) Status() (*Status, error) {
 	}
 	if err := s.repair.err(); err != nil {
 		daemon.Degraded = err.Error()
+	}
+	if len(cfg.SPA.Doors) > 0 {
+		daemon.SPARefused = g.packets.refused.counts()
 	}
 	since := maps.Clone(s.since)
 	g.unlock()
@@ -115,8 +124,9 @@ func statusOf(table string, s *nft.Snapshot, err error) (*Status, error) {
 	}
 	now := time.Now()
 	for _, p := range s.People {
+		by, key := originOf(p)
 		status.Grants = append(status.Grants, GrantStatus{
-			Door: p.Door, Source: sourceName(p.Source, p.Zone), By: p.By, Since: p.Since, Until: endOf(p, now),
+			Door: p.Door, Source: sourceName(p.Source, p.Zone), By: by, Key: key, Since: p.Since, Until: endOf(p, now),
 		})
 	}
 	return status, nil
@@ -147,6 +157,14 @@ func inOrder(configured []knock.Door, known []DoorStatus) []DoorStatus {
 	return doors
 }
 
+// originOf reads what [Grant.comment] has written.
+func originOf(p nft.Person) (by, key string) {
+	if key, ok := strings.CutPrefix(p.By, string(SPA)+" "); ok {
+		return string(SPA), key
+	}
+	return p.By, ""
+}
+
 // endOf returns when a grant ends; the zero time is never.
 func endOf(p nft.Person, now time.Time) time.Time {
 	if p.Left == knock.Forever {
@@ -168,8 +186,9 @@ func (g *Gate) present() []event.Event {
 	now := time.Now()
 	var events []event.Event
 	for _, p := range snapshot.People {
+		by, key := originOf(p)
 		events = append(events, event.Event{
-			Time: p.Since, Kind: event.Granted, Door: p.Door, Source: sourceName(p.Source, p.Zone), By: p.By, Until: endOf(p, now),
+			Time: p.Since, Kind: event.Granted, Door: p.Door, Source: sourceName(p.Source, p.Zone), By: by, Key: key, Until: endOf(p, now),
 		})
 	}
 	return events

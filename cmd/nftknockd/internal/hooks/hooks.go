@@ -111,7 +111,7 @@ func environment(e event.Event) []string {
 	}
 	return []string{
 		"NFTKNOCK_KIND=" + string(e.Kind), "NFTKNOCK_TIME=" + moment(e.Time), "NFTKNOCK_DOOR=" + e.Door,
-		"NFTKNOCK_SOURCE=" + e.Source, "NFTKNOCK_BY=" + e.By, "NFTKNOCK_UNTIL=" + moment(e.Until),
+		"NFTKNOCK_SOURCE=" + e.Source, "NFTKNOCK_BY=" + e.By, "NFTKNOCK_KEY=" + e.Key, "NFTKNOCK_UNTIL=" + moment(e.Until),
 		"NFTKNOCK_COUNT=" + count, "NFTKNOCK_TEXT=" + e.Text,
 	}
 }
@@ -119,7 +119,8 @@ func environment(e event.Event) []string {
 var (
 	doorForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,15}$`) // as in the configuration
 	byForm   = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
-	zoneForm = regexp.MustCompile(`^[A-Za-z0-9._-]{0,15}$`) // a plain interface's name, or none
+	keyForm  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`) // as of spa_keys
+	zoneForm = regexp.MustCompile(`^[A-Za-z0-9._-]{0,15}$`)             // a plain interface's name, or none
 )
 
 // checked returns the event with no field that a script could trip over: each has the form
@@ -135,6 +136,8 @@ func checked(e event.Event) (event.Event, error) {
 		return e, fmt.Errorf("%s event with an invalid source %q", e.Kind, e.Source)
 	case e.By != "" && !byForm.MatchString(e.By):
 		return e, fmt.Errorf("%s event with an invalid origin %q", e.Kind, e.By)
+	case e.Key != "" && !keyForm.MatchString(e.Key):
+		return e, fmt.Errorf("%s event with an invalid key %q", e.Kind, e.Key)
 	}
 	for _, door := range e.Doors {
 		if !doorForm.MatchString(door) {

@@ -56,6 +56,7 @@ func TestHooksEnvironment(t *testing.T) {
 	const want = `NFTKNOCK_BY=
 NFTKNOCK_COUNT=7
 NFTKNOCK_DOOR=
+NFTKNOCK_KEY=
 NFTKNOCK_KIND=lost
 NFTKNOCK_SOURCE=
 NFTKNOCK_TEXT=?(reboot) x

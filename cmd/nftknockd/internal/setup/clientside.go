@@ -9,6 +9,7 @@ import (
 
 	"nftknock/config/profile"
 	"nftknock/knock"
+	"nftknock/knock/spa"
 )
 
 // A ClientSide is what a client has to know of this host.
@@ -80,4 +81,37 @@ func defaultHost() (string, error) {
 		return "", fmt.Errorf("%w\nhint: --host gives the name by which clients reach this host", err)
 	}
 	return name, nil
+}
+
+// PacketText returns what a client pastes who opens a door with packets (single packet
+// authorization) that go to a UDP port: the line for nftknock add, and fwknop's stanza.
+func (c *ClientSide) PacketText(door *knock.Door, key spa.Key, port uint16) (string, error) {
+	var text strings.Builder
+	if wait := firstTCP(door.Ports); wait != 0 {
+		p := profile.New(c.profile)
+		p.Host, p.Wait, p.SPAKeyFile, p.SPAPort = c.host, wait, key.Name+".spa", port
+		line, err := p.Line(profile.Secret(key.File()))
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&text, "# For nftknock: run \"nftknock add\" on the client, and paste this line. It is a secret.\n\n%s\n\n", line)
+	}
+	var access []string
+	for _, p := range door.Ports {
+		access = append(access, fmt.Sprintf("%s/%d", p.Proto, p.Number))
+	}
+	cipher, hmac := key.Base64()
+	fmt.Fprintf(&text, `# For fwknop: in ~/.fwknoprc, for nobody else to read (chmod 600); then run
+# "fwknop -n %s -a ADDRESS", with the address from which the connection will come.
+
+[%[1]s]
+SPA_SERVER          %s
+SPA_SERVER_PORT     %d
+ACCESS              %s
+KEY_BASE64          %s
+HMAC_KEY_BASE64     %s
+USE_HMAC            Y
+
+`, c.profile, c.host, port, strings.Join(access, ","), cipher, hmac)
+	return text.String(), nil
 }

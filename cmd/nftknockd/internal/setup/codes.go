@@ -21,7 +21,7 @@ import (
 func WriteSecret(path, configFile, secret string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already, and phones may rely on it\nhint: remove it first if none does", path)
+		return fmt.Errorf("%s is there already, and clients may rely on it\nhint: remove it first if none does", path)
 	}
 	if err != nil {
 		return err

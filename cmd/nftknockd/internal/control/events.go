@@ -1,0 +1,150 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"nftknock/cmd/nftknockd/internal/event"
+)
+
+// A Watch says what to watch.
+type Watch struct {
+	Kinds    []string // of events; none: all
+	Source   string   // an address or a prefix: only what is about it; empty: everything
+	Attempts bool     // the steps of attempts, too
+}
+
+func (w Watch) query() string {
+	q := url.Values{"kind": w.Kinds}
+	if w.Source != "" {
+		q.Set("source", w.Source)
+	}
+	if w.Attempts {
+		q.Set("attempts", "true")
+	}
+	return q.Encode()
+}
+
+// A feed is what a client of /v1/events asks for.
+type feed struct {
+	kinds    []event.Kind
+	source   netip.Prefix // not valid: everybody
+	attempts bool
+	after    string // the event to resume after, or now; empty: as far as the client keeps up
+}
+
+func readFeed(query url.Values) (f feed, err error) {
+	for _, name := range query["kind"] {
+		if !slices.Contains(event.Kinds, event.Kind(name)) {
+			return f, &Error{http.StatusBadRequest, fmt.Sprintf("no kind of event is called %q", name)}
+		}
+		f.kinds = append(f.kinds, event.Kind(name))
+	}
+	if query.Has("source") {
+		if f.source, err = parseSource(query.Get("source")); err != nil {
+			return f, err
+		}
+	}
+	if query.Has("attempts") {
+		if f.attempts, err = strconv.ParseBool(query.Get("attempts")); err != nil {
+			return f, &Error{http.StatusBadRequest, "attempts: want true or false"}
+		}
+	}
+	f.after = query.Get("after")
+	switch {
+	case query.Has("after") && f.after == "":
+		return f, &Error{http.StatusBadRequest, "after: want the id of an event, or now"}
+	case f.after != "" && f.attempts:
+		return f, &Error{http.StatusBadRequest, "attempts: steps are not kept, and cannot be resumed: leave out after"}
+	}
+	return f, nil
+}
+
+// wants reports whether an event is about the source. Those that were missed may have been.
+func (f *feed) wants(e *event.Event) bool {
+	if !f.source.IsValid() || e.Kind == event.Missed || e.Kind == event.LeftOut {
+		return true
+	}
+	if p, err := netip.ParsePrefix(e.Source); err == nil {
+		return p.Overlaps(f.source)
+	}
+	a, err := netip.ParseAddr(e.Source)
+	return err == nil && f.source.Contains(a.WithZone(""))
+}
+
+// events sends what happens, an object a line, until the client hangs up: to people what
+// they keep up with; to a program that says after which event, or from now on, all of it.
+func (s *server) events(w http.ResponseWriter, r *http.Request) {
+	f, err := readFeed(r.URL.Query())
+	if err != nil {
+		answer(w, nil, err)
+		return
+	}
+	next, end, err := s.subscribe(f)
+	if err != nil {
+		answer(w, nil, err)
+		return
+	}
+	defer end()
+	extendDeadline(w, requestTimeout)
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out, lines := http.NewResponseController(w), json.NewEncoder(w)
+	out.Flush() // the client knows now that it watches
+	for {
+		e, err := next(r.Context())
+		if err != nil {
+			return // a subscriber resumes, and is told then what is gone
+		}
+		if !f.wants(&e) {
+			continue
+		}
+		out.SetWriteDeadline(time.Now().Add(requestTimeout))
+		if lines.Encode(e) != nil || out.Flush() != nil {
+			return
+		}
+	}
+}
+
+// subscribe returns where the events of a feed come from, and what to call at the end.
+func (s *server) subscribe(f feed) (next func(context.Context) (event.Event, error), end func(), err error) {
+	switch {
+	case f.after != "":
+		if f.after == "now" {
+			f.after = ""
+		}
+		events, err := s.backend.Subscribe(f.after, f.kinds...)
+		if err != nil {
+			return nil, nil, err
+		}
+		return events.Next, events.Close, nil
+	case f.attempts:
+		watcher, end, err := s.backend.Follow(f.source, f.kinds...)
+		if err != nil {
+			return nil, nil, err
+		}
+		return nextOf(watcher), end, nil
+	}
+	watcher, err := s.backend.Watch(f.kinds...)
+	if err != nil {
+		return nil, nil, err
+	}
+	return nextOf(watcher), watcher.Close, nil
+}
+
+func nextOf(w *event.Watcher) func(context.Context) (event.Event, error) {
+	return func(ctx context.Context) (event.Event, error) {
+		select {
+		case e := <-w.Events():
+			return e, nil
+		case <-ctx.Done():
+			return event.Event{}, ctx.Err()
+		}
+	}
+}
