@@ -418,7 +418,7 @@ func TestHands(t *testing.T) {
 // A table that a daemon would put back is not removed.
 func TestRemoveWhileHeard(t *testing.T) {
 	inNetNS(t)
-	l, err := Listen(7022, func(time.Time, knock.Packet) {}, func() {})
+	l, err := Listen(7022, func(time.Time, knock.Packet, []byte) {}, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -162,7 +162,7 @@ func isTaken(err error) bool {
 // table back.
 func (t *Table) unheard() error {
 	for _, group := range t.logGroups() {
-		l, err := listen(group, func(time.Time, knock.Packet) {}, func() {})
+		l, err := listen(group, func(time.Time, knock.Packet, []byte) {}, func() {})
 		if isTaken(err) {
 			return fmt.Errorf("table inet %s logs to NFLOG group %d, and a program listens: stop the nftknockd that is running", t.table.Name, group)
 		}
