@@ -48,7 +48,8 @@ func NftknockdWithoutPersistence(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := filepath.Join(cache, "nftknockd-without-persistence")
+	// Under its own name: those who watch the table tell the daemon by it.
+	program := filepath.Join(cache, "without-persistence", "nftknockd")
 	if err := build(program, "nftknockd", "-ldflags=-X nftknock/nft.lacks=persist"); err != nil {
 		t.Fatalf("building nftknockd: %v", err)
 	}
