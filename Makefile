@@ -55,6 +55,10 @@ test: tools ## run all tests, with the race detector; installs what they need
 test-systemd: ## prove unit and package under a real systemd, in a container
 	$(if $(SUDO),sudo env PATH=$(PATH)) integration/systemd/test.sh
 
+.PHONY: test-kernels
+test-kernels: ## prove the gate on other kernels, in virtual machines: KERNELS="5.10 6.1 6.12"
+	$(if $(SUDO),sudo env PATH=$(PATH) KERNELS="$(KERNELS)") integration/kernels/test.sh
+
 .PHONY: tools
 tools: ## install the programs that the tests use
 	@missing=; PATH=$$PATH:/usr/sbin:/sbin; \

@@ -17,6 +17,17 @@ run() {
 	ok "$1: $(grep -c '^ *--- PASS' "/tmp/$1.log") passed, $(grep -c '^ *--- SKIP' "/tmp/$1.log" || true) skipped, $((SECONDS - start)) s"
 }
 
+# A module that is missing is named, and nothing is shut.
+printf '[door.ssh]\nports = [22]\nsequence = [7011, "9035:udp", 8127]\n' >/tmp/door.toml
+chmod 0600 /tmp/door.toml
+module=$(find /lib/modules -name 'nft_numgen.ko*')
+mv "$module" /root/
+fails timeout 60 /e2e/nftknockd run --config /tmp/door.toml --socket /tmp/socket 2>/tmp/said
+grep -q 'this kernel lacks nft_numgen: load it' /tmp/said
+[ -z "$(nft list tables)" ]
+mv "/root/${module##*/}" "$module"
+ok "a kernel that lacks a module is told of, and nothing is shut"
+
 run nft nft .
 quietly /e2e/nftknockd demo
 ok "the demo does what it should"
