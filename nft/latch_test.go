@@ -1,6 +1,9 @@
 package nft
 
 import (
+	"errors"
+	"fmt"
+	"net"
 	"net/netip"
 	"os/exec"
 	"strings"
@@ -8,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"nftknock/knock"
 )
@@ -229,5 +233,67 @@ func TestLooseLatch(t *testing.T) {
 	nftCommand(t, "", "delete", "table", "inet", "nftknock")
 	if was, err := Remove("nftknock"); !was || err != nil || nftCommand(t, "", "list", "tables") != "" {
 		t.Errorf("removed: %v, %v", was, err)
+	}
+}
+
+// What the gate refuses, lets in, or hands to another port gets past the latch; what it does not guard, too.
+func TestLatchLetsTheGateDecide(t *testing.T) {
+	inNetNS(t)
+	sender := neighbour(t)
+	for _, port := range []int{22, 443, 8080} {
+		l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+	}
+	ssh, web := door("ssh", tcp(22)), door("web", tcp(443))
+	web.Shut = knock.Reject
+	table := openLatched(t, spec(ssh, web))
+	nftCommand(t, `table ip nat { chain pre { type nat hook prerouting priority dstnat; tcp dport 2200 redirect to :22; }; }`, "-f", "-")
+	try := func(port int) error {
+		c, err := sender.dial(port, 2*time.Second)
+		if err == nil {
+			c.Close()
+		}
+		return err
+	}
+	silent := func(err error) bool {
+		var netErr net.Error
+		return errors.As(err, &netErr) && netErr.Timeout()
+	}
+	if err := try(22); !silent(err) {
+		t.Errorf("a door that drops: %v", err)
+	}
+	if err := try(2200); !silent(err) {
+		t.Errorf("a door that drops, by another port: %v", err)
+	}
+	if err := try(443); !errors.Is(err, unix.ECONNREFUSED) {
+		t.Errorf("a door that rejects: %v", err)
+	}
+	if err := try(8080); err != nil {
+		t.Errorf("another port: %v", err)
+	}
+	for _, door := range []string{"ssh", "web"} {
+		if _, err := table.LetIn(door, netip.MustParseAddr("192.0.2.2"), time.Minute, "hand"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, port := range []int{22, 443, 2200} {
+		if err := try(port); err != nil {
+			t.Errorf("who is let in, at port %d: %v", port, err)
+		}
+	}
+	if listed := nftCommand(t, "", "list", "counter", "inet", "nftknock_latch", heldCounter); !strings.Contains(listed, "packets 0 ") {
+		t.Errorf("beside the gate the latch has dropped packets:\n%s", listed)
+	}
+	nftCommand(t, "", "delete", "table", "inet", "nftknock")
+	for _, port := range []int{22, 443, 2200} {
+		if err := try(port); !silent(err) {
+			t.Errorf("without a gate, at port %d: %v", port, err)
+		}
+	}
+	if err := try(8080); err != nil {
+		t.Errorf("without a gate, another port: %v", err)
 	}
 }
