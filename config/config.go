@@ -50,6 +50,8 @@ type Config struct {
 	Fleet       *Fleet // nil: none
 	Hooks       []Hook // in the order of the file
 
+	read *snapshot // all that Load has read, for Snapshot
+
 	// For the warnings:
 	file  string
 	mode  fs.FileMode // of the file; zero: not known
@@ -128,11 +130,15 @@ var (
 // that it names are in the same folder; but they are not read. An error is of
 // type [Errors].
 func Parse(name string, data []byte) (*Config, error) {
-	return parse(name, data, false)
+	return parse(name, data, nil)
 }
 
-// parse reads the files of secrets too, if it is to.
-func parse(name string, data []byte, secrets bool) (*Config, error) {
+// A secretReader returns what is in a file that holds a secret. Of one that is not there
+// its error says how to come by it.
+type secretReader func(path, makes string) (Secret, error)
+
+// parse reads the files of secrets too, unless there is nothing to read them with.
+func parse(name string, data []byte, secrets secretReader) (*Config, error) {
 	r := &reader{
 		Document: &doc.Document{File: name, Elsewhere: elsewhere},
 		secrets:  secrets,
@@ -148,7 +154,7 @@ func parse(name string, data []byte, secrets bool) (*Config, error) {
 // A reader reads a configuration.
 type reader struct {
 	*doc.Document
-	secrets  bool              // whether to read the files that hold secrets
+	secrets  secretReader      // nil: the files that hold secrets are not read
 	keyFiles map[string]string // of single packet authorization, by people's names
 }
 

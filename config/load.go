@@ -14,26 +14,38 @@ import (
 // about what the file says; otherwise it wraps the operating system's, and its last
 // line is a hint at what to do.
 func Load(path string) (*Config, error) {
-	return load(path, true)
+	read := &snapshot{File: path, Secrets: make(map[string][]byte)}
+	c, data, err := load(path, func(file, makes string) (Secret, error) {
+		text, err := doc.ReadSecretFile(file, makes)
+		read.Secrets[file] = []byte(text)
+		return text, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	read.Text = data
+	c.read = read
+	return c, nil
 }
 
 // LoadWithoutSecrets is as Load, for who has no use for the files that the
 // configuration names: they are not read, and need not be there.
 func LoadWithoutSecrets(path string) (*Config, error) {
-	return load(path, false)
+	c, _, err := load(path, nil)
+	return c, err
 }
 
-func load(path string, secrets bool) (*Config, error) {
+func load(path string, secrets secretReader) (*Config, []byte, error) {
 	data, mode, err := doc.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w\nhint: %s", err, hint(err))
+		return nil, nil, fmt.Errorf("%w\nhint: %s", err, hint(err))
 	}
 	c, err := parse(path, data, secrets)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c.mode = mode
-	return c, nil
+	return c, data, nil
 }
 
 func hint(err error) string {

@@ -31,19 +31,19 @@ func (r *reader) codes(d *door) {
 	doc.Read(d.Section, "otp_secret_file", &d.otp.File, func(v any) (string, error) {
 		return doc.FileName(r.Folder(), v, "ssh.otp")
 	})
-	if d.otp.File == "" || !r.secrets {
+	if d.otp.File == "" || r.secrets == nil {
 		return
 	}
-	secret, err := readOTPSecret(d.otp.File, d.Name)
+	secret, err := r.otpSecret(d.otp.File, d.Name)
 	if err != nil {
 		d.Fail("otp_secret_file", "%v", err)
 	}
 	d.otp.Secret = secret
 }
 
-// readOTPSecret reads base32, as an authenticator app takes it.
-func readOTPSecret(path, door string) (Secret, error) {
-	text, err := doc.ReadSecretFile(path, fmt.Sprintf("\"nftknockd otp new %s\" makes it", doc.Plain(door)))
+// otpSecret reads base32, as an authenticator app takes it.
+func (r *reader) otpSecret(path, door string) (Secret, error) {
+	text, err := r.secrets(path, fmt.Sprintf("\"nftknockd otp new %s\" makes it", doc.Plain(door)))
 	if err != nil {
 		return "", err
 	}

@@ -31,6 +31,7 @@ type SPAKey struct {
 	Name string  // the file's, without its ending: the person's in log, status and events
 	File string  // from the folder of the configuration
 	Key  spa.Key // what is in the file; the zero Key if it was not read
+	Text Secret  // what is in the file; empty if it was not read
 }
 
 var (
@@ -90,11 +91,12 @@ func (r *reader) spaKey(v any) (SPAKey, error) {
 		return k, fmt.Errorf("%s and %s are two people of one name: call one of the files something else", doc.Plain(other), doc.Plain(file))
 	}
 	r.keyFiles[k.Name] = file
-	if r.secrets {
+	if r.secrets != nil {
 		var text doc.Secret
-		if text, err = doc.ReadSecretFile(file, fmt.Sprintf("\"nftknockd spa new DOOR %s\" makes it", k.Name)); err != nil {
+		if text, err = r.secrets(file, fmt.Sprintf("\"nftknockd spa new DOOR %s\" makes it", k.Name)); err != nil {
 			return k, err
 		}
+		k.Text = text
 		if k.Key, err = spa.ParseKey(k.Name, string(text)); err != nil {
 			err = fmt.Errorf("%s: %s", doc.Plain(file), strings.ReplaceAll(err.Error(), "\n", "; "))
 		}

@@ -125,10 +125,16 @@ func (w *warner) port(d *knock.Door, key string, position int, port knock.Port) 
 		w.warn(d.Name, key, "knock %d is in the ephemeral range (%d-%d), which the host's own programs use: "+
 			"their traffic can count as knocks: choose a port outside of it", position, w.host.EphemeralFirst, w.host.EphemeralLast)
 	}
-	if w.host.Listening[port] && len(d.Ports) > 0 {
-		w.warn(d.Name, key, "knock %d is on a port that a program of the host listens on: "+
-			"what is sent to it counts as knocks: choose a port that nothing uses", position)
+	if !w.host.Listening[port] || len(d.Ports) == 0 {
+		return
 	}
+	if position == 1 {
+		w.warn(d.Name, key, "knock 1 is on a port that a program of the host listens on: each connection to it begins an attempt; "+
+			"more than %d of a source amid its own knock spoil that: choose a port that nothing uses", knock.MaxParallel-1)
+		return
+	}
+	w.warn(d.Name, key, "knock %d is on a port that a program of the host listens on: others may use it, but a source that "+
+		"does amid its own knock has to knock again: put it first, or choose a port that nothing uses", position)
 }
 
 // hooked reports whether a hook is run for what happens at a door.

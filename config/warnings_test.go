@@ -71,11 +71,19 @@ func TestWarnings(t *testing.T) {
 				"f.toml:3: door ssh: sequence: knock 3 is in the ephemeral range (32768-60999), which the host's own programs use: " +
 					"their traffic can count as knocks: choose a port outside of it",
 				"f.toml:3: door ssh: sequence: knock 4 is on a port that a program of the host listens on: " +
-					"what is sent to it counts as knocks: choose a port that nothing uses",
+					"others may use it, but a source that does amid its own knock has to knock again: put it first, or choose a port that nothing uses",
 				"f.toml:3: door ssh: sequence: knock 6 is in the ephemeral range (32768-60999), which the host's own programs use: " +
 					"their traffic can count as knocks: choose a port outside of it",
 				"f.toml:7: door web: close_sequence: knock 2 is on a port that a program of the host listens on: " +
-					"what is sent to it counts as knocks: choose a port that nothing uses",
+					"others may use it, but a source that does amid its own knock has to knock again: put it first, or choose a port that nothing uses",
+			},
+		},
+		{
+			name: "a service on the first knock",
+			toml: "[door.ssh]\nports = [22]\nsequence = [80, 3302, 1103]",
+			want: []string{
+				"f.toml:3: door ssh: sequence: knock 1 is on a port that a program of the host listens on: each connection to it begins " +
+					"an attempt; more than 7 of a source amid its own knock spoil that: choose a port that nothing uses",
 			},
 		},
 		{

@@ -25,13 +25,7 @@ type grantKey struct {
 	zone   string
 }
 
-// keyType is that of the set that it is in.
-func (k grantKey) keyType() nftables.SetDatatype {
-	if k.zone != "" {
-		return linkKeyType
-	}
-	return familyOf(k.source.Addr()).keyType
-}
+func (g Grant) key() grantKey { return grantKey{g.Door, g.Source, g.Zone} }
 
 type granted struct {
 	until time.Time // zero: forever
@@ -39,26 +33,26 @@ type granted struct {
 }
 
 // reset makes the cache hold those on the list, and nobody else.
-func (c *grantCache) reset(list []Person) {
+func (c *grantCache) reset(list []Grant) {
 	c.mu.Lock()
 	c.grants, c.pruneAt = nil, 0
 	c.mu.Unlock()
-	for _, p := range list {
-		c.add(p)
+	for _, g := range list {
+		c.add(g)
 	}
 }
 
-func (c *grantCache) add(p Person) {
+func (c *grantCache) add(grant Grant) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.grants == nil {
 		c.grants = make(map[grantKey]granted)
 	}
-	g := granted{by: p.By}
-	if p.Left != knock.Forever {
-		g.until = time.Now().Add(p.Left)
+	g := granted{by: grant.By}
+	if grant.Left != knock.Forever {
+		g.until = time.Now().Add(grant.Left)
 	}
-	c.grants[grantKey{p.Door, p.Source, p.Zone}] = g
+	c.grants[grant.key()] = g
 	if len(c.grants) > c.pruneAt {
 		c.prune(time.Now())
 	}
@@ -75,15 +69,16 @@ func (c *grantCache) prune(now time.Time) {
 	c.pruneAt = 2*len(c.grants) + 1024
 }
 
-func (c *grantCache) remove(p Person) {
+func (c *grantCache) remove(g Grant) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.grants, grantKey{p.Door, p.Source, p.Zone})
+	delete(c.grants, g.key())
 }
 
-// elements returns the elements of those who are to be in a door's set.
-func (c *grantCache) elements(s *set) []nftables.SetElement {
-	if !s.timeout {
+// elements returns the elements of those who are to be in a set of the ruleset.
+func (c *grantCache) elements(r *Ruleset, s *set) []nftables.SetElement {
+	door, ok := cutGrantSuffix(s.name)
+	if !ok {
 		return nil
 	}
 	c.mu.Lock()
@@ -91,22 +86,18 @@ func (c *grantCache) elements(s *set) []nftables.SetElement {
 	var elements []nftables.SetElement
 	now := time.Now()
 	for key, g := range c.grants {
-		if key.door != doorOf(s.name) || key.keyType() != s.keyType {
+		if key.door != door {
 			continue
 		}
-		e := peopleElements(key.source, s.interval)
-		if key.zone != "" {
-			e = []nftables.SetElement{{Key: linkKey(key.source.Addr().WithZone(key.zone))}}
-		}
-		e[0].Comment = g.by
+		grant := Grant{Door: door, Source: key.source, Zone: key.zone, Left: knock.Forever, By: g.by}
 		if !g.until.IsZero() {
-			left := g.until.Sub(now)
-			if left < time.Millisecond { // the kernel would take it for no timeout
+			if grant.Left = g.until.Sub(now); grant.Left < leastTimeout {
 				continue
 			}
-			e[0].Timeout = left
 		}
-		elements = append(elements, e...)
+		if h, err := r.hold(grant); err == nil && h.set == s.name {
+			elements = append(elements, h.elements()...)
+		}
 	}
 	return elements
 }

@@ -20,16 +20,17 @@
 //	      └─ judge
 //	           ├─ source always allowed ──→ always_allow ─→ admit
 //	           └─ to a guarded port ─→ tcp_22
-//	                ├─ source in a door's set ─→ door_ssh ─→ up4, up6 ─→ admit
+//	                ├─ source in a door's set ─→ door_ssh ─→ admit
 //	                └─ anybody else ──────────→ drop or refuse
 //
 //	delivered (input)
 //	 └─ to a guarded port ─→ arrived
+//	      ├─ no SYN, and belongs to no connection ─→ judge
 //	      ├─ admitted at the gate ────────────────→ accept
 //	      └─ the same questions, but for that of other hosts
 //
-//	sent (output)
-//	 └─ from a guarded port ─→ leaving ─→ up4, up6, closing4, closing6
+//	sent (output), translated (postrouting)
+//	 └─ from a guarded port ─→ leaving ─→ begun4, up4, closing4, begun6…
 //
 // Accepting ends this table only; other tables still decide for themselves.
 //
@@ -47,17 +48,27 @@
 //
 // Connection tracking is neither asked nor turned on; see flow.go for why. A segment that
 // could begin a connection, with SYN and without ACK, is judged by always_allow and the doors' sets and
-// nothing else. Any other passes if its addresses and ports are in up4 or up6: because a door
-// has let its connection in, this host has begun it, or it was up at the installation (sock_diag(7); for
-// published ports connection tracking's own list, as DNAT has turned it on). A datagram passes if its flow
-// is there, and else is judged. Who is let in at this moment may also go on with what is not remembered.
+// nothing else. Any other passes if its addresses and ports are known. Who is let in at this moment may also go on
+// with what is not.
 //
-// An entry goes when this host's stack sends a RST from there, and shortly after its FIN: that is the stack's word that the
-// connection is over, and cannot be forged. A RST or FIN from outside can, and cuts nothing. An entry that
-// is left behind lets no connection begin: for that it takes a SYN, or the ACK of a SYN cookie, which
-// this host hands out for a SYN alone, and which is good for two minutes.
+// TCP is known by what this host sends, which nobody else can send: SYN-ACK or SYN (begun4, a minute), further
+// segments (begun4, 3 hours after the last one), data (up4, 5 days after the last segment), FIN (closing4, 2 minutes),
+// and none of these after a RST that breaks a connection off. Answers of a published port's container count when they have been
+// translated back, at postrouting. What arrives makes no entry, and cuts nothing: a FIN or RST may be
+// forged, and so may the segment that this host's RST answers. So a connection that has been idle for 3 hours, in
+// which this host has never said anything, without keepalives, is cut if its door has shut.
+// What was up at the installation is known by sock_diag(7); for published ports by connection tracking's own
+// list, as DNAT has turned it on.
 //
-// A set that is full keeps what it has. New ones wait; always_allow does not.
+// A flow of UDP is known by either way (up4, 3 minutes after the last datagram): it may go one way only.
+//
+// An entry that is left behind lets no connection begin: for that it takes a SYN, or the ACK of a SYN cookie.
+// Where it is delivered, a segment that belongs to no connection of a service that listens at all addresses is judged by the doors like
+// a SYN. Of a service that listens at one address, the socket is not told from a connection's (nft_socket.c): there, who was let
+// in, and has been given a cookie, can begin one connection by it until two minutes after the SYN, though its door has
+// shut, if one of the same ports ended by a FIN shortly before, or by the peer's RST (net/ipv4/syncookies.c, MAX_SYNCOOKIE_AGE).
+//
+// A set that is full keeps what it has, and keeps nobody out: what finds no room goes on for as long as its door is open.
 //
 // # Fragments
 //
@@ -72,8 +83,8 @@
 //     fragments have 8 bytes at least.
 //   - Over IPv6 it can, as extension headers may come first. Since Linux 5.11 such a packet is not put together
 //     (ipv6frag_thdr_truncated). For older kernels chain first_fragment drops it at input, behind which IPv6 puts together.
-//   - IPv4 puts together before input (ip_local_deliver), so that a whole packet is judged there once more, unless its
-//     first fragment was admitted.
+//   - IPv4 puts together before input (ip_local_deliver), and a whole packet is judged there. So the gate lets
+//     its fragments pass.
 //   - A packet to a published port meets connection tracking, which has put it together before the gate (priority -400).
 //
 // # What remains
@@ -88,9 +99,12 @@
 //   - Knowing that a source is let in, somebody can pretend to be it, as long as its door is open.
 //   - A kernel before 6.5, and without the fix that its stable releases have (nft_set_hash: mark set element as dead when
 //     deleting from packet path), loses the memory of each entry that a rule deletes.
-//   - shut = "reject": with several such ports, more than some sixteen segments a second of one source are answered by nft's own
-//     reject; a port of 0 may be answered from a guarded port for two seconds; a rule for all ports (DNAT without a port) takes a refused segment to port 0 of another host; a first fragment too
-//     short for TCP's checksum gets no answer.
+//   - shut = "reject": of several such ports that are asked in turn from one port of one source, more than some sixteen
+//     changes a second are not answered, nor is anybody when 65,535 others were refused within a second; a rule for all ports (DNAT without a port) takes a refused
+//     segment to port 0 of another host. UDP is answered by nft's reject, at the gate.
+//   - Replies that do not come back through this host, as behind IPVS with direct routing, are not seen: such a connection goes on for as
+//     long as its door is open.
+//   - What passes through, and says that it comes from a guarded port of this host, is dropped: it is forged.
 //
 // # Changing it
 //

@@ -16,20 +16,23 @@ import (
 // asked, which makes the kernel track every connection of the host, and it can be lied
 // to: it takes a stray segment for a connection, and one with a forged source for the answer.
 //
+// It remembers what this host has sent, as nobody else can send that: its SYN-ACK begins a connection, its
+// data say that the connection exists, its FIN and its RST that it is over. What arrives may be
+// forged, and makes no entry of TCP, and ends none. So a stranger fills no memory and cuts nothing off.
+//
 // The times are those of connection tracking (net/netfilter/nf_conntrack_proto_tcp.c,
-// nf_conntrack_proto_udp.c), but for these: a flow of UDP lives as long as WireGuard's keys,
-// and after a RST from outside, which may be forged, a connection has longer than it takes
-// TCP's keepalive (tcp(7), tcp_keepalive_time) to prove that it is still up.
+// nf_conntrack_proto_udp.c), but for these: a flow of UDP lives as long as WireGuard's keys, and a connection in
+// which this host has said nothing yet has longer than TCP's keepalive takes (tcp(7), tcp_keepalive_time).
 const (
-	flowsAtOnce    = 65535              // in each set; further ones are not let in
-	beginTimeout   = time.Minute        // after what a door let in, and until something follows
-	upTimeout      = 5 * 24 * time.Hour // TCP: after the last segment from outside
-	resetTimeout   = 3 * time.Hour      // TCP: after a RST from outside
+	flowsAtOnce    = 65535              // in each set
+	beginTimeout   = time.Minute        // after a SYN-ACK, or a first datagram, and until something follows
+	quietTimeout   = 3 * time.Hour      // TCP: after the last segment, as long as this host has sent no data
+	upTimeout      = 5 * 24 * time.Hour // TCP: after the last segment of this host
 	closingTimeout = 2 * time.Minute    // TCP: after this host has sent its FIN
 	udpTimeout     = 3 * time.Minute    // UDP: after the last datagram either way
 
-	// Somebody may pretend to be a source that is let in, from all its ports. So what begins is remembered at
-	// this rate; what goes beyond is let in as well, and remembered when something follows.
+	// Somebody may pretend to be a source that is let in, from all its ports. So first datagrams are remembered
+	// at this rate; what goes beyond is let in as well, and remembered when something follows.
 	beginRate  = 100 // a second
 	beginBurst = 1000
 
@@ -42,6 +45,7 @@ const (
 // The names of the sets of flows, without the suffix of a flowKey.
 const (
 	upSets      = "up"
+	begunSets   = "begun"
 	closingSets = "closing"
 )
 
@@ -57,7 +61,7 @@ type flowKey struct {
 var (
 	flow4     = flowKey{ipv4, ipv4.suffix, false}
 	flow6     = flowKey{ipv6, ipv6.suffix, false}
-	flow6Link = flowKey{ipv6, linkSuffix, true}
+	flow6Link = flowKey{ipv6, ipv6.suffix + "_link", true}
 
 	flowKeys = []flowKey{flow4, flow6, flow6Link}
 )
@@ -194,33 +198,29 @@ const (
 )
 
 // addFlows adds the sets of what is up, and the chains that look into them and write them.
-func (r *Ruleset) addFlows() {
+func (r *Ruleset) addFlows(interfaces []string) {
 	for _, k := range flowKeys {
-		r.addSet(&set{
-			name: upSets + k.suffix, comment: "connections and flows that go on", keyType: k.keyType(), dynamic: true, size: flowsAtOnce,
-		})
-		r.addSet(&set{
-			name: closingSets + k.suffix, comment: "connections that this host has ended", keyType: k.keyType(), dynamic: true, size: flowsAtOnce,
-		})
+		for _, s := range []struct{ name, comment string }{
+			{upSets, "connections and flows that go on"},
+			{begunSets, "connections in which this host has sent no data yet"},
+			{closingSets, "connections that this host has ended"},
+		} {
+			r.addSet(&set{name: s.name + k.suffix, comment: s.comment, keyType: k.keyType(), dynamic: true, size: flowsAtOnce})
+		}
 	}
 	r.addUp()
 	r.addAdmit()
-	r.addSent()
+	r.addSent(interfaces)
 }
 
 // addUp adds the chains that let pass what is up. They return if it is not.
 func (r *Ruleset) addUp() {
 	c := r.addChain(upTCPChain)
 	for _, k := range flowKeys {
-		c.add("a large one is looked up, and seldom renewed", longerThan(largeLength), exceptOneIn(renewOne),
-			k.in(upSets, inbound), goTo(admitChain))
+		c.add("is up", k.in(upSets, inbound), goTo(admitChain))
 	}
 	for _, k := range flowKeys {
-		c.add("may be over, or the RST is forged", isTCP, tcpFlags("& rst == rst", rst, rst), k.in(upSets, inbound),
-			k.change(updateFlow, upSets, inbound, resetTimeout), goTo(admitChain))
-	}
-	for _, k := range flowKeys {
-		c.add("what is up stays up", k.in(upSets, inbound), k.change(updateFlow, upSets, inbound, upTimeout), goTo(admitChain))
+		c.add("has begun", k.in(begunSets, inbound), k.change(updateFlow, begunSets, inbound, quietTimeout), goTo(admitChain))
 	}
 	for _, k := range flowKeys {
 		c.add("what ends comes to its end", k.in(closingSets, inbound),
@@ -252,50 +252,92 @@ func (r *Ruleset) addAdmit() {
 // that the stack sends for a port that is shut. They say nothing of a connection.
 var priorityBeforeRaw = priority{"raw - 1", nftables.ChainPriorityRef(*nftables.ChainPriorityRaw - 1)}
 
-// addSent adds what watches this host's own packets from guarded ports. They are those of the
-// output hook, where no packet is that merely passes through: those may have a forged source.
-func (r *Ruleset) addSent() {
+// priorityAfterNAT is where an answer of a container has the port again that is published.
+var priorityAfterNAT = priority{"srcnat + 1", nftables.ChainPriorityRef(*nftables.ChainPriorityNATSource + 1)}
+
+// addSent adds what watches what leaves from guarded ports: this host's own packets, at output, and behind the
+// translation back to a published port the answers of containers. A packet that merely passes through
+// may have a forged source. IPv4 throws one away that has this host's address; IPv6 does not.
+func (r *Ruleset) addSent(interfaces []string) {
 	leaving := r.addChain("leaving")
 	sent := &chain{name: "sent", hook: &hook{"output", nftables.ChainHookOutput, priorityBeforeRaw}}
-	r.chains = append(r.chains, sent)
-	sent.add("nothing else is looked at", portIn("th", "sport", guardedPortsSet), goTo(leaving.name))
+	translated := &chain{name: "translated", hook: &hook{"postrouting", nftables.ChainHookPostrouting, priorityAfterNAT}}
+	forged := &chain{name: "forged", hook: &hook{"forward", nftables.ChainHookForward, priorityMangle}}
+	r.chains = append(r.chains, sent, translated, forged)
+	fromGuarded := portIn("th", "sport", guardedPortsSet)
+	sent.add("nothing else is looked at", fromGuarded, goTo(leaving.name))
+	translated.add("an answer of a container, from a port of this host", passesThrough, fromGuarded, fibSaddrLocal(), goTo(leaving.name))
+	forged.add("is not from this host, and says so", fromGuarded, fibSaddrLocal(), drop)
 
-	leaving.add("to the host itself", oifname("lo"), accept)
-	if numbers := portNumbers(r.guarded, knock.UDP); len(numbers) > 0 {
-		ports := r.addPorts(guardedPortsSet+"_udp", "ports that are guarded, UDP", numbers)
-		udp, ofGuarded := l4proto(knock.UDP).silent(), portIn("udp", "sport", ports.name)
-		for _, k := range flowKeys {
-			leaving.add("UDP: a flow goes on", udp, ofGuarded, k.in(upSets, outbound), k.change(updateFlow, upSets, outbound, udpTimeout), accept)
-		}
-		leaving.add("UDP: too many new ones at once", udp, ofGuarded, limitOver(beginRate, beginBurst), accept)
-		for _, k := range flowKeys {
-			leaving.add("UDP: this host begins a flow, or answers", udp, ofGuarded, k.remember(addFlow, upSets, outbound, udpTimeout))
-		}
+	comment, other := "to the host itself", oifname("lo")
+	if len(interfaces) > 0 {
+		comment, other = "not to a guarded interface", oifnameNotIn(interfacesSet)
+	}
+	leaving.add(comment, other, accept)
+	r.addSentUDP(leaving)
+	goesOn := tcpFlags("& (fin | syn | rst) == 0x0", 0, fin|syn|rst)
+	for _, k := range flowKeys {
+		leaving.add("TCP: a large one is looked up, and seldom renews", isTCP, goesOn, longerThan(largeLength), exceptOneIn(renewOne),
+			k.in(upSets, outbound), accept)
 	}
 	for _, k := range flowKeys {
-		leaving.add("TCP: this host begins a connection", isTCP, firstSegment, k.remember(updateFlow, upSets, outbound, beginTimeout))
+		leaving.add("TCP: what is up stays up", isTCP, goesOn, k.in(upSets, outbound), k.change(updateFlow, upSets, outbound, upTimeout), accept)
 	}
 	for _, k := range flowKeys {
-		leaving.add("TCP: there is no such connection any more", isTCP, tcpFlags("& rst == rst", rst, rst),
-			k.change(deleteFlow, upSets, outbound, 0), k.change(deleteFlow, closingSets, outbound, 0))
+		leaving.add("TCP: this host begins a connection, or agrees to one", isTCP, tcpFlags("& syn == syn", syn, syn),
+			k.change(deleteFlow, closingSets, outbound, 0), k.remember(updateFlow, begunSets, outbound, beginTimeout), accept)
 	}
 	for _, k := range flowKeys {
-		leaving.add("TCP: this host ends a connection", isTCP, tcpFlags("& (fin | rst) == fin", fin, fin|rst), k.in(upSets, outbound),
-			k.change(updateFlow, closingSets, outbound, closingTimeout), k.change(deleteFlow, upSets, outbound, 0))
+		leaving.add("TCP: this host ends a connection", isTCP, tcpFlags("& (fin | rst) == fin", fin, fin|rst),
+			k.change(deleteFlow, upSets, outbound, 0), k.change(deleteFlow, begunSets, outbound, 0),
+			k.remember(updateFlow, closingSets, outbound, closingTimeout), accept)
+	}
+	// A RST that answers what belongs to no connection has no ACK, or the sequence number 0 (RFC 9293, section
+	// 3.10.7.1), and anybody can ask for one in the name of a connection that is up.
+	for _, k := range flowKeys {
+		leaving.add("TCP: this host breaks a connection off", isTCP, tcpFlags("& (rst | ack) == rst | ack", rst|ack, rst|ack), sequenceNotZero,
+			k.change(deleteFlow, upSets, outbound, 0), k.change(deleteFlow, begunSets, outbound, 0), k.change(deleteFlow, closingSets, outbound, 0))
+	}
+	leaving.add("TCP: says nothing of a connection", isTCP, tcpFlags("& rst == rst", rst, rst), accept)
+	for _, k := range flowKeys {
+		leaving.add("TCP: what ends comes to its end", l4proto(knock.TCP), k.in(closingSets, outbound),
+			k.change(updateFlow, closingSets, outbound, closingTimeout), accept)
+	}
+	// The ACK of a connection that is not complete yet can be asked for by anybody; data can not.
+	for _, k := range flowKeys {
+		leaving.add("TCP: there are data, so it is up", isTCP, tcpFlags("& psh == psh", psh, psh),
+			k.remember(addFlow, upSets, outbound, upTimeout), k.change(deleteFlow, begunSets, outbound, 0), accept)
+	}
+	for _, k := range flowKeys {
+		leaving.add("TCP: has begun", l4proto(knock.TCP), k.remember(updateFlow, begunSets, outbound, quietTimeout), accept)
 	}
 }
 
-// addBegin adds to a chain what admits packets of a source that is let in, and remembers their flows. What follows
-// on no connection is answered by a RST, and forgotten by it. Where the set is full the chain goes on.
+func (r *Ruleset) addSentUDP(leaving *chain) {
+	numbers := portNumbers(r.guarded, knock.UDP)
+	if len(numbers) == 0 {
+		return
+	}
+	ports := r.addPorts(guardedPortsSet+"_udp", "ports that are guarded, UDP", numbers)
+	udp, ofGuarded := l4proto(knock.UDP).silent(), portIn("udp", "sport", ports.name)
+	for _, k := range flowKeys {
+		leaving.add("UDP: a flow goes on", udp, ofGuarded, k.in(upSets, outbound), k.change(updateFlow, upSets, outbound, udpTimeout), accept)
+	}
+	leaving.add("UDP: too many new ones at once", udp, ofGuarded, limitOver(beginRate, beginBurst), accept)
+	for _, k := range flowKeys {
+		leaving.add("UDP: this host begins a flow, or answers", udp, ofGuarded, k.remember(addFlow, upSets, outbound, udpTimeout))
+	}
+}
+
+// addBegin adds to a chain what admits packets of a source that is let in, and remembers flows of UDP, as they may go
+// one way only. Where there is no room for that, they pass all the same.
 func (r *Ruleset) addBegin(c *chain, comment string, more ...statement) {
+	more = append(more, goTo(admitChain))
+	c.add(comment+": goes on", isTCP, laterSegment, goTo(admitChain))
+	c.add(comment, append([]statement{l4proto(knock.TCP)}, more...)...)
+	c.add(comment+"; is remembered when something follows", append([]statement{limitOver(beginRate, beginBurst)}, more...)...)
 	for _, k := range flowKeys {
-		c.add("is up already", k.in(upSets, inbound), goTo(admitChain))
+		c.add(comment, append([]statement{k.remember(addFlow, upSets, inbound, beginTimeout)}, more...)...)
 	}
-	for _, k := range flowKeys {
-		c.add("goes on, and is not remembered", isTCP, laterSegment, k.remember(addFlow, upSets, inbound, beginTimeout), goTo(admitChain))
-	}
-	c.add(comment+"; is remembered when something follows", append(append([]statement{limitOver(beginRate, beginBurst)}, more...), goTo(admitChain))...)
-	for _, k := range flowKeys {
-		c.add(comment, append([]statement{k.remember(addFlow, upSets, inbound, beginTimeout)}, append(more, goTo(admitChain))...)...)
-	}
+	c.add(comment+", and there is no room to remember it", more...)
 }

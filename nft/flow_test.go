@@ -34,14 +34,11 @@ func TestUp(t *testing.T) {
 		t.Fatal("the door is open")
 	}
 	who := netip.MustParseAddr("192.0.2.2")
-	if _, err := table.LetIn("ssh", who, time.Minute, "knock"); err != nil {
-		t.Fatal(err)
-	}
-	c := p.connect(t, l)
-	if _, err := table.PutOut("ssh", who); err != nil {
-		t.Fatal(err)
-	}
+	grant(t, table, "ssh", who.String(), time.Minute, "knock")
+	c, quiet := p.connect(t, l), p.connect(t, l)
+	revoke(t, table, "ssh", who.String())
 	c.check(t, "the door has shut")
+	quiet.check(t, "the door has shut before anybody has said anything")
 	table = open(t, s)
 	c.check(t, "installed again")
 	nftCommand(t, "", "flush", "ruleset")
@@ -56,7 +53,10 @@ func TestUp(t *testing.T) {
 	}
 	c.server.Close()
 	older.server.Close()
-	eventually(t, "both are remembered as ended", func() bool { return entries(t, "up4") == 0 && entries(t, "closing4") == 2 })
+	quiet.server.Close()
+	eventually(t, "all are remembered as ended", func() bool {
+		return entries(t, "up4") == 0 && entries(t, "begun4") == 0 && entries(t, "closing4") == 3
+	})
 	if b, err := os.ReadFile("/proc/thread-self/net/nf_conntrack"); err == nil && len(b) > 0 {
 		t.Errorf("connections are tracked:\n%s", b)
 	}

@@ -15,8 +15,8 @@ import (
 	"nftknock/knock"
 )
 
-// What somebody else does to elements of the table's sets is of three kinds. Who is let in by hand is in, and who
-// is put out by hand is out: the cache of grants follows. How fast a source knocks is nobody's concern. And what
+// What somebody else does to elements of the table's sets is of three kinds. Who is granted with nft is in, and whose
+// grant is deleted with it is out: the cache of grants follows. How fast a source knocks is nobody's concern. And what
 // is up is for the rules alone to say: an entry that somebody has added would be a way in.
 
 // A foreignChange is one or more elements that somebody else has added to a set, or deleted.
@@ -54,8 +54,9 @@ func (f *foreignFlows) take() []foreignChange {
 
 // heard takes note of a change to a set's elements, and reports whether it is to be undone.
 func (t *Table) heard(c foreignChange) bool {
+	_, ofDoor := cutGrantSuffix(c.set)
 	switch {
-	case isOpenSetName(c.set):
+	case ofDoor:
 		t.follow(c)
 		return false
 	case isFlowSetName(c.set):
@@ -65,37 +66,35 @@ func (t *Table) heard(c foreignChange) bool {
 	return !isRateSetName(c.set)
 }
 
-// follow lets the cache know of those whom somebody has let in, or put out, by hand.
+// follow lets the cache know of those whom somebody has let in, or revoked, with nft.
 func (t *Table) follow(c foreignChange) {
 	elements, interval := c.elements, false
 	if slices.ContainsFunc(elements, func(e nftables.SetElement) bool { return e.IntervalEnd }) {
 		elements, interval = joinIntervals(slices.Clone(elements)), true
 	}
 	for _, e := range elements {
-		p := personOf(c.set, e, interval)
+		g := grantOf(c.set, e, interval)
 		switch {
-		case !p.Source.IsValid():
+		case !g.Source.IsValid():
 		case c.deleted:
-			t.grants.remove(p)
+			t.grants.remove(g)
 		default:
-			if p.Left = knock.Forever; e.Timeout != 0 {
-				p.Left = e.Timeout
+			if g.Left = knock.Forever; e.Timeout != 0 {
+				g.Left = e.Timeout
 			}
-			t.grants.add(p)
+			t.grants.add(g)
 		}
 	}
 }
 
-func isOpenSetName(name string) bool {
-	return strings.HasSuffix(name, openSet("", ipv4)) || strings.HasSuffix(name, openSet("", ipv6)) || strings.HasSuffix(name, linkSet(""))
-}
-
 func isFlowSetName(name string) bool {
-	return slices.ContainsFunc(flowKeys, func(k flowKey) bool { return name == upSets+k.suffix || name == closingSets+k.suffix })
+	return slices.ContainsFunc(flowKeys, func(k flowKey) bool {
+		return name == upSets+k.suffix || name == begunSets+k.suffix || name == closingSets+k.suffix
+	})
 }
 
 func isRateSetName(name string) bool {
-	return slices.ContainsFunc(families, func(f family) bool { return name == rateSets+f.suffix || name == answerMaps+f.suffix })
+	return strings.HasPrefix(name, answerSets) || slices.ContainsFunc(families, func(f family) bool { return name == rateSets+f.suffix })
 }
 
 // readForeignChange reads a message about elements of a set (nf_tables_fill_setelem_info).

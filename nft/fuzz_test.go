@@ -57,7 +57,7 @@ func messagesAbout(t testing.TB, name string) []netlink.Message {
 	guard := &nftables.Set{
 		Table: table, Name: "guard_tcp", KeyType: nftables.TypeInetService, DataType: nftables.TypeVerdict, IsMap: true,
 	}
-	in := peopleElements(netip.MustParsePrefix("203.0.113.0/24"), true)
+	in := prefixElement(netip.MustParsePrefix("203.0.113.0/24")).kernel()
 	in[0].Timeout, in[0].Comment = time.Minute, "knock"
 	batch, err := encode(func(c *nftables.Conn) error {
 		c.AddTable(table)

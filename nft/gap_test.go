@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestKeepHasNoGap sends datagrams to a guarded port as fast as it can from another
+// TestCommitHasNoGap sends datagrams to a guarded port as fast as it can from another
 // namespace, while a trial's table gives its place to one that stays. Without the
 // second table that stands by, one datagram passes in about 60 rounds.
-func TestKeepHasNoGap(t *testing.T) {
+func TestCommitHasNoGap(t *testing.T) {
 	inNetNS(t)
 	sender := neighbour(t)
 	nftCommand(t, `table inet counting { chain input { type filter hook input priority 0; udp dport 51820 counter; }; }`, "-f", "-")
@@ -28,7 +28,7 @@ func TestKeepHasNoGap(t *testing.T) {
 		before := passed(t)
 		f := sender.flood(t)
 		f.awaitMore(t)
-		if err := table.Keep(true); err != nil {
+		if err := table.Commit(true); err != nil {
 			t.Fatal(err)
 		}
 		f.awaitMore(t)

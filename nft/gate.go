@@ -91,11 +91,14 @@ func (r *Ruleset) addCodePorts(doors []knock.Door) *set {
 	return r.addSet(s)
 }
 
+// interfacesSet is the name of the set of the interfaces that are guarded, if not all are.
+const interfacesSet = "interfaces"
+
 // addInterfaces adds to chains what accepts packets of interfaces that are not guarded.
 func (r *Ruleset) addInterfaces(names []string, chains ...*chain) {
 	comment, other := "the host itself", iifname("lo")
 	if len(names) > 0 {
-		guarded := r.addSet(&set{name: "interfaces", comment: "guarded interfaces", keyType: nftables.TypeIFName})
+		guarded := r.addSet(&set{name: interfacesSet, comment: "guarded interfaces", keyType: nftables.TypeIFName})
 		for _, name := range names {
 			guarded.elements = append(guarded.elements, interfaceElement(name))
 		}

@@ -14,8 +14,7 @@ import (
 )
 
 // addAlwaysAllow adds what lets sources pass that never need to knock. Their connections are
-// remembered like others', so that they go on when a source is not among these any more;
-// where there is no room for that, they pass all the same.
+// remembered like others', so that they go on when a source is not among these any more.
 func (r *Ruleset) addAlwaysAllow(judge *chain, allow []netip.Prefix) {
 	c := r.addChain(alwaysAllowChain)
 	for _, f := range families {
@@ -29,13 +28,8 @@ func (r *Ruleset) addAlwaysAllow(judge *chain, allow []netip.Prefix) {
 		}
 		judge.add("never needs to knock", saddrIn(f, s.name), goTo(c.name))
 	}
-	c.add("never needs to knock; is remembered when something follows", isTCP, firstSegment, goTo(admitChain))
 	r.addBegin(c, "never needs to knock")
-	c.add("never needs to knock, and there is no room to remember it", goTo(admitChain))
 }
-
-// openSet returns the name of the set of those whom a door lets in.
-func openSet(door string, f family) string { return door + "_open" + f.suffix }
 
 // doorChain returns the name of the chain for what a door lets in.
 func doorChain(door string) string { return "door_" + door }
@@ -63,16 +57,7 @@ func (r *Ruleset) addDoor(d *knock.Door) {
 	c := r.addChain(doorChain(d.Name))
 	r.counters = append(r.counters, grantedCounter(d.Name))
 	r.addBegin(c, fmt.Sprintf("door %s: let in", d.Name), count(grantedCounter(d.Name)))
-	c.add("there is no room to remember it", drop)
-	for _, f := range families {
-		r.addSet(&set{
-			name: openSet(d.Name, f), comment: fmt.Sprintf("door %s: who is let in", d.Name),
-			keyType: f.keyType, timeout: true, interval: prefixLen(d, f) < f.bits,
-		})
-	}
-	r.addSet(&set{
-		name: linkSet(d.Name), comment: fmt.Sprintf("door %s: who is let in on a link", d.Name), keyType: linkKeyType, timeout: true,
-	})
+	r.addGrantSets(d)
 }
 
 // addGuards adds a chain for each guarded port, and the maps that lead there.
@@ -116,7 +101,8 @@ func (r *Ruleset) addGuard(port knock.Port, doors []*knock.Door) *chain {
 	c := r.addChain(guardChain(port))
 	for _, d := range doors {
 		for _, source := range []statement{
-			saddrIn(ipv4, openSet(d.Name, ipv4)), saddrIn(ipv6, openSet(d.Name, ipv6)), saddrOnLinkIn(linkSet(d.Name)),
+			saddrIn(ipv4, openSet(d.Name, ipv4)), saddrIn(ipv4, wideSet(d.Name, ipv4)),
+			saddrIn(ipv6, openSet(d.Name, ipv6)), saddrIn(ipv6, wideSet(d.Name, ipv6)), saddrOnLinkIn(linkSet(d.Name)),
 		} {
 			c.add(fmt.Sprintf("door %s: let in", d.Name), source, goTo(doorChain(d.Name)))
 		}

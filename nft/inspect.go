@@ -19,8 +19,8 @@ import (
 type Snapshot struct {
 	Owned  bool // by a process, at this moment
 	Doors  []string
-	People []Person // by door and source
-	Guards []Guard  // by protocol and port
+	Grants []Grant // by door and source
+	Guards []Guard // by protocol and port
 
 	Granted map[string]uint64 // connections and flows that each door has let in
 }
@@ -59,20 +59,21 @@ func Inspect(table string) (*Snapshot, error) {
 		return nil, explainRead(err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(state.sets)) {
-		if !isOpenSet(state.sets[name]) {
+		door, ok := cutGrantSuffix(name)
+		if set := state.sets[name]; !ok || !set.HasTimeout || set.Dynamic {
 			continue
 		}
-		if door := doorOf(name); !slices.Contains(s.Doors, door) {
+		if !slices.Contains(s.Doors, door) {
 			s.Doors = append(s.Doors, door)
 			s.Granted[door] = counted[grantedCounter(door)]
 		}
-		people, err := peopleIn(c, state.sets[name])
+		grants, err := grantsIn(c, state.sets[name])
 		if err != nil {
 			return nil, explainRead(err)
 		}
-		s.People = append(s.People, people...)
+		s.Grants = append(s.Grants, grants...)
 	}
-	slices.SortFunc(s.People, func(a, b Person) int {
+	slices.SortFunc(s.Grants, func(a, b Grant) int {
 		return cmp.Or(cmp.Compare(a.Door, b.Door), a.Source.Compare(b.Source), cmp.Compare(a.Zone, b.Zone))
 	})
 	for name := range state.chains {
@@ -91,8 +92,6 @@ func Inspect(table string) (*Snapshot, error) {
 	})
 	return s, nil
 }
-
-func isOpenSet(s *nftables.Set) bool { return s.HasTimeout && !s.Dynamic && isOpenSetName(s.Name) }
 
 // portOf returns the port that a chain of addGuard decides about.
 func portOf(chain string) (knock.Port, bool) {

@@ -3,7 +3,6 @@ package nft
 import (
 	"errors"
 	"net"
-	"net/netip"
 	"os/exec"
 	"slices"
 	"testing"
@@ -20,12 +19,8 @@ func TestInspect(t *testing.T) {
 	rules := rich()
 	rules.Interfaces = []string{"lo"} // where the test can try a port
 	table := open(t, rules)
-	if _, err := table.LetIn("ssh", netip.MustParseAddr("2001:db8::7"), time.Hour, "hand"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := table.LetIn("vpn", netip.MustParseAddr("203.0.113.7"), knock.Forever, "knock"); err != nil {
-		t.Fatal(err)
-	}
+	grant(t, table, "ssh", "2001:db8::7", time.Hour, "admin")
+	grant(t, table, "vpn", "203.0.113.7", knock.Forever, "knock")
 	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -41,11 +36,11 @@ func TestInspect(t *testing.T) {
 	if want := []string{"ssh", "vpn", "web"}; !slices.Equal(s.Doors, want) || s.Owned {
 		t.Errorf("doors %v, want %v; owned %v", s.Doors, want, s.Owned)
 	}
-	if len(s.People) != 2 {
-		t.Fatalf("people: %+v", s.People)
+	if len(s.Grants) != 2 {
+		t.Fatalf("grants: %+v", s.Grants)
 	}
-	ssh, vpn := s.People[0], s.People[1]
-	if since := time.Since(ssh.Since); ssh.By != "hand" || ssh.Left > time.Hour || ssh.Left < 30*time.Minute || since < 0 || since > time.Minute {
+	ssh, vpn := s.Grants[0], s.Grants[1]
+	if since := time.Since(ssh.Since); ssh.By != "admin" || ssh.Left > time.Hour || ssh.Left < 30*time.Minute || since < 0 || since > time.Minute {
 		t.Errorf("%+v, in for %v", ssh, since)
 	}
 	if vpn.Source.String() != "203.0.113.0/24" || vpn.Left != knock.Forever || !vpn.Since.IsZero() {

@@ -128,19 +128,33 @@ func (tx *transaction) dropChains() {
 	}
 }
 
-// changeSets keeps sets of the same type, with their people, and changes those
+// changeSets keeps sets of the same type, with the grants in them, and changes those
 // of their other elements that differ.
 func (tx *transaction) changeSets() error {
+	refitted, err := tx.refit()
+	if err != nil {
+		return err
+	}
 	wanted := make(map[string]bool)
 	for _, s := range tx.rules.sets {
 		wanted[s.name] = true
-		if tx.was == nil || tx.was.sets[s.name] == nil {
-			if err := tx.addSet(s, append(tx.grants.elements(s), tx.flows[s.name]...)); err != nil {
-				return err
-			}
-			continue
+		var old *nftables.Set
+		if tx.was != nil {
+			old = tx.was.sets[s.name]
 		}
-		if err := tx.changeSet(s, tx.was.sets[s.name]); err != nil {
+		grants, refit := refitted[s.name]
+		switch {
+		case refit:
+			if old != nil {
+				tx.conn.DelSet(old)
+			}
+			err = tx.addSet(s, grants)
+		case old == nil:
+			err = tx.addSet(s, append(tx.grants.elements(tx.rules, s), tx.flows[s.name]...))
+		default:
+			err = tx.changeSet(s, old)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -170,12 +184,7 @@ func (tx *transaction) changeSet(s *set, old *nftables.Set) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case s.timeout:
-		people := tx.rules.refit(old, elements)
-		tx.conn.DelSet(old)
-		return tx.addSet(s, people)
-	case !same, s.interval && !sameElements(s.elements, elements):
+	if !same || s.interval && !sameElements(s.elements, elements) {
 		// Where intervals changed, one may overlap another that was there: all anew.
 		tx.conn.DelSet(old)
 		return tx.addSet(s, tx.flows[s.name])
@@ -209,13 +218,12 @@ func (tx *transaction) changeElements(s *set, old *nftables.Set, elements []nfta
 	return inChunks(added, func(c []nftables.SetElement) error { return tx.conn.SetAddElements(k, c) })
 }
 
-// addSet adds a new set, with its own elements and people.
-func (tx *transaction) addSet(s *set, people []nftables.SetElement) error {
+// addSet adds a new set, with its own elements and those of grants or flows.
+func (tx *transaction) addSet(s *set, elements []nftables.SetElement) error {
 	k := s.kernel(tx.table)
 	if err := tx.conn.AddSet(k, nil); err != nil {
 		return err
 	}
-	elements := people
 	for _, e := range s.elements {
 		elements = append(elements, e.kernel()...)
 	}
@@ -236,7 +244,7 @@ func (tx *transaction) undo(s *set) error {
 		}
 		timeout := time.Duration(beginTimeout)
 		if c.deleted {
-			timeout = resetTimeout // until something follows
+			timeout = quietTimeout // until something follows
 		}
 		elements := make([]nftables.SetElement, len(c.elements))
 		for i, e := range c.elements {
@@ -309,11 +317,13 @@ func inChunks(elements []nftables.SetElement, send func([]nftables.SetElement) e
 	return nil
 }
 
+// leastTimeout is the shortest there is: the kernel takes a shorter one for none at all.
+const leastTimeout = time.Millisecond
+
 // remaining returns how long an element has left, as the timeout of a new one.
-// The kernel takes a timeout under a millisecond for none at all.
 func remaining(e nftables.SetElement) time.Duration {
 	if e.Timeout == 0 {
 		return 0
 	}
-	return max(e.Expires, time.Millisecond)
+	return max(e.Expires, leastTimeout)
 }

@@ -83,6 +83,45 @@ func open(t testing.TB, s Spec) *Table {
 	return table
 }
 
+// source returns a prefix, or an address as one; a link-local address has its interface.
+func source(text string) (netip.Prefix, string) {
+	if p, err := netip.ParsePrefix(text); err == nil {
+		return p, ""
+	}
+	a := netip.MustParseAddr(text)
+	return netip.PrefixFrom(a.WithZone(""), a.BitLen()), a.Zone()
+}
+
+func grant(t testing.TB, table *Table, door, from string, left time.Duration, by string) {
+	t.Helper()
+	p, zone := source(from)
+	if err := table.Grant(Grant{Door: door, Source: p, Zone: zone, Left: left, By: by}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func revoke(t testing.TB, table *Table, door, from string) {
+	t.Helper()
+	p, zone := source(from)
+	if err := table.Revoke(Grant{Door: door, Source: p, Zone: zone}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// timesLeft returns who is let in, with the time that is left.
+func timesLeft(t testing.TB, table *Table) map[string]time.Duration {
+	t.Helper()
+	grants, err := table.Grants()
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := make(map[string]time.Duration)
+	for _, g := range grants {
+		left[g.Source.String()+g.Zone] = g.Left
+	}
+	return left
+}
+
 func TestScriptIsWhatIsInstalled(t *testing.T) {
 	for name, s := range map[string]Spec{"none": spec(), "one": spec(door("ssh", tcp(22))), "rich": rich()} {
 		t.Run(name, func(t *testing.T) {
@@ -140,7 +179,7 @@ func sorted(listing string) []string {
 	return blocks
 }
 
-func TestPeople(t *testing.T) {
+func TestGrants(t *testing.T) {
 	tests := []struct {
 		source     string
 		ipv4, ipv6 int
@@ -157,58 +196,43 @@ func TestPeople(t *testing.T) {
 			inNetNS(t)
 			d := door("ssh", tcp(22))
 			d.IPv4Prefix, d.IPv6Prefix = test.ipv4, test.ipv6
-			source, want := netip.MustParseAddr(test.source), netip.MustParsePrefix(test.want)
+			want := netip.MustParsePrefix(test.want)
 			table := open(t, spec(d))
 			for range 2 { // the second time renews
-				if got, err := table.LetIn("ssh", source, time.Minute, "knock"); err != nil || got != want {
-					t.Fatalf("let in %v, %v, want %v", got, err, want)
-				}
+				grant(t, table, "ssh", test.source, time.Minute, "knock")
 			}
-			people, err := table.People()
-			if err != nil || len(people) != 1 {
-				t.Fatalf("people: %v, %v", people, err)
+			grants, err := table.Grants()
+			if err != nil || len(grants) != 1 {
+				t.Fatalf("grants: %v, %v", grants, err)
 			}
-			if p := people[0]; p.Source != want || p.Door != "ssh" || p.By != "knock" || p.Left <= 0 || p.Left > time.Minute {
-				t.Errorf("people: %+v, want %v", p, want)
+			if g := grants[0]; g.Source != want || g.Door != "ssh" || g.By != "knock" || g.Left <= 0 || g.Left > time.Minute {
+				t.Errorf("grants: %+v, want %v", g, want)
 			}
-			for range 2 { // the second time nobody is in
-				if _, err := table.PutOut("ssh", source); err != nil {
-					t.Fatal(err)
-				}
+			for range 2 { // the second time there is none
+				revoke(t, table, "ssh", test.source)
 			}
-			if people, err := table.People(); err != nil || len(people) != 0 {
-				t.Errorf("after putting out: %v, %v", people, err)
+			if in := timesLeft(t, table); len(in) != 0 {
+				t.Errorf("after revoking: %v", in)
 			}
 		})
 	}
 }
 
-func TestOpenKeepsPeople(t *testing.T) {
+func TestOpenKeepsGrants(t *testing.T) {
 	inNetNS(t)
 	d := door("ssh", tcp(22))
 	table := open(t, spec(d))
 	for _, source := range []string{"203.0.113.7", "203.0.113.8", "198.51.100.1"} {
-		if _, err := table.LetIn("ssh", netip.MustParseAddr(source), time.Minute, "knock"); err != nil {
-			t.Fatal(err)
-		}
+		grant(t, table, "ssh", source, time.Minute, "knock")
 	}
 	d.OpenTimeout = knock.Forever
 	table = open(t, spec(d))
-	if _, err := table.LetIn("ssh", netip.MustParseAddr("203.0.113.9"), knock.Forever, "hand"); err != nil {
-		t.Fatal(err)
-	}
+	grant(t, table, "ssh", "203.0.113.9", knock.Forever, "admin")
 	d.IPv4Prefix = 24
 	table = open(t, spec(d))
-	people, err := table.People()
-	if err != nil {
-		t.Fatal(err)
-	}
-	left := make(map[string]time.Duration)
-	for _, p := range people {
-		left[p.Source.String()] = p.Left
-	}
+	left := timesLeft(t, table)
 	if len(left) != 2 || left["203.0.113.0/24"] != knock.Forever {
-		t.Errorf("people: %v", left)
+		t.Errorf("grants: %v", left)
 	}
 	if l := left["198.51.100.0/24"]; l > time.Minute || l < 30*time.Second {
 		t.Errorf("198.51.100.0/24 has %v left, want a little under 1m", l)
@@ -243,7 +267,6 @@ func TestRemove(t *testing.T) {
 // and the next one keeps its people.
 func TestOwned(t *testing.T) {
 	inNetNS(t)
-	source := netip.MustParseAddr("203.0.113.7")
 	rules := NewRuleset(spec(door("ssh", tcp(22))))
 	table, err := Open(rules, true)
 	if err != nil {
@@ -252,9 +275,7 @@ func TestOwned(t *testing.T) {
 	if !table.Owned() {
 		t.Skip("the kernel has no tables that are owned and persist: Linux 6.9 or newer")
 	}
-	if _, err := table.LetIn("ssh", source, time.Minute, "knock"); err != nil {
-		t.Fatal(err)
-	}
+	grant(t, table, "ssh", "203.0.113.7", time.Minute, "knock")
 	before := nftCommand(t, "", "-s", "list", "chain", "inet", "nftknock", "gate")
 	nftCommand(t, "", "flush", "ruleset")
 	if err := exec.Command("nft", "delete", "table", "inet", "nftknock").Run(); err == nil {
@@ -268,17 +289,15 @@ func TestOwned(t *testing.T) {
 		if diff := cmp.Diff(before, nftCommand(t, "", "-s", "list", "chain", "inet", "nftknock", "gate")); diff != "" {
 			t.Error(diff)
 		}
-		if people, err := table.People(); err != nil || len(people) != 1 {
-			t.Errorf("people: %v, %v", people, err)
+		if in := timesLeft(t, table); len(in) != 1 {
+			t.Errorf("grants: %v", in)
 		}
 	}
 	check()
 	if err := table.refused(); err == nil {
 		t.Error("the kernel has taken an impossible transaction")
 	}
-	if _, err := table.LetIn("ssh", source, time.Minute, "knock"); err != nil {
-		t.Errorf("after a transaction that was refused: %v", err)
-	}
+	grant(t, table, "ssh", "203.0.113.7", time.Minute, "knock")
 	check()
 	table.Close()
 	table, err = Open(rules, true)
@@ -320,20 +339,17 @@ func TestRestore(t *testing.T) {
 			inNetNS(t)
 			table := open(t, spec(door("ssh", tcp(22)), door("vpn", udp(51820))))
 			before := sorted(nftCommand(t, "", "-s", "list", "ruleset"))
-			if _, err := table.LetIn("vpn", netip.MustParseAddr("2001:db8::7"), time.Minute, "knock"); err != nil {
-				t.Fatal(err)
-			}
+			grant(t, table, "vpn", "2001:db8::7", time.Minute, "knock")
+			grant(t, table, "ssh", "10.0.0.0/8", time.Minute, "admin")
 			watcher, err := table.Watch()
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer watcher.Close()
-			if _, err := table.LetIn("ssh", netip.MustParseAddr("203.0.113.7"), time.Minute, "knock"); err != nil {
-				t.Fatal(err)
-			}
+			grant(t, table, "ssh", "203.0.113.7", time.Minute, "knock")
 			select {
 			case <-watcher.Changed():
-				t.Error("takes letting in for somebody else's change")
+				t.Error("takes a grant for somebody else's change")
 			default:
 			}
 			nftCommand(t, hand+"\n", "-f", "-")
@@ -350,14 +366,12 @@ func TestRestore(t *testing.T) {
 			if err := table.Restore(); err != nil {
 				t.Fatal(err)
 			}
-			if people, err := table.People(); err != nil || len(people) != 2 {
-				t.Errorf("people: %v, %v", people, err)
+			if in := timesLeft(t, table); len(in) != 3 {
+				t.Errorf("grants: %v", in)
 			}
-			for door, source := range map[string]string{"vpn": "2001:db8::7", "ssh": "203.0.113.7"} {
-				if _, err := table.PutOut(door, netip.MustParseAddr(source)); err != nil {
-					t.Error(err)
-				}
-			}
+			revoke(t, table, "vpn", "2001:db8::7")
+			revoke(t, table, "ssh", "203.0.113.7")
+			revoke(t, table, "ssh", "10.0.0.0/8")
 			if diff := cmp.Diff(before, sorted(nftCommand(t, "", "-s", "list", "ruleset"))); diff != "" {
 				t.Error(diff)
 			}
@@ -365,8 +379,8 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// Who is let in or put out by hand is no damage, and stays in or out when the table is made anew.
-func TestHands(t *testing.T) {
+// What somebody grants or revokes with nft is no damage, and stays so when the table is made anew.
+func TestGrantsWithNFT(t *testing.T) {
 	inNetNS(t)
 	d := door("ssh", tcp(22))
 	d.IPv4Prefix = 24
@@ -376,14 +390,14 @@ func TestHands(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer watcher.Close()
-	for _, source := range []string{"203.0.113.7", "2001:db8::7", "fe80::7%eth0"} {
-		if _, err := table.LetIn("ssh", netip.MustParseAddr(source), time.Hour, "knock"); err != nil {
-			t.Fatal(err)
-		}
+	for _, source := range []string{"203.0.113.7", "2001:db8::7", "fe80::7%eth0", "10.0.0.0/8", "172.16.0.0/12"} {
+		grant(t, table, "ssh", source, time.Hour, "knock")
 	}
 	nftCommand(t, `
 		delete element inet nftknock ssh_open4 { 203.0.113.0/24 }
 		delete element inet nftknock ssh_link6 { fe80::7 . "eth0" }
+		delete element inet nftknock ssh_wide4 { 10.0.0.0/8 }
+		add element inet nftknock ssh_wide4 { 192.168.0.0/16 timeout 1h }
 		add element inet nftknock ssh_open4 { 198.51.100.0/24 timeout 1h comment "admin" }
 		add element inet nftknock ssh_open6 { 2001:db8::8 }
 		add element inet nftknock ssh_link6 { fe80::8 . "eth1" timeout 1h }
@@ -398,19 +412,19 @@ func TestHands(t *testing.T) {
 	if err := table.Restore(); err != nil {
 		t.Fatal(err)
 	}
-	people, err := table.People()
+	grants, err := table.Grants()
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := make(map[string]string)
-	for _, p := range people {
-		got[p.Source.String()+p.Zone] = p.By
+	for _, g := range grants {
+		got[g.Source.String()+g.Zone] = g.By
 	}
-	want := map[string]string{"198.51.100.0/24": "admin", "2001:db8::7/128": "knock", "2001:db8::8/128": "", "fe80::8/128eth1": ""}
+	want := map[string]string{"172.16.0.0/12": "knock", "192.168.0.0/16": "", "198.51.100.0/24": "admin", "2001:db8::7/128": "knock", "2001:db8::8/128": "", "fe80::8/128eth1": ""}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("who is in (-want +got):\n%s", diff)
 	}
-	if _, err := table.LetIn("ssh", netip.MustParseAddr("fe80::7"), time.Hour, "knock"); err == nil {
+	if err := table.Grant(Grant{Door: "ssh", Source: netip.MustParsePrefix("fe80::7/128"), Left: time.Hour}); err == nil {
 		t.Error("a link-local source without its link is let in")
 	}
 }

@@ -20,6 +20,7 @@ type feature struct {
 var features = []feature{
 	{"nft_fib_inet", "CONFIG_NFT_FIB_INET", fibDaddrUnicast()},
 	{"nft_numgen", "CONFIG_NFT_NUMGEN", exceptOneIn(2)},
+	{"nft_socket", "CONFIG_NFT_SOCKET", noConnection},
 	{"nft_limit", "CONFIG_NFT_LIMIT", limit(1, 1)},
 	{"nft_log and nfnetlink_log", "CONFIG_NFT_LOG, CONFIG_NETFILTER_NETLINK_LOG", logTo(1, snaplen, 1)},
 	{"nft_reject_inet", "CONFIG_NFT_REJECT_INET", reject(knock.UDP)},

@@ -56,6 +56,7 @@ func (r *Ruleset) latch() *Ruleset {
 	l.addInterfaces(r.interfaces, hold)
 	hold.add("was admitted at the gate", isPriority(admitted), accept)
 	hold.add("there is no gate", count(heldCounter), drop)
+	arriving.add("a fragment: the whole is judged where it is delivered", fragment4, accept)
 	arriving.add("on its way to another host", fibDaddrUnicast(), accept)
 	arriving.add("to this host", goTo(hold.name))
 	return l

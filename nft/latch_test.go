@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os/exec"
 	"strings"
 	"testing"
@@ -116,9 +115,7 @@ func TestLatchHasNoGap(t *testing.T) {
 	if n := passed(t); n > 0 {
 		t.Errorf("%d of %d datagrams have passed", n, f.sent.Load())
 	}
-	if _, err := table.LetIn("vpn", netip.MustParseAddr("192.0.2.2"), knock.Forever, "hand"); err != nil {
-		t.Fatal(err)
-	}
+	grant(t, table, "vpn", "192.0.2.2", knock.Forever, "admin")
 	for end := time.Now().Add(5 * time.Second); passed(t) == 0; {
 		if time.Now().After(end) {
 			t.Fatal("who is let in does not get past the latch")
@@ -145,15 +142,15 @@ func TestLatchIsReplaced(t *testing.T) {
 	}
 }
 
-// A trial that is kept where tables do not persist has a latch from then on.
-func TestKeepLatched(t *testing.T) {
+// A trial that is committed where tables do not persist has a latch from then on.
+func TestCommitLatched(t *testing.T) {
 	inNetNS(t)
 	without(t, "persist")
 	table := tryOut(t, spec(door("ssh", tcp(22))))
 	if there(t, "nftknock_latch") {
 		t.Error("a trial's table, which is owned, has a latch")
 	}
-	if err := table.Keep(true); err != nil {
+	if err := table.Commit(true); err != nil {
 		t.Fatal(err)
 	}
 	if table.Owned() || !there(t, "nftknock_latch") {
@@ -170,7 +167,7 @@ func TestWithoutOwners(t *testing.T) {
 	inNetNS(t)
 	without(t, "owner")
 	s := spec(door("ssh", tcp(22)))
-	if _, err := Try(NewRuleset(s)); err == nil || !strings.Contains(err.Error(), "Linux 5.12") {
+	if _, err := OpenTrial(NewRuleset(s)); err == nil || !strings.Contains(err.Error(), "Linux 5.12") {
 		t.Errorf("a trial: %v", err)
 	}
 	table, err := Open(NewRuleset(s), true)
@@ -275,9 +272,7 @@ func TestLatchLetsTheGateDecide(t *testing.T) {
 		t.Errorf("another port: %v", err)
 	}
 	for _, door := range []string{"ssh", "web"} {
-		if _, err := table.LetIn(door, netip.MustParseAddr("192.0.2.2"), time.Minute, "hand"); err != nil {
-			t.Fatal(err)
-		}
+		grant(t, table, door, "192.0.2.2", time.Minute, "admin")
 	}
 	for _, port := range []int{22, 443, 2200} {
 		if err := try(port); err != nil {

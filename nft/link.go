@@ -17,11 +17,6 @@ import (
 // linkLocal is the prefix of link-local addresses.
 var linkLocal = netip.MustParsePrefix("fe80::/10")
 
-// linkSet returns the name of the set of the link-local sources that a door lets in.
-func linkSet(door string) string { return door + linkSuffix }
-
-const linkSuffix = "_link6"
-
 var linkKeyType = concat(nftables.TypeIP6Addr, nftables.TypeIFName)
 
 func concat(types ...nftables.SetDatatype) nftables.SetDatatype {

@@ -8,8 +8,6 @@ import (
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
-
-	"nftknock/knock"
 )
 
 // A port that is shut by reject is to answer what a closed one answers. nft's own reject comes
@@ -24,15 +22,17 @@ import (
 //	answers   the port of the stack's answer becomes what it was, before anybody sees it
 //
 // On its way the segment bears a priority, which says that it is refused, and until its port is
-// there again, which it was. From refused to answers no other packet comes in between on the same processor.
+// there again, which it was. The answer is sent before the next segment is looked at, if there is one: there is none
+// to a RST, or to a segment with an MD5 option. So what is remembered is by which port the peer's port was
+// refused last; it is changed when another port refuses it, or port 0 answers for itself.
 const (
 	refusedPort   = admitted    // plus the port, which is not 0
 	refusedByGate = 0x7023_0000 // and has its port again
 
-	answerTimeout   = 2 * time.Second // for a segment that is not answered; one that is leaves nothing
+	answerTimeout   = time.Second
 	answersAtOnce   = 65535
 	refusedPortsMap = "refused_ports"
-	answerMaps      = "answer"
+	answerSets      = "answer_"
 	refuseChain     = "refuse"
 )
 
@@ -41,6 +41,11 @@ var priorityRaw = priority{"raw", nftables.ChainPriorityRaw}
 // refuse gives a segment to a port to chain refuse.
 func refuse(port uint16) []statement {
 	return []statement{setPriority(refusedPort | uint32(port)), goTo(refuseChain)}
+}
+
+// answerSet returns the name of the set of the peers' ports that a port refuses.
+func answerSet(port uint16, f family) string {
+	return fmt.Sprintf("%s%d_%s", answerSets, port, f.suffix)
 }
 
 // addRefuse adds what answers for those ports.
@@ -54,42 +59,49 @@ func (r *Ruleset) addRefuse(ports []uint16) {
 		names.elements = append(names.elements, element{
 			text: fmt.Sprintf("%s : %d", class(p), port), from: hostUint32(p), data: binaryutil.BigEndian.PutUint16(port),
 		})
-	}
-	for _, f := range families {
-		r.addSet(&set{
-			name: answerMaps + f.suffix, comment: "the port that answers whom", keyType: f.keyType, dataType: nftables.TypeInetService,
-			dynamic: true, size: answersAtOnce, lasts: answerTimeout,
-		})
+		for _, f := range families {
+			r.addSet(&set{
+				name: answerSet(port, f), comment: fmt.Sprintf("whom port %d refuses", port), keyType: concat(f.keyType, nftables.TypeInetService),
+				dynamic: true, size: answersAtOnce, lasts: answerTimeout,
+			})
+		}
 	}
 
 	c := r.addChain(refuseChain)
-	c.add("nothing listens on port 0", isTCP, setPort("dport"), accept)
+	c.add("nothing listens on port 0", isTCP, setPort("dport", 0), accept)
 	c.add("cannot be changed", drop)
 
 	readdress := &chain{name: "readdress", hook: &hook{"input", nftables.ChainHookInput, priority{"mangle + 2", nftables.ChainPriorityRef(*nftables.ChainPriorityMangle + 2)}}}
 	refused := &chain{name: "refused", hook: &hook{"input", nftables.ChainHookInput, priority{"300", nftables.ChainPriorityRef(300)}}}
 	answers := &chain{name: "answers", hook: &hook{"output", nftables.ChainHookOutput, priorityRaw}}
-	answer := &chain{name: "answer"}
-	r.chains = append(r.chains, readdress, refused, answers, answer)
+	answer, forget := &chain{name: "answer"}, &chain{name: "forget_answers"}
+	r.chains = append(r.chains, readdress, refused, answers, answer, forget)
 	readdress.add("refused: has its port again, for other rules", isTCP, portIs("dport", 0), setPortFromPriority(), setPriority(refusedByGate))
 	refused.add("refused", isPriority(refusedByGate), goTo(answer.name))
-	// What a map has is not overwritten, so it is deleted first if it may be another port. Not without need: what is
-	// deleted stays for a second, and the map has room for some sixteen of one key (rhashtable's elasticity).
-	for _, f := range families {
-		statements := []statement{isTCP}
-		if len(ports) > 1 {
-			statements = append(statements, answerChange(f, deleteFlow, inbound, "dport"))
+	refused.add("port 0 is asked, and answers for itself", isTCP, portIs("dport", 0), goTo(forget.name))
+	each := func(add func(port uint16, f family)) {
+		for _, port := range ports {
+			for _, f := range families {
+				add(port, f)
+			}
 		}
-		answer.add("nothing listens on port 0", append(statements, answerChange(f, updateFlow, inbound, "dport"), setPort("dport"), accept)...)
 	}
-	answer.add("there is no room to remember the port", l4proto(knock.TCP), reject(knock.TCP))
-	for _, f := range families {
-		statements := []statement{isTCP, portIs("sport", 0), setPortFromAnswer(f)}
-		if len(ports) > 1 {
-			statements = append(statements, answerChange(f, deleteFlow, outbound, "sport"))
-		}
-		answers.add("the kernel's answer for a port that is shut", statements...)
-	}
+	// What is deleted stays for a second, and a set has room for some sixteen of one key (rhashtable's
+	// elasticity). So nothing is deleted without need.
+	each(func(port uint16, f family) {
+		answer.add("is refused again", isTCP, portIs("dport", port), answerIn(port, f, inbound), answerChange(updateFlow, port, f), setPort("dport", 0), accept)
+	})
+	answer.add("may have been refused by another port", jump(forget.name))
+	each(func(port uint16, f family) {
+		answer.add("is refused", isTCP, portIs("dport", port), answerChange(updateFlow, port, f), setPort("dport", 0), accept)
+	})
+	answer.add("there is no room to remember the port", drop)
+	each(func(port uint16, f family) {
+		forget.add("its last answer is over", isTCP, answerChange(deleteFlow, port, f))
+	})
+	each(func(port uint16, f family) {
+		answers.add("the kernel's answer for a port that is shut", isTCP, portIs("sport", 0), answerIn(port, f, outbound), setPort("sport", port), accept)
+	})
 }
 
 // portIs matches a port of TCP.
@@ -106,9 +118,11 @@ func writePort(name string) expr.Any {
 	}
 }
 
-// setPort makes a port 0.
-func setPort(name string) statement {
-	return statement{fmt.Sprintf("tcp %s set 0", name), []expr.Any{&expr.Immediate{Register: register, Data: []byte{0, 0}}, writePort(name)}}
+// setPort gives a segment another port.
+func setPort(name string, number uint16) statement {
+	return statement{fmt.Sprintf("tcp %s set %d", name, number), []expr.Any{
+		&expr.Immediate{Register: register, Data: binaryutil.BigEndian.PutUint16(number)}, writePort(name),
+	}}
 }
 
 func setPortFromPriority() statement {
@@ -119,32 +133,30 @@ func setPortFromPriority() statement {
 	}}
 }
 
-// loadPeer loads the peer's address and then a port, and returns how nft writes the first.
-func loadPeer(f family, d direction, portName string) (string, []expr.Any) {
-	name, at := "saddr", f.saddr
+// loadPeer loads the peer's address and port, and returns how nft writes them.
+func loadPeer(f family, d direction) (string, []expr.Any) {
+	addr, at, port := "saddr", f.saddr, "sport"
 	if d == outbound {
-		name, at = "daddr", f.saddr+f.addrLen
+		addr, at, port = "daddr", f.saddr+f.addrLen, "dport"
 	}
-	return f.keyword + " " + name, []expr.Any{
+	return fmt.Sprintf("%s %s . tcp %s", f.keyword, addr, port), append(f.isFamily(),
 		&expr.Payload{DestRegister: unix.NFT_REG32_00, Base: expr.PayloadBaseNetworkHeader, Offset: at, Len: f.addrLen},
-		loadPort(portName, unix.NFT_REG32_00+f.addrLen/4),
-	}
+		loadPort(port, unix.NFT_REG32_00+f.addrLen/4),
+	)
 }
 
-// answerChange remembers or forgets which port the answer to a peer is to come from. What a map
-// has is not overwritten.
-func answerChange(f family, op flowOp, d direction, portName string) statement {
-	addr, exprs := loadPeer(f, d, portName)
-	exprs = append(f.isFamily(), exprs...)
-	return statement{fmt.Sprintf("%s @%s%s { %s : tcp %s }", op, answerMaps, f.suffix, addr, portName), append(exprs, &expr.Dynset{
-		SrcRegKey: unix.NFT_REG32_00, SrcRegData: unix.NFT_REG32_00 + f.addrLen/4, SetName: answerMaps + f.suffix, Operation: uint32(op),
+// answerIn matches a packet from a peer that a port refuses, or to it.
+func answerIn(port uint16, f family, d direction) statement {
+	peer, exprs := loadPeer(f, d)
+	name := answerSet(port, f)
+	return statement{fmt.Sprintf("%s @%s", peer, name), append(exprs, &expr.Lookup{SourceRegister: unix.NFT_REG32_00, SetName: name})}
+}
+
+// answerChange remembers that a port refuses the peer of a packet, or forgets it.
+func answerChange(op flowOp, port uint16, f family) statement {
+	peer, exprs := loadPeer(f, inbound)
+	name := answerSet(port, f)
+	return statement{fmt.Sprintf("%s @%s { %s }", op, name, peer), append(exprs, &expr.Dynset{
+		SrcRegKey: unix.NFT_REG32_00, SetName: name, Operation: uint32(op),
 	})}
-}
-
-// setPortFromAnswer gives an answer the port that it is to come from.
-func setPortFromAnswer(f family) statement {
-	addr, exprs := loadPeer(f, outbound, "sport")
-	return statement{fmt.Sprintf("tcp sport set %s map @%s%s", addr, answerMaps, f.suffix), append(f.isFamily(), exprs[0],
-		&expr.Lookup{SourceRegister: unix.NFT_REG32_00, DestRegister: register, IsDestRegSet: true, SetName: answerMaps + f.suffix},
-		writePort("sport"))}
 }

@@ -79,6 +79,8 @@ func NewRuleset(spec Spec) *Ruleset {
 	r.addPackets(dispatch, spec.PacketPort)
 	r.addKnocks(dispatch, spec)
 	dispatch.add("no more than a knock port", dportNotIn("th", guardedPortsSet), accept)
+	dispatch.add("a fragment: the whole is judged where it is delivered", fragment4, accept)
+	arrived.add("TCP: belongs to no connection, so it may begin one", isTCP, laterSegment, noConnection, goTo(judge.name))
 	arrived.add("was admitted at the gate", isPriority(admitted), accept)
 	for _, c := range []*chain{dispatch, arrived} {
 		c.add("TCP: goes on, if it is up", isTCP, laterSegment, jump(upTCPChain))
@@ -88,7 +90,7 @@ func NewRuleset(spec Spec) *Ruleset {
 	for _, c := range []*chain{dispatch, arrived} {
 		c.add("for the doors to judge", jump(judge.name))
 	}
-	r.addFlows()
+	r.addFlows(spec.Interfaces)
 	r.chains = append(r.chains, judge)
 	r.addAlwaysAllow(judge, spec.AlwaysAllow)
 	r.addGuards(judge, spec.Doors)

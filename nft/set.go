@@ -43,7 +43,7 @@ type set struct {
 	comment  string
 	keyType  nftables.SetDatatype
 	interval bool
-	timeout  bool                 // its elements are people who are let in: they stay when the table changes
+	timeout  bool                 // its elements are grants: they stay when the table changes
 	verdicts bool                 // a map to chains
 	dataType nftables.SetDatatype // of another map
 	dynamic  bool                 // the rules fill it

@@ -73,8 +73,8 @@ func (s *state) ours() bool {
 	return s.chains["gate"] != nil && s.sets["always_allow4"] != nil
 }
 
-// free returns an error if the table of that name is another's, or belongs to a process.
-func (s *state) free(name string) error {
+// checkAvailable returns an error if the table of that name is another's, or belongs to a process.
+func (s *state) checkAvailable(name string) error {
 	switch {
 	case s.flags&tableOwner != 0:
 		return &OwnedError{name}

@@ -79,9 +79,13 @@ func oifname(name string) statement {
 	}}
 }
 
-func iifnameNotIn(set string) statement {
-	return statement{"iifname != @" + set, []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: register},
+func iifnameNotIn(set string) statement { return nameNotIn("iifname", expr.MetaKeyIIFNAME, set) }
+
+func oifnameNotIn(set string) statement { return nameNotIn("oifname", expr.MetaKeyOIFNAME, set) }
+
+func nameNotIn(text string, key expr.MetaKey, set string) statement {
+	return statement{text + " != @" + set, []expr.Any{
+		&expr.Meta{Key: key, Register: register},
 		&expr.Lookup{SourceRegister: register, SetName: set, Invert: true},
 	}}
 }
@@ -165,6 +169,7 @@ const (
 	fin = 0x01
 	syn = 0x02
 	rst = 0x04
+	psh = 0x08
 	ack = 0x10
 )
 
@@ -181,13 +186,35 @@ func tcpFlagsCompared(text string, op expr.CmpOp, value, mask byte) statement {
 	}}
 }
 
-// firstSegment matches what may begin a connection (RFC 9293, section 3.10.7.2), together
-// with isTCP: a segment with SYN and without ACK, whatever else it has.
-var firstSegment = tcpFlags("& (syn | ack) == syn", syn, syn|ack)
-
-// laterSegment matches what may not. Neither matches the first fragment of a segment that is
-// too short to have flags.
+// laterSegment matches, together with isTCP, what may not begin a connection: that takes a segment with SYN and
+// without ACK, whatever else it has (RFC 9293, section 3.10.7.2), or a SYN cookie. It does not match the first
+// fragment of a segment that is too short to have flags.
 var laterSegment = tcpFlagsCompared("& (syn | ack) != syn", expr.CmpOpNeq, syn, syn|ack)
+
+// sequenceNotZero matches a TCP segment with another sequence number than 0.
+var sequenceNotZero = statement{"tcp sequence != 0", []expr.Any{
+	&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: 4, Len: 4},
+	&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: make([]byte, 4)},
+}}
+
+// noConnection matches a TCP segment that arrives for a service and belongs to none of its connections: the socket
+// found is one that listens at all addresses. A connection's own has its address.
+var noConnection = statement{"socket wildcard 1", []expr.Any{
+	&expr.Socket{Key: expr.SocketKeyWildcard, Register: register}, is([]byte{1}),
+}}
+
+// fragment4 matches an IPv4 packet that is a part of another one: an offset, or more to come (RFC 791).
+var fragment4 = statement{"ip frag-off & 16383 != 0", append(ipv4.isFamily(),
+	&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: 6, Len: 2},
+	&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 2, Mask: []byte{0x3f, 0xff}, Xor: []byte{0, 0}},
+	&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: []byte{0, 0}},
+)}
+
+// passesThrough matches, at postrouting, a packet that has come in by an interface.
+var passesThrough = statement{"iif != 0", []expr.Any{
+	&expr.Meta{Key: expr.MetaKeyIIF, Register: register},
+	&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: hostUint32(0)},
+}}
 
 // longerThan matches a packet of more than n bytes.
 func longerThan(n uint32) statement {
@@ -234,6 +261,13 @@ func count(name string) statement {
 func fibDaddrUnicast() statement {
 	return statement{"fib daddr type unicast", []expr.Any{
 		&expr.Fib{Register: register, FlagDADDR: true, ResultADDRTYPE: true}, is(hostUint32(unix.RTN_UNICAST)),
+	}}
+}
+
+// fibSaddrLocal matches a source that is this host.
+func fibSaddrLocal() statement {
+	return statement{"fib saddr type local", []expr.Any{
+		&expr.Fib{Register: register, FlagSADDR: true, ResultADDRTYPE: true}, is(hostUint32(unix.RTN_LOCAL)),
 	}}
 }
 

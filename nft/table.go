@@ -87,7 +87,7 @@ func (t *Table) install(own bool) error {
 		return t.explainLacking(explain(err), features)
 	}
 	if was != nil {
-		if err := was.free(t.table.Name); err != nil {
+		if err := was.checkAvailable(t.table.Name); err != nil {
 			return err
 		}
 	}
@@ -123,8 +123,8 @@ func (t *Table) Replace(r *Ruleset) error {
 	return errors.Join(t.rememberGrants(), t.readyLatch())
 }
 
-// Restore puts right what somebody else has done to the table, with the people
-// who were let in. If that cannot be done part by part, the table is made anew in one transaction.
+// Restore puts right what somebody else has done to the table, with the
+// grants there were. If that cannot be done part by part, the table is made anew in one transaction.
 func (t *Table) Restore() error { return t.restore() }
 
 // restore is Restore with more steps of the same transaction.
@@ -200,9 +200,9 @@ func (t *Table) rememberGrants() error {
 		t.grants.reset(nil)
 		return nil
 	}
-	people, err := t.People()
+	grants, err := t.Grants()
 	if err == nil {
-		t.grants.reset(people)
+		t.grants.reset(grants)
 	}
 	return err
 }
@@ -246,7 +246,7 @@ func Remove(name string) (bool, error) {
 		return false, nil
 	}
 	if was != nil {
-		if err := was.free(name); err != nil {
+		if err := was.checkAvailable(name); err != nil {
 			return true, err
 		}
 	}

@@ -7,26 +7,26 @@ import (
 	"github.com/google/nftables"
 )
 
-// Try installs the ruleset as Open does, but for as long as this process lives and
+// OpenTrial installs the ruleset as Open does, but for as long as this process lives and
 // the table is not closed: the kernel takes it away with the socket that owns it,
 // however the process ends (nft_rcv_nl_event in net/netfilter/nf_tables_api.c, since
 // Linux 5.12). A table of this name that is there already is an error. After any
 // error of one of its methods the table may be gone.
-func Try(r *Ruleset) (*Table, error) {
-	if err := Free(r.name); err != nil {
+func OpenTrial(r *Ruleset) (*Table, error) {
+	if err := CheckAbsent(r.name); err != nil {
 		return nil, err
 	}
-	return try(r, nil, nil)
+	return openTrial(r, nil, nil)
 }
 
-// try installs a trial's table, with who is in and what is up besides what is listed.
-func try(r *Ruleset, who []Person, up flowList) (*Table, error) {
+// openTrial installs a trial's table, with grants and what is up besides what is listed.
+func openTrial(r *Ruleset, grants []Grant, up flowList) (*Table, error) {
 	t, err := connect(r.name)
 	if err != nil {
 		return nil, err
 	}
 	t.rules = r
-	t.grants.reset(who)
+	t.grants.reset(grants)
 	t.owned, t.onTrial = true, true
 	can, err := t.supports(tableOwner)
 	if err == nil && !can {
@@ -46,8 +46,8 @@ func try(r *Ruleset, who []Person, up flowList) (*Table, error) {
 	return t, nil
 }
 
-// Free returns an error if there is a table of that name.
-func Free(name string) error {
+// CheckAbsent returns an error if there is a table of that name.
+func CheckAbsent(name string) error {
 	t, err := connect(name)
 	if err != nil {
 		return err
@@ -60,28 +60,28 @@ func Free(name string) error {
 	case was == nil:
 		return nil
 	}
-	if err := was.free(name); err != nil {
+	if err := was.checkAvailable(name); err != nil {
 		return err
 	}
 	return fmt.Errorf("table inet %s is there already, from a daemon that runs or has been stopped: "+
 		"stop it, and take the table away with `nftknockd remove`", name)
 }
 
-// Keep has a table that Try has installed outlive the process, with everybody who
-// is let in. own is as in Open. After an error the table may be gone, and it is
+// Commit has a table that OpenTrial has installed outlive the process, with all of its
+// grants. own is as in Open. After an error the table may be gone, and it is
 // when it is closed.
 //
 // The flags of a table cannot be changed (nf_tables_updtable), so another one takes
 // its place, in one transaction. That is not enough for a packet which is between two
 // rules of the old table at that very moment: it would find its maps empty, and
 // pass. A second table stands by, with the same rules.
-func (t *Table) Keep(own bool) error {
+func (t *Table) Commit(own bool) error {
 	persist, err := t.supports(tableOwner | tablePersist)
 	if err != nil {
 		return err
 	}
 	persist = persist && own
-	in, err := t.People()
+	grants, err := t.Grants()
 	if err != nil {
 		return explain(err)
 	}
@@ -91,7 +91,7 @@ func (t *Table) Keep(own bool) error {
 	if err != nil {
 		return explain(err)
 	}
-	s, err := try(&standIn, in, up)
+	s, err := openTrial(&standIn, grants, up)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (t *Table) Keep(own bool) error {
 	if up, err = t.readFlows(); err != nil {
 		return explain(err)
 	}
-	t.grants.reset(in)
+	t.grants.reset(grants)
 	t.owned, t.latched, t.onTrial = persist, own && !persist, false
 	err = t.transact(nil, up, func(c *nftables.Conn) error { c.DelTable(t.table); return nil }, t.addLatch(nil))
 	if err != nil {

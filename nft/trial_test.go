@@ -2,7 +2,6 @@ package nft
 
 import (
 	"errors"
-	"net/netip"
 	"os/exec"
 	"strings"
 	"testing"
@@ -11,7 +10,7 @@ import (
 
 func tryOut(t *testing.T, s Spec) *Table {
 	t.Helper()
-	table, err := Try(NewRuleset(s))
+	table, err := OpenTrial(NewRuleset(s))
 	if err != nil && strings.Contains(err.Error(), "Linux 5.12") {
 		t.Skip(err)
 	} else if err != nil {
@@ -30,16 +29,14 @@ func there(t *testing.T, table string) bool {
 	return strings.Contains(string(out), "table inet "+table)
 }
 
-func TestTry(t *testing.T) {
+func TestOpenTrial(t *testing.T) {
 	inNetNS(t)
 	s := spec(door("ssh", tcp(22)))
 	table := tryOut(t, s)
-	if _, err := table.LetIn("ssh", netip.MustParseAddr("203.0.113.9"), time.Minute, "knock"); err != nil {
-		t.Fatal(err)
-	}
+	grant(t, table, "ssh", "203.0.113.9", time.Minute, "knock")
 
 	var owned *OwnedError
-	if _, err := Try(NewRuleset(s)); !errors.As(err, &owned) {
+	if _, err := OpenTrial(NewRuleset(s)); !errors.As(err, &owned) {
 		t.Errorf("a second trial: %v", err)
 	}
 	if out, err := exec.Command("nft", "flush", "ruleset").CombinedOutput(); err != nil {
@@ -54,45 +51,40 @@ func TestTry(t *testing.T) {
 	}
 }
 
-func TestKeep(t *testing.T) {
+func TestCommit(t *testing.T) {
 	for _, own := range []bool{true, false} {
 		t.Run(map[bool]string{true: "own", false: "not"}[own], func(t *testing.T) {
 			inNetNS(t)
 			s := spec(door("ssh", tcp(22)), door("vpn", udp(51820)))
 			table := tryOut(t, s)
-			who := netip.MustParseAddr("203.0.113.9")
-			if _, err := table.LetIn("ssh", who, time.Minute, "knock"); err != nil {
-				t.Fatal(err)
-			}
-			if err := table.Keep(own); err != nil {
+			grant(t, table, "ssh", "203.0.113.9", time.Minute, "knock")
+			if err := table.Commit(own); err != nil {
 				t.Fatal(err)
 			}
 			if own != table.Owned() {
 				t.Skip("this kernel has no tables that persist")
 			}
-			if _, err := table.LetIn("vpn", who, time.Minute, "knock"); err != nil {
-				t.Error(err)
-			}
+			grant(t, table, "vpn", "203.0.113.9", time.Minute, "knock")
 			table.Close()
 
 			if there(t, "nftknock_stand_in") || !there(t, "nftknock") {
 				t.Error(nftCommand(t, "", "list", "tables"))
 			}
-			if err := Free("nftknock"); err == nil || !strings.Contains(err.Error(), "is there already") {
+			if err := CheckAbsent("nftknock"); err == nil || !strings.Contains(err.Error(), "is there already") {
 				t.Errorf("a second trial: %v", err)
 			}
 			again := open(t, s)
-			people, err := again.People()
+			grants, err := again.Grants()
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, p := range people {
-				if p.Source.Addr() != who || p.By != "knock" || p.Left > time.Minute || p.Left < time.Second {
-					t.Errorf("%+v", p)
+			for _, g := range grants {
+				if g.Source.String() != "203.0.113.9/32" || g.By != "knock" || g.Left > time.Minute || g.Left < time.Second {
+					t.Errorf("%+v", g)
 				}
 			}
-			if len(people) != 2 {
-				t.Errorf("in are %v", people)
+			if len(grants) != 2 {
+				t.Errorf("grants: %v", grants)
 			}
 		})
 	}

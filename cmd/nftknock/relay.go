@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"syscall"
 )
 
 // relay copies in to the connection and the connection to out, until both have ended. The
@@ -17,7 +18,10 @@ func relay(conn *net.TCPConn, in, out *os.File) error {
 		err := send(conn, in)
 		sent <- errors.Join(err, conn.CloseWrite())
 	}()
-	if err := receive(out, conn); err != nil {
+	switch err := receive(out, conn); {
+	case errors.Is(err, syscall.EPIPE):
+		return nil // whoever reads, such as an ssh that has logged out, has ended first
+	case err != nil:
 		return reason(err)
 	}
 	if err := end(out); err != nil {

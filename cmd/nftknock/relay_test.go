@@ -197,3 +197,25 @@ func TestRelayReset(t *testing.T) {
 		})
 	}
 }
+
+// Whoever reads standard output may end first, as ssh does when it has logged out: there is
+// nothing to complain about.
+func TestRelayWithoutReader(t *testing.T) {
+	for kind, files := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			conn := dialPeer(t, func(c *net.TCPConn) {
+				for {
+					if _, err := c.Write(make([]byte, 1<<16)); err != nil {
+						return
+					}
+				}
+			})
+			in, _, out, drain := files(t)
+			drain.Close()
+			if err := relay(conn, in, out); err != nil {
+				t.Error(err)
+			}
+			conn.Close()
+		})
+	}
+}

@@ -96,7 +96,7 @@ func TestClientBetter(t *testing.T) {
 			{server + " 7214 0", "not a port"},
 			{"-d x " + server + " 7214", "write milliseconds"},
 			{nowhere + " 7214", "cannot be reached: connect: network is unreachable"},
-			{"--source " + nowhere + " " + server + " 7214", "cannot be reached: bind: cannot assign requested address"},
+			{"--source " + nowhere + " " + server + " 7214", nowhere + " is not an address of this machine"},
 			{"--source x " + server + " 7214", "is not an address"},
 			{"--retry 1 " + server + " 7214", "--retry needs a port"},
 			{"--wait 22:udp " + server + " 7214", "invalid argument"},

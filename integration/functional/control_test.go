@@ -32,7 +32,7 @@ func TestOpenAndClose(t *testing.T) {
 		if !state.Running || !state.Exists || state.Table != lab.GateTable || len(state.Doors) != 1 || len(state.Grants) != 2 {
 			t.Fatalf("%+v", state)
 		}
-		if door := state.Doors[0]; door.Name != "ssh" || fmt.Sprint(door.Ports) != "[22]" || door.Accepted == 0 || door.Shut == 0 {
+		if door := state.Doors[0]; door.Name != "ssh" || fmt.Sprint(door.Ports) != "[22]" || door.Granted == 0 || door.Shut == 0 {
 			t.Errorf("%+v", door)
 		}
 		person, neighbour := state.Grants[0], state.Grants[1]
@@ -82,7 +82,7 @@ func TestOpenAndClose(t *testing.T) {
 		}
 		state = d.Status(t, "-c", config)
 		if state.Running || !state.Exists || len(state.Grants) != 1 || state.Grants[0].Source != s.Neighbour.String() ||
-			len(state.Doors) != 1 || state.Doors[0].Accepted == 0 || fmt.Sprint(state.Doors[0].Ports) != "[22]" {
+			len(state.Doors) != 1 || state.Doors[0].Granted == 0 || fmt.Sprint(state.Doors[0].Ports) != "[22]" {
 			t.Errorf("without the daemon: %+v", state)
 		}
 	})

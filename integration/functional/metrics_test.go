@@ -34,7 +34,7 @@ func TestMetrics(t *testing.T) {
 			`nftknock_opening_seconds_count 1`,
 			`nftknock_healthy 1`,
 			`nftknock_log_messages_lost_total 0`,
-			`nftknock_packets_total{door="ssh",verdict="shut"} `,
+			`nftknock_shut_packets_total{door="ssh"} `,
 			`process_resident_memory_bytes `,
 		}, s.Person.String()},
 		{"tcp", func() (c net.Conn, err error) {

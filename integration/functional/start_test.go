@@ -36,7 +36,7 @@ func TestCannotStart(t *testing.T) {
 		{
 			name: "log group taken",
 			prepare: func(t *testing.T, h *lab.Host, _ string) {
-				lab.StartDaemon(t, h, "table = \"other\"\n"+lab.SSHDoor)
+				lab.StartDaemon(t, otherState(t, h), "table = \"other\"\n"+lab.SSHDoor)
 			},
 			says: []string{"another program uses NFLOG group 7022", "nflog_group"},
 		},

@@ -33,10 +33,10 @@ type Status struct {
 		SPARefused   map[string]uint64 `json:"spa_refused"`
 	}
 	Doors []struct {
-		Name     string
-		Ports    []string
-		Accepted uint64 `json:"accepted_packets"`
-		Shut     uint64 `json:"shut_packets"`
+		Name    string
+		Ports   []string
+		Granted uint64 `json:"granted_connections"`
+		Shut    uint64 `json:"shut_packets"`
 	}
 	Grants []struct {
 		Door, Source, By, Key string

@@ -19,8 +19,9 @@ import (
 // goes. Only an open file keeps it there, so that nothing is left behind
 // however the tests end.
 type Host struct {
-	Name string
-	NS   *os.File
+	Name  string
+	NS    *os.File
+	State string // the state directory of its daemons
 
 	env []string // of programs that bring none of their own
 }
@@ -32,7 +33,7 @@ func NewHost(t testing.TB, name string) *Host {
 		t.Skip("network namespaces need root")
 	}
 	// What users keep in their cache is of one machine: nftknock takes turns there.
-	h := &Host{Name: name, env: append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir())}
+	h := &Host{Name: name, State: newState(t), env: append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir())}
 	err := OnOwnThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return err
@@ -139,11 +140,28 @@ func (h *Host) TryWith(t testing.TB, stdin, name string, args ...string) Result 
 	var stdout, stderr bytes.Buffer
 	cmd.Env = h.env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	h.GiveState(cmd)
 	err := h.In(cmd.Start)
 	if err == nil {
 		err = cmd.Wait()
 	}
 	return Result{stdout.String(), stderr.String(), err}
+}
+
+// newState makes a state directory, with a secret that makes the same decoys each time: some
+// tests knock on ports that mean nothing.
+func newState(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("the same decoys, each time: 32 b"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// GiveState has a program that is about to start use the state directory of the host.
+func (h *Host) GiveState(cmd *exec.Cmd) {
+	cmd.Env = append(cmd.Environ(), "STATE_DIRECTORY="+h.State)
 }
 
 // Sysctl sets a kernel parameter of the host.

@@ -53,9 +53,6 @@ func prepare(dir string) error {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return err
 	}
-	if err := keepState(filepath.Join(dir, "state")); err != nil {
-		return err
-	}
 	// A program with the race detector would stay a second longer, each time.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 
@@ -112,16 +109,6 @@ func takeTurn(file string) error {
 			return err
 		}
 	}
-}
-
-// keepState gives all daemons here a state directory, with a secret that makes the same
-// decoys each time: some tests knock on ports that mean nothing.
-func keepState(dir string) error {
-	os.Setenv("STATE_DIRECTORY", dir)
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "secret"), []byte("the same decoys, each time: 32 b"), 0o600)
 }
 
 // build compiles a program, with the race detector if the tests have it.

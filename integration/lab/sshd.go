@@ -56,11 +56,23 @@ Subsystem sftp internal-sftp
 
 	// sshd wants a directory in /run, and refuses a root whose password is
 	// locked, as it is where people use sudo. It gets a /run and a shadow
-	// file of its own.
+	// file of its own, and a root whose shell runs nothing when it starts: what people
+	// have there may take seconds, or a lock.
 	write("shadow", "root:*:::::::\n")
-	const script = `mount -t tmpfs none /run && mkdir /run/sshd && mount --bind "$0" /etc/shadow && exec "$1" -D -e -f "$2"`
+	users, err := os.ReadFile("/etc/passwd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	passwd := "root:x:0:0:root:" + dir + ":/bin/sh\n"
+	for line := range strings.Lines(string(users)) {
+		if !strings.HasPrefix(line, "root:") {
+			passwd += line
+		}
+	}
+	write("passwd", passwd)
+	const script = `mount -t tmpfs none /run && mkdir /run/sshd && mount --bind "$0" /etc/shadow && mount --bind "$1" /etc/passwd && exec "$2" -D -e -f "$3"`
 	program := Command(t.Context(), t, "sshd").Path
-	cmd := Command(context.Background(), t, "sh", "-c", script, file("shadow"), program, file("sshd_config"))
+	cmd := Command(context.Background(), t, "sh", "-c", script, file("shadow"), file("passwd"), program, file("sshd_config"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	p := h.StartCmd(t, cmd)
 

@@ -100,11 +100,16 @@ type Entry struct {
 // OpenSet is the name of the set of those whom a door lets in.
 func (f Family) OpenSet(door string) string { return fmt.Sprintf("%s_open%d", door, int(f)) }
 
-// Entries lists those whom a door lets in.
+// Entries lists those whom a door lets in, but for those with a link-local address.
 func (s *Topology) Entries(t testing.TB, door string) []Entry {
 	t.Helper()
+	return s.entries(t, s.Family.OpenSet(door))
+}
+
+func (s *Topology) entries(t testing.TB, set string) []Entry {
+	t.Helper()
 	var entries []Entry
-	for _, object := range s.Server.List(t, "set", "inet", GateTable, s.Family.OpenSet(door)).Nftables {
+	for _, object := range s.Server.List(t, "set", "inet", GateTable, set).Nftables {
 		if object.Set == nil {
 			continue
 		}
@@ -145,6 +150,12 @@ func parseEntry(raw json.RawMessage) (Entry, error) {
 		e.Who = netip.PrefixFrom(prefixed.Prefix.Addr, prefixed.Prefix.Len)
 		return e, nil
 	}
+	var onLink struct {
+		Concat []string // the address, and the interface
+	}
+	if json.Unmarshal(value, &onLink) == nil && len(onLink.Concat) > 0 {
+		value, _ = json.Marshal(onLink.Concat[0])
+	}
 	var a netip.Addr
 	if err := json.Unmarshal(value, &a); err != nil {
 		return Entry{}, err
@@ -156,7 +167,11 @@ func parseEntry(raw json.RawMessage) (Entry, error) {
 // Entry returns how a door lets somebody in, and false if it does not.
 func (s *Topology) Entry(t testing.TB, door string, who netip.Addr) (Entry, bool) {
 	t.Helper()
-	for _, e := range s.Entries(t, door) {
+	set := s.Family.OpenSet(door)
+	if who.IsLinkLocalUnicast() {
+		set = door + "_link6"
+	}
+	for _, e := range s.entries(t, set) {
 		if e.Who.Contains(who) {
 			return e, true
 		}

@@ -36,6 +36,7 @@ func startProgram(t *testing.T, program string, h *lab.Host, config string) *uni
 	socket := lab.NewSocket(t)
 	cmd := lab.Command(context.Background(), t, program, "run", "--socket", socket, "-c", config)
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+manager.LocalAddr().String())
+	h.GiveState(cmd)
 	// Not StartCmd, which would show all that each of a hundred daemons has said.
 	p := &lab.Process{Cmd: cmd, Done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &p.Out, &p.Out

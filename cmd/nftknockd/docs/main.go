@@ -3,9 +3,12 @@
 package main
 
 import (
+	"bytes"
+	_ "embed"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"nftknock/cmd/docs"
 	"nftknock/cmd/nftknockd/internal/cli"
@@ -30,9 +33,32 @@ func write(dir string) error {
 	if err := docs.Write(cli.Command(), dir, "8", "System Administration"); err != nil {
 		return err
 	}
+	if err := addSections(filepath.Join(dir, "man8", "nftknockd.8")); err != nil {
+		return err
+	}
 	man5 := filepath.Join(dir, "man5")
 	if err := os.Mkdir(man5, 0o755); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(man5, "nftknockd.toml.5"), []byte(configPage(config.Reference)), 0o644)
+}
+
+// sections are those of nftknockd(8) that no command's help has: files, and what to do when
+// somebody is not let in.
+//
+//go:embed sections.8
+var sections []byte
+
+// addSections adds them to a page, before what it refers to.
+func addSections(page string) error {
+	text, err := os.ReadFile(page)
+	if err != nil {
+		return err
+	}
+	const last = ".SH SEE ALSO"
+	at := bytes.Index(text, []byte(last))
+	if at < 0 {
+		return fmt.Errorf("%s has no %s", page, last)
+	}
+	return os.WriteFile(page, slices.Concat(text[:at], sections, text[at:]), 0o644)
 }

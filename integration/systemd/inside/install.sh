@@ -8,6 +8,7 @@ knocks='7011 9035:udp 8127'
 
 soon reached # without a gate the stranger is answered: the probes work
 
+began=$(date +%s%3N)
 quietly dpkg --install /e2e/nftknock_0~test1_*.deb
 is ActiveState active
 is UnitFileState enabled
@@ -16,6 +17,7 @@ mark
 soon reached
 greeted
 ok "installed: running, enabled, and with no door nobody is locked out"
+installed=$(date +%s%3N)
 
 [ "$(stat -c '%a %U:%G' /etc/nftknock $config)" = $'750 root:nftknock\n640 root:nftknock' ]
 fails runuser -u nobody -- cat $config 2>/dev/null
@@ -24,7 +26,34 @@ quietly systemd-analyze security --no-pager --offline=true --threshold=11 $unit
 ok "configuration readable by root and the daemon only; unit verified, exposure" \
 	"$(grep -oE 'level for .*: [0-9.]+' /tmp/said | grep -oE '[0-9.]+$')"
 
+# Three commands, with the install: nothing is left to do.
+cp -p $config /tmp/empty
+began=$(($(date +%s%3N) - (installed - began)))
+nftknockd init --host 10.1.0.1 >/tmp/client 2>/dev/null
+nftknockd trial >/tmp/trial 2>&1 &
+trial=$!
+soon grep -q 'on trial' /tmp/trial
+sleep 0.1 # for answers that are on their way
+mark
+# shellcheck disable=SC2046 # ports, separated by spaces
+knock $(sed -nE 's/^sequence *= \[(.*)\]/\1/p' /tmp/client | tr -d ,)
+greeted
+took=$(($(date +%s%3N) - began))
+wait $trial
+[ "$(stat -c '%a %U:%G' $config)" = '640 root:nftknock' ]
+grep -q '^# What nftknockd guards' $config
+grep -qx guarding <(nftknockd status | head -1)
+is UnitFileState enabled
+ok_shut "install, init and trial: a first knocked login after $took ms of them; guarded from boot on"
+cp -p /tmp/empty $config
+systemctl reload $unit
+
 configure "$sequence"
+chmod 600 $config
+fails nftknockd check >/tmp/said 2>&1
+grep -q 'chgrp nftknock /etc/nftknock/nftknockd.toml && chmod 640' /tmp/said
+chmod 640 $config
+nftknockd check --explain | grep -q 'Door ssh guards TCP port 22'
 cp -p $config /tmp/good
 nftknockd otp new ssh --no-qr >/dev/null
 [ "$(stat -c '%a %U:%G' /etc/nftknock/ssh.otp)" = '600 nftknock:nftknock' ]
@@ -110,7 +139,7 @@ socket=/run/nftknockd/control.sock
 [ "$(stat -c '%a %U' $socket)" = '600 nftknock' ]
 fails runuser -u nobody -- nftknockd status 2>/dev/null
 nftknockd open ssh 192.0.2.7 --for 2h >/dev/null
-nftknockd status | grep -qE '^ssh +192\.0\.2\.7 +hand .* (1h59m|2h0m)$'
+nftknockd status | grep -qE '^ssh +192\.0\.2\.7 +admin .* (1h59m|2h0m)$'
 nftknockd close ssh 192.0.2.7 >/dev/null
 fails grep -q 192.0.2.7 <(nftknockd status)
 ok_shut "root asks at the control socket, nobody else; the journal knows priorities"
@@ -203,3 +232,7 @@ ok "the connection from the beginning is still up"
 
 # No log line shows a sequence.
 fails logged 'msg=.*\b(7011|9035|8127|703[1-5])\b'
+
+# The machine goes down with a mistake in the file.
+cp -p $config /root/good
+echo 'sequense = 1' >>$config

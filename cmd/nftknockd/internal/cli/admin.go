@@ -19,12 +19,15 @@ func openCommand(configFile *string) *cobra.Command {
 		Use:   "open DOOR ADDR",
 		Short: "Grant a source access, as its knock would",
 		Long: `Grants a source access through a door, as the whole sequence from there would. ADDR is an
-address or a prefix: all of it is granted, at most 256 times as much as one knock is.`,
-		Example:           "  nftknockd open ssh 203.0.113.7\n  nftknockd open ssh 2001:db8:0:7::/64 --for 8h",
+address, or a prefix: a /8 of IPv4 or a /32 of IPv6 at most. A link-local address has its interface.
+
+A prefix takes the place of those within it, if it is granted for as long. Within one that is
+granted for as long it needs no grant.`,
+		Example:           "  nftknockd open ssh 203.0.113.7\n  nftknockd open ssh 2001:db8:0:7::/64 --for 8h\n  nftknockd open ssh fe80::1%eth0",
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: completeDoor(configFile),
 	}
-	duration := cmd.Flags().String("for", "", "how long, a `DURATION` such as 90s, 8h or forever; otherwise the door's open_timeout")
+	duration := cmd.Flags().String("for", "", "how long, a `DURATION` such as 90s, 8h, 1d or forever; otherwise the door's open_timeout")
 	socket := addSocketFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r, err := control.NewClient(*socket).Open(control.Request{Door: args[0], Source: args[1], For: *duration})
@@ -42,7 +45,8 @@ func closeCommand(configFile *string) *cobra.Command {
 		Use:   "close DOOR {ADDR | --all}",
 		Short: "Revoke a source's access",
 		Long: `Revokes access through a door: of an address, of all within a prefix, or of everybody.
-Connections that are up stay up.`,
+An address that is let in with a wider prefix stays in, which is an error that names the prefix:
+revoke that. Connections that are up stay up.`,
 		Example: "  nftknockd close ssh 203.0.113.7\n  nftknockd close ssh --all",
 	}
 	all := cmd.Flags().Bool("all", false, "everybody")
@@ -105,12 +109,21 @@ remain stay.`,
 	}
 	socket := addSocketFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		err := control.NewClient(*socket).Reload()
+		client := control.NewClient(*socket)
+		err := client.Reload()
 		if e, ok := errors.AsType[*control.Error](err); ok && e.Code == http.StatusUnprocessableEntity {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s\nnftknockd: the old configuration stays in force\n", e.Text)
 			return errReported
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		if status, err := client.Status(); err == nil { // without, the log has the warnings
+			for _, w := range status.Daemon.Warnings {
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
+			}
+		}
+		return nil
 	}
 	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,13 +16,15 @@ import (
 )
 
 func checkCommand(configFile *string) *cobra.Command {
-	return &cobra.Command{
+	var inWords bool
+	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Validate the configuration and print warnings",
 		Long: `Validates the configuration, prints what is unwise in it, and how many tries it takes to guess
 each door. It touches nothing and needs no root, but has to be able to read the file and the
-secrets of one-time codes beside it.`,
-		Example: "  nftknockd check -c ./nftknockd.toml",
+secrets beside it. Of the file that the unit's daemon reads it tells whether that, which is not
+root, can read it and the secrets, too, and how to mend it.`,
+		Example: "  nftknockd check -c ./nftknockd.toml\n  nftknockd check --explain",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(*configFile)
@@ -29,6 +32,13 @@ secrets of one-time codes beside it.`,
 				return err
 			}
 			out := cmd.OutOrStdout()
+			if obstacles := daemonObstacles(*configFile, cfg); len(obstacles) > 0 {
+				fmt.Fprintln(cmd.ErrOrStderr(), strings.Join(obstacles, "\n"))
+				return errReported
+			}
+			if inWords {
+				explainConfig(out, cfg)
+			}
 			for _, w := range warnings(cfg) {
 				fmt.Fprintf(out, "warning: %v\n", w)
 			}
@@ -43,6 +53,8 @@ secrets of one-time codes beside it.`,
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&inWords, "explain", false, "say in plain words what is guarded, from whom, and what opens it")
+	return cmd
 }
 
 // warnings returns what is unwise in a configuration, on this host. What the
@@ -99,19 +111,46 @@ func describeStrength(d *knock.Door, scan config.Scan) string {
 	case s.scans == 1:
 		return "every port scan in order opens it: set scan.decoys"
 	}
+	verdict := ""
+	if s.scans*s.codes < enough {
+		verdict = ": too few: knock more ports, or ask for a code too"
+	}
 	pause := "which nothing stops: set scan.decoys"
 	if scan.Decoys > 0 || d.CodeBase != 0 {
 		pause = fmt.Sprintf("and each mutes its source for %s", strings.Replace(scan.Mute.String(), "m0s", "m", 1))
 	}
-	return fmt.Sprintf("a guess takes about %s tries (%s), %s", about(s.scans*s.codes), try, pause)
+	return fmt.Sprintf("a guess takes about %s tries (%s), %s%s", about(s.scans*s.codes), try, pause, verdict)
 }
 
-// about returns a number rounded to two significant digits.
+// enough is how many tries keep a stranger out: from one address, which is muted for a minute
+// each time if nothing else is said, they take a week.
+const enough = 10_000
+
+// about returns a number rounded to two significant digits, in words where it is large.
 func about(n float64) string {
-	exponent := math.Floor(math.Log10(n))
-	if exponent < 6 {
-		unit := math.Pow(10, max(0, exponent-1))
-		return fmt.Sprintf("%.0f", math.Round(n/unit)*unit)
+	if n >= 1e15 {
+		return "a thousand trillion"
 	}
-	return fmt.Sprintf("%.1f·10^%.0f", n/math.Pow(10, exponent), exponent)
+	for _, unit := range []struct {
+		name string
+		size float64
+	}{{"trillion", 1e12}, {"billion", 1e9}, {"million", 1e6}} {
+		if n >= 0.9995*unit.size {
+			return strconv.FormatFloat(twoDigits(n/unit.size), 'f', -1, 64) + " " + unit.name
+		}
+	}
+	text := strconv.FormatFloat(twoDigits(n), 'f', 0, 64)
+	if len(text) > 3 {
+		text = text[:len(text)-3] + "," + text[len(text)-3:]
+	}
+	return text
+}
+
+// twoDigits rounds to two significant digits.
+func twoDigits(n float64) float64 {
+	unit := math.Pow(10, max(0, math.Floor(math.Log10(n))-1))
+	if n < 10 {
+		return math.Round(10*n) / 10
+	}
+	return math.Round(n/unit) * unit
 }

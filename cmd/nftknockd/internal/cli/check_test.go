@@ -28,15 +28,15 @@ func TestDescribeStrength(t *testing.T) {
 	}{
 		{
 			knock.Door{Sequence: mixed}, config.Scan{Decoys: 32, Mute: time.Minute},
-			"a guess takes about 39000 tries (port scans in random order), and each mutes its source for 1m",
+			"a guess takes about 39,000 tries (port scans in random order), and each mutes its source for 1m",
 		},
 		{
 			knock.Door{Sequence: append(mixed, mixed...)}, config.Scan{Decoys: 32, Mute: 90 * time.Second},
-			"a guess takes about 2.0·10^9 tries (port scans in random order), and each mutes its source for 1m30s",
+			"a guess takes about 2 billion tries (port scans in random order), and each mutes its source for 1m30s",
 		},
 		{
 			knock.Door{Sequence: mixed}, config.Scan{Mute: time.Minute},
-			"a guess takes about 6 tries (port scans in random order), which nothing stops: set scan.decoys",
+			"a guess takes about 6 tries (port scans in random order), which nothing stops: set scan.decoys: too few: knock more ports, or ask for a code too",
 		},
 		{
 			knock.Door{Sequence: sequenceOf(7011, 8127, 9035)}, config.Scan{Mute: time.Minute},
@@ -44,11 +44,11 @@ func TestDescribeStrength(t *testing.T) {
 		},
 		{
 			knock.Door{CodeBase: 20000}, config.Scan{Decoys: 32, Mute: time.Hour},
-			"a guess takes about 330000 tries (codes), and each mutes its source for 1h0m",
+			"a guess takes about 330,000 tries (codes), and each mutes its source for 1h0m",
 		},
 		{
 			knock.Door{Sequence: sequenceOf(7011), CodeBase: 20000}, config.Scan{Decoys: 32, Mute: time.Minute},
-			"a guess takes about 1.1·10^7 tries (port scans in random order, each with a code after it), and each mutes its source for 1m",
+			"a guess takes about 11 million tries (port scans in random order, each with a code after it), and each mutes its source for 1m",
 		},
 	} {
 		if got := describeStrength(&tt.door, tt.scan); got != tt.want {

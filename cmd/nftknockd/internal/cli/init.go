@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nftknock/cmd/nftknockd/internal/setup"
+	"nftknock/cmd/nftknockd/internal/term"
 	"nftknock/config"
 	"nftknock/knock"
 )
@@ -22,9 +23,9 @@ func initCommand(configFile *string) *cobra.Command {
 		Short: "Write a configuration with a random sequence",
 		Long: `Writes a configuration with one door, whose sequence is drawn at random: four ports above
 1024, outside of the range from which the host takes ports for its own connections, with
-nothing listening, and in no order. Then prints the client's side of it: a profile for nftknock
-and a stanza for ssh. A file that is there already gets the door added, unless it has one of the
-same name; all else in it, comments included, stays as it is.
+nothing listening, and in no order. Then prints the client's side of it, as "nftknockd client"
+does. A file that is there already gets the door added, unless it has one of the same name; all
+else in it, comments included, stays as it is. Nothing is shut yet: "nftknockd trial" does that.
 
 A new file is for root alone, or, where there is a group nftknock, as packages make it, for
 that group to read too.`,
@@ -88,11 +89,63 @@ func (o *initOptions) run(stdout, stderr io.Writer) error {
 		}
 		fmt.Fprintf(stderr, "nftknockd: wrote %s (mode %04o)\n", o.output, mode)
 	}
-	fmt.Fprintf(stderr, "hint: rehearse it: nftknockd demo -c %s; then shut the doors, on trial: nftknockd trial -c %[1]s\n", o.output)
-	printed, err := client.Text(&door)
+	if err := printClient(stdout, client, new(config.Config), &door, ""); err != nil {
+		return err
+	}
+	trial := "nftknockd trial"
+	if o.output != DefaultConfig {
+		trial += " -c " + o.output
+	}
+	fmt.Fprintf(stderr, "hint: shut the door, on trial: %s\n", trial)
+	return nil
+}
+
+// printClient prints the client's side of a door, with a QR code for who sees a terminal.
+func printClient(w io.Writer, client *setup.ClientSide, cfg *config.Config, door *knock.Door, person string) error {
+	p, spaKey, err := client.Profile(cfg, door, person)
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(stdout, printed)
+	var draw func(io.Writer, string)
+	if term.IsTerminal(w) {
+		draw = drawQR
+	}
+	text, err := client.Text(p, spaKey, draw)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, text)
 	return err
+}
+
+func clientCommand(configFile *string) *cobra.Command {
+	var host, person string
+	cmd := &cobra.Command{
+		Use:   "client DOOR",
+		Short: "Print the client's side of a door",
+		Long: `Prints what a client needs to knock at a door: one line for "nftknock add", a QR code of it on a
+terminal, and the profile and what ssh needs, for who would rather write them by hand. It shows
+the door's secrets, those of one-time codes included, to whoever sees the screen.`,
+		Example:           "  nftknockd client ssh --host server.example.org",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeDoor(configFile),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := config.Load(*configFile)
+			if err != nil {
+				return err
+			}
+			door, err := doorNamed(cfg, args[0])
+			if err != nil {
+				return err
+			}
+			client, err := setup.NewClientSide(host)
+			if err != nil {
+				return err
+			}
+			return printClient(cmd.OutOrStdout(), client, cfg, door, person)
+		},
+	}
+	cmd.Flags().StringVar(&host, "host", "", "the `NAME` or address by which clients reach this host (default: its host name)")
+	cmd.Flags().StringVar(&person, "person", "", "the `NAME` of whose packets open the door: its spa_keys without their ending")
+	return cmd
 }

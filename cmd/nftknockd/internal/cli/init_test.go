@@ -63,6 +63,11 @@ func TestInit(t *testing.T) {
 		t.Errorf("for ssh:\n%s", ssh)
 	}
 
+	again := succeeds(t, "client", "ssh", "-c", file, "--host", "server.example.org")
+	if again != stdout.String() {
+		t.Errorf("client prints\n%s", again)
+	}
+
 	// A door that is there is never touched.
 	before, _ := os.ReadFile(file)
 	stdout.Reset()

@@ -57,8 +57,8 @@ var errReported = errors.New("reported")
 // printError prints the problems of a configuration a line each, as compilers do.
 func printError(w io.Writer, err error) {
 	var problems config.Errors
-	if errors.As(err, &problems) {
-		fmt.Fprintln(w, problems)
+	if errors.As(err, &problems) && strings.HasPrefix(err.Error(), problems.Error()) {
+		fmt.Fprintln(w, err) // with the hint that it may carry
 		return
 	}
 	fmt.Fprintf(w, "nftknockd: %v\n", err)
@@ -111,6 +111,7 @@ lets a source in for a time once it has knocked the right sequence.`,
 		spaCommand(configFile),
 		trialCommand(configFile),
 		initCommand(configFile),
+		clientCommand(configFile),
 		importCommand(),
 	)
 	return root

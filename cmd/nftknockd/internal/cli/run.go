@@ -47,12 +47,13 @@ func runDaemon(configFile string, state statedir.Dir, socket string, socketWante
 	signal.Notify(hangups, unix.SIGHUP) // from here on: one that comes too early must not end the process
 	defer signal.Stop(hangups)
 
-	cfg, err := config.Load(configFile)
+	load := func() (*config.Config, error) { return config.Load(configFile) }
+	first, err := gate.Choose(load, state)
 	if err != nil {
 		return err
 	}
+	cfg := first.Config
 	log := journal.New(stderr, cfg.LogFormat)
-	warn(log, cfg)
 
 	// Above this line nothing has touched the system.
 
@@ -68,18 +69,14 @@ func runDaemon(configFile string, state statedir.Dir, socket string, socketWante
 		defer listener.Close()
 	}
 	metrics := control.NewMetrics()
-	g, err := gate.New(cfg, gate.Deps{
-		Log:   log,
-		Bus:   event.NewBus(metrics.Count),
-		State: state,
-		Load: func() (*config.Config, error) {
-			cfg, err := config.Load(configFile)
-			if err == nil {
-				warn(log, cfg)
-			}
-			return cfg, err
-		},
-		Notify: func(state string) { notify(log, state) },
+	g, err := gate.Start(ctx, first, gate.Deps{
+		Log:     log,
+		Bus:     event.NewBus(metrics.Count),
+		State:   state,
+		File:    configFile,
+		Load:    load,
+		InForce: func(cfg *config.Config) { warn(log, cfg) },
+		Notify:  func(state string) { notify(log, state) },
 	})
 	if err != nil {
 		return err

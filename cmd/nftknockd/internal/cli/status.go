@@ -15,8 +15,8 @@ import (
 
 	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/cmd/nftknockd/internal/term"
-	"nftknock/config"
 )
 
 func statusCommand(configFile *string) *cobra.Command {
@@ -25,26 +25,32 @@ func statusCommand(configFile *string) *cobra.Command {
 		Use:   "status",
 		Short: "Show the doors, and who is let in",
 		Long: `Shows who is let in through which door, since when, for how long, and by what: a knock or an
-administrator. ACCEPTED and SHUT count packets to a door's ports that were part of no connection, since
-the table was installed or last changed. Sequences are not shown, and the decoys, which are as
-secret, only with --decoys.
+administrator. GRANTED counts the connections and flows that a door has let in, SHUT the packets to
+its ports that no door let in, since the table was installed. Sequences are not shown, and the
+decoys, which are as secret, only with --decoys, also with --json.
 
 While the daemon is down it reads the kernel's table, which takes CAP_NET_ADMIN, and says so.`,
 		Example: "  nftknockd status\n  nftknockd status --json | jq -r '.grants[].source'",
 		Args:    cobra.NoArgs,
 	}
+	var state string
+	addStateFlag(cmd, &state)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object: CONTROL.md describes it")
 	cmd.Flags().BoolVar(&decoys, "decoys", false, "list the decoys, which are secret")
 	socket := addSocketFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		status, err := control.NewClient(*socket).Status()
 		if errors.Is(err, control.ErrNotRunning) {
-			status, err = statusWithoutDaemon(*configFile)
+			// What the kernel knows.
+			status, err = gate.KernelStatus(tableOf(*configFile, statedir.Find(state), cmd.ErrOrStderr()))
 		}
 		if err != nil {
 			return err
 		}
 		out := cmd.OutOrStdout()
+		if status.Daemon != nil && !decoys {
+			status.Daemon.Decoys = nil
+		}
 		if !asJSON {
 			return printStatus(out, status, decoys)
 		}
@@ -53,15 +59,6 @@ While the daemon is down it reads the kernel's table, which takes CAP_NET_ADMIN,
 		return lines.Encode(status)
 	}
 	return cmd
-}
-
-// statusWithoutDaemon returns what the kernel knows.
-func statusWithoutDaemon(configFile string) (*gate.Status, error) {
-	cfg, err := config.Load(configFile)
-	if err != nil {
-		return nil, fmt.Errorf("%w, and the name of its table is unknown: %w", control.ErrNotRunning, err)
-	}
-	return gate.KernelStatus(cfg.Table)
 }
 
 func printStatus(w io.Writer, s *gate.Status, decoys bool) error {
@@ -96,6 +93,8 @@ func (p *page) headline(s *gate.Status) {
 	switch {
 	case s.Running && s.Daemon.Degraded != "":
 		fmt.Fprintf(p, "%sdegraded: %s%s\n", p.red, strings.ReplaceAll(s.Daemon.Degraded, "\n", "; "), p.plain)
+	case s.Running && !s.Daemon.TrialUntil.IsZero():
+		fmt.Fprintf(p, "on trial: what was before comes back in %s\n", span(time.Until(s.Daemon.TrialUntil)))
 	case s.Running && !s.Exists:
 		fmt.Fprintf(p, "%sthere is no table%s: nothing is guarded\n", p.red, p.plain)
 	case s.Running && len(s.Doors) == 0:
@@ -116,6 +115,14 @@ func (p *page) headline(s *gate.Status) {
 	}
 	fmt.Fprintln(p)
 	if d := s.Daemon; d != nil {
+		on := "every interface but loopback"
+		if len(d.Interfaces) > 0 {
+			on = strings.Join(d.Interfaces, ", ")
+		}
+		fmt.Fprintf(p, "guards what arrives on %s\n", on)
+		for _, w := range d.Warnings {
+			fmt.Fprintf(p, "%swarning%s: %s\n", p.red, p.plain, w)
+		}
 		fmt.Fprintf(p, "up %s; %d in progress; %d muted; %d log messages lost\n",
 			span(seconds(d.Uptime)), d.InProgress, d.Muted, d.MessagesLost)
 	}
@@ -125,9 +132,9 @@ func (p *page) doors(doors []gate.DoorStatus) {
 	if len(doors) == 0 {
 		return
 	}
-	p.table("DOOR\tACCEPTED\tSHUT\tPORTS", func(row func(...any)) {
+	p.table("DOOR\tGRANTED\tSHUT\tPORTS", func(row func(...any)) {
 		for _, d := range doors {
-			row(d.Name, d.Accepted, d.Shut, shorten(strings.Join(d.Ports, ", "), 30))
+			row(d.Name, d.Granted, d.Shut, shorten(strings.Join(d.Ports, ", "), 30))
 		}
 	})
 }

@@ -20,7 +20,7 @@ func TestStatusIsNarrow(t *testing.T) {
 		Running: true, Exists: true, Owned: true, Table: "nftknock",
 		Daemon: &gate.Daemon{Uptime: 1e8, InProgress: 262144, Muted: 262144, MessagesLost: 1e6, Decoys: slices.Repeat([]string{"51820:udp"}, 70)},
 		Doors: []gate.DoorStatus{{
-			Name: "abcdefghijklmnop", Accepted: 1e9, Shut: 1e12,
+			Name: "abcdefghijklmnop", Granted: 1e9, Shut: 1e12,
 			Ports: strings.Split(strings.Repeat("51820:udp,", 20), ","),
 		}},
 		Grants: []gate.GrantStatus{

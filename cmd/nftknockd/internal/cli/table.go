@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -44,21 +45,18 @@ owned (own_table): nft would be its owner.`,
 }
 
 func removeCommand(configFile *string) *cobra.Command {
-	var table string
+	var table, state string
 	cmd := &cobra.Command{
 		Use:   "remove",
 		Short: "Remove the table: nothing is guarded any more",
 		Long: `Removes the table and all grants: what the doors guarded is open to everybody. The
-daemon must be stopped first. Needs CAP_NET_ADMIN.`,
+daemon must be stopped first. Needs CAP_NET_ADMIN. If the configuration cannot be read the
+table is the one of the configuration that was in force last.`,
 		Example: "  systemctl stop nftknockd && nftknockd remove",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if table == "" {
-				cfg, err := config.LoadWithoutSecrets(*configFile)
-				if err != nil {
-					return fmt.Errorf("%w\nhint: name the table: nftknockd remove --table NAME", err)
-				}
-				table = cfg.Table
+				table = tableOf(*configFile, statedir.Find(state), cmd.ErrOrStderr())
 			}
 			was, err := nft.Remove(table)
 			if err == nil && !was {
@@ -67,6 +65,21 @@ daemon must be stopped first. Needs CAP_NET_ADMIN.`,
 			return err
 		},
 	}
+	addStateFlag(cmd, &state)
 	cmd.Flags().StringVar(&table, "table", "", "the table's `NAME`, instead of the configuration's")
 	return cmd
+}
+
+// tableOf returns the name of the table, whether or not the configuration can be read: it
+// may be that of the last good one, and else is the default.
+func tableOf(configFile string, state statedir.Dir, stderr io.Writer) string {
+	cfg, err := config.LoadWithoutSecrets(configFile)
+	if err == nil {
+		return cfg.Table
+	}
+	if cfg, _ = gate.LastGood(state); cfg == nil {
+		cfg, _ = config.Parse("", nil)
+	}
+	fmt.Fprintf(stderr, "nftknockd: %v\nnftknockd: taking the table to be inet %s; --table names another\n", err, cfg.Table)
+	return cfg.Table
 }

@@ -7,13 +7,17 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/cmd/nftknockd/internal/statedir"
@@ -26,57 +30,226 @@ func trialCommand(configFile *string) *cobra.Command {
 	var state string
 	cmd := &cobra.Command{
 		Use:   "trial",
-		Short: "Shut the doors, and open them again unless somebody knocks",
-		Long: `Installs the table and follows knocks, as "run" does, for a time. As soon as a whole sequence
-has let somebody in, the table is kept. Otherwise it is removed again: when the time is over, at
-Ctrl-C, when the terminal hangs up, and, by the kernel, when this process is killed. So nobody is
-locked out by a mistake.
+		Short: "Try a configuration, and take it back unless it lets somebody in",
+		Long: `Puts a configuration in force for a time. It stays in force as soon as a whole knock of it has
+let somebody in and a new connection to a guarded port has come by that. Otherwise what was
+before is back, in one transaction, and whoever is in stays in: when the time is over, at
+Ctrl-C, when the terminal hangs up, when this process or the daemon is killed, and after a
+reboot. So nobody is locked out by a mistake.
 
-Knock from a new connection: those that are up stay up, and prove nothing. The daemon must be
-stopped, and there must be no table yet. Needs CAP_NET_ADMIN, and Linux 5.12 or newer.`,
+The running daemon tries it: the first door as well as any later change. A daemon that has
+stopped, and does not keep to the time, is killed. A configuration that has passed is put
+where the daemon reads it; one that has not is not taken by a start of the daemon until it
+has passed, or a reload puts it in force all the same.
+
+Without a daemon this process guards, with a table that the kernel takes away with it
+(Linux 5.12 or newer; there must be no table yet). When that has passed, the unit is enabled
+and started, where it is installed and reads this file; otherwise this process goes on
+guarding until it is stopped, whether or not its terminal hangs up.
+
+Knock from a new connection: those that are up stay up, and prove nothing.`,
 		Example: `  nftknockd trial
   nftknockd trial --for 5m -c ./nftknockd.toml`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(*configFile)
-			if err != nil {
-				return err
-			}
-			if len(cfg.Doors) == 0 {
-				return fmt.Errorf("%s has no door: there is nothing to try", *configFile)
-			}
-			stderr := cmd.ErrOrStderr()
-			for _, w := range warnings(cfg) {
-				fmt.Fprintf(stderr, "warning: %v\n", w)
-			}
-
-			// Above this line nothing has touched the system.
-
-			// Ctrl-Z would stop the process, and with it the time that the trial takes.
-			signal.Ignore(unix.SIGTSTP)
-			ctx, stop := signal.NotifyContext(context.Background(), unix.SIGHUP, unix.SIGTERM, os.Interrupt)
-			defer stop()
-			context.AfterFunc(ctx, stop) // a second signal ends the process, and with it the table
-
-			show := newCountdown(stderr)
-			deps := gate.Deps{
-				Log:   slog.New(slog.NewTextHandler(show, &slog.HandlerOptions{Level: slog.LevelWarn})),
-				Bus:   event.NewBus(),
-				State: statedir.Find(state),
-			}
-			who, err := gate.Trial(ctx, cfg, deps, time.Duration(length), show)
-			if err != nil {
-				return err
-			}
-			out := cmd.OutOrStdout()
-			fmt.Fprintf(out, "%s was let in through door %s: the table is kept.\n", who.Source, who.Door)
-			_, err = fmt.Fprintf(out, "Nobody else gets in until the daemon runs, which hears the knocks: %s\n", howToRun(*configFile))
-			return err
-		},
 	}
 	cmd.Flags().Var(&length, "for", "how long to wait for a knock: a `DURATION` from 10s to 1h")
 	addStateFlag(cmd, &state)
+	socket := addSocketFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		file, err := filepath.Abs(*configFile)
+		if err != nil {
+			return err
+		}
+		cfg, err := config.Load(file)
+		if err != nil {
+			return err
+		}
+		if len(cfg.Doors) == 0 {
+			return fmt.Errorf("%s has no door: there is nothing to try", file)
+		}
+		if obstacles := daemonObstacles(file, cfg); len(obstacles) > 0 {
+			return errors.New(strings.Join(obstacles, "\n"))
+		}
+		t := &trial{
+			file: file, cfg: cfg, length: time.Duration(length), state: statedir.Find(state),
+			out: cmd.OutOrStdout(), show: newCountdown(cmd.ErrOrStderr()),
+		}
+		for _, w := range warnings(cfg) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
+		}
+
+		// Above this line nothing has touched the system.
+
+		// Ctrl-Z would stop the process, and with it the time that the trial takes.
+		signal.Ignore(unix.SIGTSTP)
+		ctx, stop := signal.NotifyContext(context.Background(), unix.SIGHUP, unix.SIGTERM, os.Interrupt)
+		defer stop()
+		client := control.NewClient(*socket)
+		status, err := client.Status()
+		watching, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		seen := watchArrivals(watching, cfg)
+		switch {
+		case errors.Is(err, control.ErrNotRunning):
+			err = t.alone(ctx, stop)
+		case err == nil:
+			err = t.byDaemon(ctx, client, status)
+		}
+		if text := seen.String(); err != nil && text != "" {
+			err = fmt.Errorf("%w; %s", err, text)
+		}
+		return err
+	}
 	return cmd
+}
+
+// A trial is one that the command has been asked for.
+type trial struct {
+	file   string
+	cfg    *config.Config
+	length time.Duration
+	state  statedir.Dir
+	out    io.Writer
+	show   *countdown
+}
+
+// byDaemon has the running daemon try it.
+func (t *trial) byDaemon(ctx context.Context, client *control.Client, status *gate.Status) error {
+	begun := false
+	err := client.Trial(ctx, control.TrialRequest{Snapshot: t.cfg.Snapshot(), For: t.length.String()}, func(news control.TrialNews) {
+		switch {
+		case !begun:
+			begun = true
+			t.show.Begin(t.cfg, t.length)
+		case news.Knocked != nil:
+			t.show.Knocked(*news.Knocked)
+		case news.Passed != nil:
+			t.show.End()
+			fmt.Fprintf(t.out, "%s came in through door %s: the configuration is in force.\n", news.Passed.Source, news.Passed.Door)
+		case news.Left > 0:
+			t.show.Left(seconds(news.Left))
+		}
+	})
+	t.show.End()
+	if err != nil {
+		return err
+	}
+	return t.settle(status.Daemon.File)
+}
+
+// settle puts the file that has passed where the daemon reads it.
+func (t *trial) settle(daemonFile string) error {
+	if daemonFile == t.file || sameFile(daemonFile, t.file) {
+		enableUnit(t.file)
+		return nil
+	}
+	text, err := os.ReadFile(t.file)
+	if err == nil {
+		err = checkElsewhere(t.cfg, filepath.Dir(daemonFile))
+	}
+	if err == nil {
+		err = config.WriteFile(daemonFile, text)
+	}
+	if err != nil {
+		return fmt.Errorf("the daemon still reads %s at its next start: %w\nhint: cp %[3]s %[1]s", daemonFile, err, t.file)
+	}
+	fmt.Fprintf(t.out, "It has taken the place of %s.\n", daemonFile)
+	enableUnit(daemonFile)
+	return nil
+}
+
+// checkElsewhere returns an error if a configuration would name other secrets in another
+// folder.
+func checkElsewhere(cfg *config.Config, folder string) error {
+	_, secrets := cfg.Files()
+	for _, s := range secrets {
+		if filepath.Dir(s) != folder {
+			return fmt.Errorf("it names %s, which is not in %s: copy that too", s, folder)
+		}
+	}
+	return nil
+}
+
+func sameFile(a, b string) bool {
+	x, err1 := os.Stat(a)
+	y, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(x, y)
+}
+
+// alone tries it without a daemon, and then hands over to the unit or goes on guarding.
+func (t *trial) alone(ctx context.Context, stop func()) error {
+	stopNow := context.AfterFunc(ctx, stop) // a second signal ends the process, and with it the table
+	deps := gate.Deps{
+		Log:   slog.New(slog.NewTextHandler(t.show, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Bus:   event.NewBus(),
+		State: t.state,
+	}
+	handedOver := false
+	err := gate.TrialAlone(ctx, t.cfg, deps, t.length, t.show, func(who event.Event) context.Context {
+		fmt.Fprintf(t.out, "%s came in through door %s: the table is kept.\n", who.Source, who.Door)
+		if unitReads(t.file) && startUnit(t.out) == nil {
+			handedOver = true
+			return nil
+		}
+		stopNow()
+		signal.Ignore(unix.SIGHUP)
+		guard, _ := signal.NotifyContext(context.Background(), unix.SIGTERM, os.Interrupt)
+		fmt.Fprintf(t.out, "This process goes on guarding, until it is stopped. For good: nftknockd run -c %s\n", t.file)
+		return guard
+	})
+	if err == nil && handedOver {
+		return t.awaitUnit()
+	}
+	return err
+}
+
+// awaitUnit waits until the unit's daemon answers.
+func (t *trial) awaitUnit() error {
+	client := control.NewClient(control.DefaultSocket)
+	for range 300 {
+		if _, err := client.Status(); err == nil {
+			fmt.Fprintln(t.out, "nftknockd.service guards now, and from boot on.")
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return errors.New("the doors are shut, and nftknockd.service does not guard them yet, but systemd goes on trying: " +
+		"look at `systemctl status nftknockd`")
+}
+
+// unitReads reports whether the unit is installed and reads a file.
+func unitReads(file string) bool {
+	if file != DefaultConfig {
+		return false
+	}
+	for _, dir := range []string{"/etc", "/usr/lib", "/lib"} {
+		if _, err := os.Stat(dir + "/systemd/system/" + unitName); err == nil {
+			_, err := os.Stat("/run/systemd/system") // sd_booted(3)
+			return err == nil
+		}
+	}
+	return false
+}
+
+const unitName = "nftknockd.service"
+
+// enableUnit has the unit start at boot, if the daemon that reads a file is the unit's.
+func enableUnit(file string) {
+	if unitReads(file) {
+		exec.Command("systemctl", "--quiet", "enable", unitName).Run() // where it cannot, the administrator has said so
+	}
+}
+
+// startUnit asks for the unit, and does not wait: it can begin only when this process has
+// given up the packet log, and systemd goes on trying until then.
+func startUnit(out io.Writer) error {
+	for _, args := range [][]string{{"--quiet", "enable", unitName}, {"start", "--no-block", unitName}} {
+		if said, err := exec.Command("systemctl", args...).CombinedOutput(); err != nil {
+			fmt.Fprintf(out, "systemctl %s: %s", strings.Join(args, " "), said)
+			return err
+		}
+	}
+	return nil
 }
 
 // A trialLength is how long a trial takes, as a flag.
@@ -92,19 +265,6 @@ func (l *trialLength) Set(s string) error {
 	}
 	*l = trialLength(d)
 	return nil
-}
-
-// howToRun returns the command that starts the daemon: the unit's, where it is
-// installed and reads this file.
-func howToRun(configFile string) string {
-	if configFile == DefaultConfig {
-		for _, dir := range []string{"/etc", "/usr/lib", "/lib"} {
-			if _, err := os.Stat(dir + "/systemd/system/nftknockd.service"); err == nil {
-				return "systemctl enable --now nftknockd"
-			}
-		}
-	}
-	return "nftknockd run -c " + configFile
 }
 
 // betweenLines is the time between two lines, where there is no terminal to write over the
@@ -131,7 +291,7 @@ func (c *countdown) Begin(cfg *config.Config, length time.Duration) {
 		fmt.Fprintf(c.w, "door %s guards %s\n", d.Name, portList(d.Ports))
 	}
 	fmt.Fprintf(c.w, `The doors are shut, on trial. Knock within %v, then make a NEW connection: what is up stays up.
-Somebody let in keeps the table; otherwise it goes, also by Ctrl-C, a hangup, or a kill.
+A knock and a connection keep them so; otherwise it is undone, also by Ctrl-C, a hangup, or a kill.
 `, length)
 	c.last = length
 }
@@ -148,6 +308,13 @@ func (c *countdown) Left(d time.Duration) {
 		fmt.Fprintf(c.w, "%v left\n", d)
 		c.last = d
 	}
+}
+
+func (c *countdown) Knocked(e event.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endLine()
+	fmt.Fprintf(c.w, "%s was let in through door %s: now make a new connection\n", e.Source, e.Door)
 }
 
 // end ends the line that is being written over.

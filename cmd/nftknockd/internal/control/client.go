@@ -78,6 +78,58 @@ func (c *Client) Watch(ctx context.Context, what Watch, ready func(), see func(e
 	}
 }
 
+// Trial has the daemon try a configuration, and calls see with what it says of that. When
+// the context ends the daemon takes the configuration back. One that has stopped, and so
+// does not keep to the time, is killed: it starts with what was before.
+func (c *Client) Trial(ctx context.Context, r TrialRequest, see func(TrialNews)) error {
+	answer, err := c.do(ctx, http.MethodPost, "trial", r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	silent := time.AfterFunc(trialSilence, c.kill)
+	defer silent.Stop()
+	for lines := json.NewDecoder(answer.Body); ; {
+		var news TrialNews
+		if err := lines.Decode(&news); err != nil {
+			if ctx.Err() != nil {
+				return errors.New("interrupted: what was before is in force again")
+			}
+			return errors.New("the daemon has ended: it starts with what was before")
+		}
+		silent.Reset(trialSilence)
+		switch {
+		case news.Failed != "":
+			return errors.New(news.Failed)
+		case news.Passed != nil:
+			see(news)
+			return nil
+		}
+		see(news)
+	}
+}
+
+// trialSilence is how long a daemon may say nothing of a trial.
+const trialSilence = 15 * time.Second
+
+// kill ends the daemon that does not answer.
+func (c *Client) kill() {
+	conn, err := net.DialTimeout("unix", c.socket, time.Second)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return
+	}
+	raw.Control(func(fd uintptr) {
+		if who, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil && who.Pid > 1 {
+			unix.Kill(int(who.Pid), unix.SIGKILL)
+		}
+	})
+}
+
 // ask sends a request and reads its result.
 func (c *Client) ask(method, what string, body, result any) error {
 	// Longer than the daemon takes for the largest reload.

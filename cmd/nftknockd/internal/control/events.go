@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/gate"
 )
 
 // A Watch says what to watch.
@@ -48,9 +49,11 @@ func readFeed(query url.Values) (f feed, err error) {
 		f.kinds = append(f.kinds, event.Kind(name))
 	}
 	if query.Has("source") {
-		if f.source, err = parseSource(query.Get("source")); err != nil {
+		source, err := gate.ParseSource(query.Get("source"))
+		if err != nil {
 			return f, err
 		}
+		f.source = source.Prefix
 	}
 	if query.Has("attempts") {
 		if f.attempts, err = strconv.ParseBool(query.Get("attempts")); err != nil {

@@ -159,10 +159,11 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	startedGauge = desc("nftknock_start_time_seconds", "When the daemon started, in seconds since 1970.")
-	healthyGauge = desc("nftknock_healthy", "1 if the kernel holds what was decided and knocks are heard.")
-	ownedGauge   = desc("nftknock_table_owned", "1 if nobody else can change the table.")
-	limitGauge   = desc("nftknock_in_progress_limit", "Attempts beyond which the oldest are forgotten: limits.sources.")
+	startedGauge  = desc("nftknock_start_time_seconds", "When the daemon started, in seconds since 1970.")
+	healthyGauge  = desc("nftknock_healthy", "1 if the kernel holds what was decided and knocks are heard.")
+	lastGoodGauge = desc("nftknock_last_good", "1 if the last good configuration is in force, as the file cannot be.")
+	ownedGauge    = desc("nftknock_table_owned", "1 if nobody else can change the table.")
+	limitGauge    = desc("nftknock_in_progress_limit", "Attempts beyond which the oldest are forgotten: limits.sources.")
 
 	grantsGauge = desc("nftknock_grants", "Sources that are let in.", "door")
 
@@ -170,13 +171,14 @@ var (
 	mutedGauge    = desc("nftknock_muted", "Sources that are not listened to, or were not lately.")
 	lostCounter   = desc("nftknock_log_messages_lost_total", "Messages of the kernel's packet log that did not arrive.")
 	spaCounter    = desc("nftknock_spa_refused_total", "Packets of single packet authorization that have opened nothing.", "reason")
-	packetCounter = desc("nftknock_packets_total", "Packets to a door's ports that were part of no connection.", "door", "verdict")
+	beganCounter  = desc("nftknock_granted_connections_total", "Connections and flows that a door has let in.", "door")
+	shutCounter   = desc("nftknock_shut_packets_total", "Packets to a door's ports that no door let in.", "door")
 )
 
 var (
-	coarseGauges = []*prometheus.Desc{startedGauge, healthyGauge, ownedGauge, limitGauge}
+	coarseGauges = []*prometheus.Desc{startedGauge, healthyGauge, lastGoodGauge, ownedGauge, limitGauge}
 	grantGauges  = []*prometheus.Desc{grantsGauge}
-	fineGauges   = []*prometheus.Desc{progressGauge, mutedGauge, lostCounter, spaCounter, packetCounter}
+	fineGauges   = []*prometheus.Desc{progressGauge, mutedGauge, lostCounter, spaCounter, beganCounter, shutCounter}
 )
 
 func (m *gauges) Describe(ch chan<- *prometheus.Desc) {
@@ -206,14 +208,15 @@ func collectAll(s *gate.Status, send sendFunc) {
 		send(spaCounter, prometheus.CounterValue, float64(n), reason)
 	}
 	for _, d := range s.Doors {
-		send(packetCounter, prometheus.CounterValue, float64(d.Accepted), d.Name, "accepted")
-		send(packetCounter, prometheus.CounterValue, float64(d.Shut), d.Name, "shut")
+		send(beganCounter, prometheus.CounterValue, float64(d.Granted), d.Name)
+		send(shutCounter, prometheus.CounterValue, float64(d.Shut), d.Name)
 	}
 }
 
 func collectCoarse(s *gate.Status, send sendFunc) {
 	send(startedGauge, prometheus.GaugeValue, float64(s.Daemon.Started.UnixNano())/1e9)
 	send(healthyGauge, prometheus.GaugeValue, oneIf(s.Exists && s.Daemon.Degraded == ""))
+	send(lastGoodGauge, prometheus.GaugeValue, oneIf(s.Daemon.LastGood))
 	send(ownedGauge, prometheus.GaugeValue, oneIf(s.Owned))
 	send(limitGauge, prometheus.GaugeValue, float64(s.Daemon.Limit))
 }

@@ -61,7 +61,7 @@ func TestAlerts(t *testing.T) {
 func busyStatus() *gate.Status {
 	return &gate.Status{
 		Daemon: &gate.Daemon{InProgress: 1, Muted: 1, MessagesLost: 1},
-		Doors:  []gate.DoorStatus{{Name: "ssh", Accepted: 1, Shut: 1}},
+		Doors:  []gate.DoorStatus{{Name: "ssh", Granted: 1, Shut: 1}},
 		Grants: []gate.GrantStatus{{Door: "ssh"}},
 	}
 }
@@ -107,7 +107,7 @@ func TestCoarseMetricsTellNothingOfPackets(t *testing.T) {
 		names := namesIn(scrape(coarse))
 		for name, want := range map[string]bool{
 			"nftknock_build_info": true, "nftknock_healthy": true, "nftknock_grants": true, "nftknock_granted_total": true,
-			"nftknock_packets_total": false, "nftknock_in_progress": false, "nftknock_muted": false, "nftknock_scans_total": false,
+			"nftknock_granted_connections_total": false, "nftknock_shut_packets_total": false, "nftknock_in_progress": false, "nftknock_muted": false, "nftknock_scans_total": false,
 			"nftknock_refused_total": false, "nftknock_opening_seconds": false, "go_memstats_mallocs_total": false,
 			"process_cpu_seconds_total": false,
 		} {

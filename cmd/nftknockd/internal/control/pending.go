@@ -38,7 +38,7 @@ func (c *pendingConnections) track(s *http.Server) {
 	handler := s.Handler
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A body that cannot be read is too long, or nobody waits for the answer.
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyLimit(r)))
 		if err != nil {
 			answer(w, nil, &Error{http.StatusBadRequest, "the body cannot be read: " + err.Error()})
 			return
@@ -67,4 +67,12 @@ func (c *pendingConnections) remove(conn net.Conn) {
 	if i := slices.Index(c.conns, conn); i >= 0 {
 		c.conns = slices.Delete(c.conns, i, i+1)
 	}
+}
+
+// bodyLimit is how large the body of a request may be. A trial's holds files.
+func bodyLimit(r *http.Request) int64 {
+	if r.URL.Path == "/v1/trial" {
+		return maxTrial
+	}
+	return maxBody
 }

@@ -28,12 +28,15 @@ import (
 // goroutines.
 type Backend interface {
 	Status() (*gate.Status, error)
-	// Open grants all of a source, for the door's open_timeout if the duration is 0.
-	Open(door string, source netip.Prefix, d time.Duration) ([]gate.Grant, error)
-	// Revoke ends the grants that overlap with a source, or all if it is not valid.
-	Revoke(door string, source netip.Prefix, by gate.Origin) ([]gate.Grant, error)
+	// Open grants a source access, for the door's open_timeout if the duration is 0, and returns
+	// the grant that lets it in.
+	Open(door string, source gate.Source, d time.Duration) (gate.Grant, error)
+	// Revoke ends the grants within a source, or all if it is the zero Source.
+	Revoke(door string, source gate.Source, by gate.Origin) ([]gate.Grant, error)
 	// Reload reads the configuration anew.
 	Reload(context.Context) error
+	// Trial tries a configuration, until the context ends.
+	Trial(context.Context, *config.Config, time.Duration, gate.Countdown) (event.Event, error)
 	// Trace says what the gate knows of a source.
 	Trace(source netip.Addr) (*gate.Trace, error)
 	Watch(...event.Kind) (*event.Watcher, error)
@@ -60,6 +63,7 @@ func NewServer(backend Backend, metrics http.Handler) *http.Server {
 	mux.HandleFunc("POST /v1/open", s.open)
 	mux.HandleFunc("POST /v1/close", s.close)
 	mux.HandleFunc("POST /v1/reload", s.reload)
+	mux.HandleFunc("POST /v1/trial", s.trial)
 	mux.HandleFunc("GET /v1/trace", s.trace)
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.Handle("GET /metrics", metrics)
@@ -116,19 +120,15 @@ func (s *server) openFor(r *http.Request) (*Result, error) {
 	if req.All {
 		return nil, &Error{http.StatusBadRequest, "open: nobody can grant everybody: name a source"}
 	}
-	source, err := parseSource(req.Source)
+	source, err := gate.ParseSource(req.Source)
 	if err != nil {
 		return nil, err
 	}
-	grants, err := s.backend.Open(req.Door, source, d)
+	grant, err := s.backend.Open(req.Door, source, d)
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Door: req.Door}
-	for _, g := range grants {
-		result.Sources, result.Until = append(result.Sources, g.Source()), g.Until
-	}
-	return result, nil
+	return &Result{Door: req.Door, Sources: []string{grant.Source()}, Until: grant.Until}, nil
 }
 
 func (s *server) close(w http.ResponseWriter, r *http.Request) {
@@ -144,9 +144,9 @@ func (s *server) closeFor(r *http.Request) (*Result, error) {
 	if req.All == (req.Source != "") || req.For != "" {
 		return nil, &Error{http.StatusBadRequest, "close: name a source, or all"}
 	}
-	var source netip.Prefix
+	var source gate.Source
 	if !req.All {
-		if source, err = parseSource(req.Source); err != nil {
+		if source, err = gate.ParseSource(req.Source); err != nil {
 			return nil, err
 		}
 	}

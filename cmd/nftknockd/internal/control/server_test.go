@@ -19,6 +19,7 @@ import (
 
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/config"
 )
 
 // fakeBackend says what it was asked.
@@ -38,13 +39,16 @@ func (f *fakeBackend) ask(format string, args ...any) error {
 }
 
 func (f *fakeBackend) Status() (*gate.Status, error) { return f.status, f.ask("status") }
-func (f *fakeBackend) Open(door string, source netip.Prefix, d time.Duration) ([]gate.Grant, error) {
-	return nil, f.ask("open %q %v %v", door, source, d)
+func (f *fakeBackend) Open(door string, source gate.Source, d time.Duration) (gate.Grant, error) {
+	return gate.Grant{Door: door, Prefix: source.Prefix, Zone: source.Zone}, f.ask("open %q %v %v", door, source, d)
 }
-func (f *fakeBackend) Revoke(door string, source netip.Prefix, _ gate.Origin) ([]gate.Grant, error) {
+func (f *fakeBackend) Revoke(door string, source gate.Source, _ gate.Origin) ([]gate.Grant, error) {
 	return nil, f.ask("close %q %v", door, source)
 }
 func (f *fakeBackend) Reload(context.Context) error { return f.ask("reload") }
+func (f *fakeBackend) Trial(_ context.Context, cfg *config.Config, d time.Duration, show gate.Countdown) (event.Event, error) {
+	return event.Event{}, f.ask("trial %v %v", cfg.Doors[0].Name, d)
+}
 func (f *fakeBackend) Watch(kinds ...event.Kind) (*event.Watcher, error) {
 	return f.bus.Watch(kinds, nobody)
 }
@@ -93,9 +97,11 @@ var requestTests = []struct {
 }{
 	{"GET", "/v1/status", "", 200, "status"},
 	{"POST", "/v1/reload", "", 200, "reload"},
-	{"POST", "/v1/open", `{"door":"ssh","source":"203.0.113.7"}`, 200, `open "ssh" 203.0.113.7/32 0s`},
-	{"POST", "/v1/open", `{"door":"ssh","source":"::ffff:203.0.113.7","for":"90"}`, 200, `open "ssh" 203.0.113.7/32 1m30s`},
+	{"POST", "/v1/open", `{"door":"ssh","source":"203.0.113.7"}`, 200, `open "ssh" 203.0.113.7 0s`},
+	{"POST", "/v1/open", `{"door":"ssh","source":"::ffff:203.0.113.7","for":"90"}`, 200, `open "ssh" 203.0.113.7 1m30s`},
 	{"POST", "/v1/open", `{"door":"ssh","source":"2001:db8::7/64","for":"8h"}`, 200, `open "ssh" 2001:db8::/64 8h0m0s`},
+	{"POST", "/v1/open", `{"door":"ssh","source":"fe80::1%eth0"}`, 200, `open "ssh" fe80::1%eth0 0s`},
+	{"POST", "/v1/close", `{"door":"ssh","source":"fe80::1%eth0"}`, 200, `close "ssh" fe80::1%eth0`},
 	{"POST", "/v1/close", `{"door":"ssh","source":"203.0.113.7/24"}`, 200, `close "ssh" 203.0.113.0/24`},
 	{"POST", "/v1/close", `{"door":"ssh","all":true}`, 200, `close "ssh" invalid Prefix`},
 
@@ -116,7 +122,7 @@ var requestTests = []struct {
 	{"POST", "/v1/open", ``, 400, ""},
 	{"POST", "/v1/open", `[]`, 400, ""},
 	{"POST", "/v1/open", `{"door":"ssh"}`, 400, ""},
-	{"POST", "/v1/open", `{"door":"ssh","source":"fe80::1%eth0"}`, 400, ""},
+	{"POST", "/v1/open", `{"door":"ssh","source":"2001:db8::1%eth0"}`, 400, ""},
 	{"POST", "/v1/open", `{"door":"ssh","source":"::ffff:203.0.113.0/120"}`, 400, ""},
 	{"POST", "/v1/open", `{"door":"ssh","source":"localhost"}`, 400, ""},
 	{"POST", "/v1/open", `{"door":"ssh","source":"203.0.113.7","for":"1ms"}`, 400, ""},
@@ -161,6 +167,8 @@ func TestErrorCodes(t *testing.T) {
 	}{
 		{&gate.NoDoorError{Name: "x"}, 404},
 		{&gate.PrefixError{Text: "x"}, 400},
+		{&gate.OverlapError{}, 409},
+		{&gate.StillGrantedError{}, 409},
 		{&gate.ReloadError{Err: errors.New("x")}, 422},
 		{fmt.Errorf("x: %w", event.ErrGone), 410},
 		{event.ErrTooMany, 503},

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
@@ -14,7 +13,7 @@ import (
 // A Request is the body of open and close.
 type Request struct {
 	Door   string `json:"door"`
-	Source string `json:"source,omitempty"` // an address or a prefix
+	Source string `json:"source,omitempty"` // as [gate.ParseSource] reads it
 	For    string `json:"for,omitempty"`    // of open: a duration as open_timeout has it; empty: the door's
 	All    bool   `json:"all,omitempty"`    // of close: instead of a source
 }
@@ -46,21 +45,6 @@ func readRequest(r *http.Request) (Request, error) {
 	return req, nil
 }
 
-// parseSource reads a prefix, or an address, which is a prefix of all its bits.
-func parseSource(s string) (netip.Prefix, error) {
-	p, err := netip.ParsePrefix(s)
-	if err == nil && !p.Addr().Is4In6() {
-		return p.Masked(), nil
-	}
-	a, err := netip.ParseAddr(s)
-	if err != nil || a.Zone() != "" {
-		const text = "invalid source: want an address or a prefix, such as 203.0.113.7 or 2001:db8::/64"
-		return netip.Prefix{}, &Error{http.StatusBadRequest, text}
-	}
-	a = a.Unmap()
-	return netip.PrefixFrom(a, a.BitLen()), nil
-}
-
 // answer sends a result, or why there is none.
 func answer(w http.ResponseWriter, result any, err error) {
 	w.Header().Set("Content-Type", "application/json")
@@ -83,6 +67,8 @@ func errorOf(err error) *Error {
 		code = http.StatusNotFound
 	case is[*gate.PrefixError](err):
 		code = http.StatusBadRequest
+	case is[*gate.OverlapError](err), is[*gate.StillGrantedError](err), errors.Is(err, gate.ErrOnTrial):
+		code = http.StatusConflict
 	case is[*gate.ReloadError](err):
 		code = http.StatusUnprocessableEntity
 	case errors.Is(err, event.ErrGone):

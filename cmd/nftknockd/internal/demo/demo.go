@@ -78,6 +78,10 @@ func (s *sandbox) open(ctx context.Context, file string) error {
 		return err
 	}
 	fmt.Fprintf(s.out, "%s: two hosts in network namespaces of their own; nothing on this machine is touched\n", title)
+	if len(cfg.Interfaces) > 0 {
+		fmt.Fprintf(s.out, "it cannot know whether packets reach this machine on %s: `nftknockd trial` finds that out\n",
+			strings.Join(cfg.Interfaces, ", "))
+	}
 	return s.enter(ctx, data)
 }
 

@@ -70,7 +70,8 @@ func (s *sandbox) enter(ctx context.Context, configuration []byte) error {
 		return explainRefusal(err)
 	}
 	err = child.Wait()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.Exited() {
+	exit := (*exec.ExitError)(nil)
+	if errors.As(err, &exit) && (exit.Exited() || exit.Sys().(syscall.WaitStatus).Signal() == unix.SIGPIPE) { // nobody reads on
 		return ErrReported
 	}
 	if err != nil {

@@ -23,7 +23,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -44,8 +43,15 @@ type Deps struct {
 	Bus   *event.Bus
 	State statedir.Dir
 
-	Load   func() (*config.Config, error) // reads the configuration anew; nil: reloads are refused
-	Notify func(state string)             // tells the service manager, as sd_notify(3) has it; nil: nobody
+	// File is where the configuration is, for status; empty: nowhere.
+	File string
+
+	// Load reads the configuration anew; nil: reloads are refused. InForce is told of each
+	// configuration of Load's that is in force now, unless it is nil.
+	Load    func() (*config.Config, error)
+	InForce func(*config.Config)
+
+	Notify func(state string) // tells the service manager, as sd_notify(3) has it; nil: nobody
 
 	Listen  func(group uint16, observe func(arrived time.Time, p knock.Packet, payload []byte), lost func()) (Listener, error)
 	Install func(r *nft.Ruleset, own bool) (Table, error)
@@ -54,8 +60,9 @@ type Deps struct {
 
 // A Table is what the gate needs of an [nft.Table].
 type Table interface {
-	LetIn(door string, source netip.Addr, timeout time.Duration, comment string) (netip.Prefix, error)
-	PutOut(door string, source netip.Addr) (netip.Prefix, error)
+	Grant(...nft.Grant) error
+	Revoke(...nft.Grant) error
+	Overlapping(nft.Grant) ([]nft.Grant, error)
 	Replace(*nft.Ruleset) error
 	Restore() error
 	Remove() error
@@ -83,6 +90,9 @@ type Gate struct {
 	logged  *event.Subscription
 	reloads chan chan<- error
 	repairs chan struct{} // there is something to repair
+	retries chan struct{} // the file, or the state directory, is to be tried again
+	tasks   chan func()   // for Run's goroutine
+	ended   chan struct{} // closed when Run does no more tasks
 	stale   chan struct{} // a decoy was touched: is it still a good one?
 	claims  chan claim    // one-time codes to record
 	packets *packets      // of single packet authorization
@@ -108,6 +118,10 @@ type state struct {
 	watcher  *nft.Watcher // nil if nobody else can change the table
 	repair   repair
 	degraded bool                   // a repair did not put everything right
+	reported string                 // what was wrong when that was reported
+	told     string                 // the status that the service manager was told last
+	trial    *trial                 // nil: none is under way
+	retrying bool                   // a retry of the file is due
 	since    map[grantKey]time.Time // when the grants without an end began, which the kernel does not tell
 	outbox   []outgoing             // to be published
 
@@ -162,8 +176,13 @@ func New(cfg *config.Config, deps Deps) (*Gate, error) {
 		g.logged.Close()
 		return nil, err
 	}
-	g.deps.Log.Info("guarding", "doors", len(cfg.Doors), "table", cfg.Table, "owned", g.state.table.Owned(), "nflog_group", cfg.NFLogGroup)
+	g.logGuarding()
 	return g, nil
+}
+
+func (g *Gate) logGuarding() {
+	cfg := g.state.cfg
+	g.deps.Log.Info("guarding", "doors", len(cfg.Doors), "table", cfg.Table, "owned", g.state.table.Owned(), "nflog_group", cfg.NFLogGroup)
 }
 
 func newGate(deps Deps) (*Gate, error) {
@@ -185,8 +204,8 @@ func newGate(deps Deps) (*Gate, error) {
 	}
 	g := &Gate{
 		deps: deps, began: time.Now(), logged: logged,
-		reloads: make(chan chan<- error), claims: make(chan claim, maxClaims), packets: newPackets(),
-		repairs: make(chan struct{}, 1), stale: make(chan struct{}, 1),
+		reloads: make(chan chan<- error), tasks: make(chan func()), ended: make(chan struct{}), packets: newPackets(), claims: make(chan claim, maxClaims),
+		repairs: make(chan struct{}, 1), retries: make(chan struct{}, 1), stale: make(chan struct{}, 1),
 	}
 	g.state.since = make(map[grantKey]time.Time)
 	g.lost = throttle{every: 10 * time.Second, do: g.reportLost}
@@ -217,16 +236,20 @@ func (g *Gate) open(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	decoys := g.chooseDecoys(cfg)
-	watchErr, err := g.install(cfg, decoys, listener)
-	if err != nil {
+	if err := g.installWith(cfg, g.chooseDecoys(cfg), listener); err != nil {
 		listener.Close() // not under the lock, which observe may be waiting for
 		return err
 	}
+	return nil
+}
+
+// installWith installs the table of a configuration.
+func (g *Gate) installWith(cfg *config.Config, decoys []knock.Port, listener Listener) error {
+	watchErr, err := g.install(cfg, decoys, listener)
 	if watchErr != nil {
 		g.deps.Log.Warn("changes that others make to the table will not be noticed", "error", watchErr)
 	}
-	return nil
+	return err
 }
 
 func (g *Gate) install(cfg *config.Config, decoys []knock.Port, listener Listener) (watchErr, err error) {
@@ -291,6 +314,8 @@ func (g *Gate) Run(ctx context.Context) error {
 }
 
 func (g *Gate) loop(ctx context.Context) {
+	defer close(g.ended)
+	g.reconcile() // what Start left to do
 	for {
 		// Run's goroutine alone changes the listener and the watcher, and may read them.
 		var changed <-chan struct{}
@@ -308,6 +333,10 @@ func (g *Gate) loop(ctx context.Context) {
 			g.markDegraded(repair{table: fmt.Errorf("somebody else has changed table %s", g.state.cfg.Table)})
 		case <-g.stale:
 			g.renewDecoys()
+		case task := <-g.tasks:
+			task()
+		case <-g.retries:
+			g.retryFile()
 		case <-g.repairs:
 		}
 		g.reconcile()

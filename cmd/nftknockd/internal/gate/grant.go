@@ -10,6 +10,7 @@ import (
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/config"
 	"nftknock/knock"
+	"nftknock/nft"
 )
 
 // A Grant is that a source may begin connections through a door. Whatever lets somebody
@@ -26,9 +27,7 @@ type Grant struct {
 }
 
 // Source returns the grant's source as people write it.
-func (g Grant) Source() string { return sourceName(g.Prefix, g.Zone) }
-
-func (g Grant) addr() netip.Addr { return g.Prefix.Addr().WithZone(g.Zone) }
+func (g Grant) Source() string { return Source{g.Prefix, g.Zone}.String() }
 
 // An Origin is what has granted or revoked: the "by" of events and status.
 type Origin string
@@ -57,23 +56,25 @@ type grantKey struct {
 
 func (g Grant) key() grantKey { return grantKey{g.Door, g.Prefix, g.Zone} }
 
-// grantOf returns the grant that a source's knock at a door asks for.
-func grantOf(door *knock.Door, source netip.Addr, by Origin) Grant {
-	return Grant{Door: door.Name, Prefix: widthOf(door, source), Zone: source.Zone(), Until: endAfter(door.OpenTimeout), Origin: by}
+// element returns the grant as the table takes it, for the time that is left. One whose time is over is
+// none.
+func (g Grant) element() (e nft.Grant, ok bool) {
+	e = nft.Grant{Door: g.Door, Source: g.Prefix, Zone: g.Zone, Left: knock.Forever, By: g.comment()}
+	if !g.Until.IsZero() {
+		e.Left = time.Until(g.Until).Round(time.Millisecond) // as the kernel has it
+	}
+	return e, e.Left >= time.Millisecond
 }
 
-// widthOf returns the prefix that a door lets in with a source. A link-local one is let in
-// alone.
-func widthOf(door *knock.Door, source netip.Addr) netip.Prefix {
-	bits := door.IPv4Prefix
-	switch {
-	case source.Is6() && source.IsLinkLocalUnicast():
-		bits = source.BitLen()
-	case source.Is6():
-		bits = door.IPv6Prefix
-	}
-	p, _ := source.WithZone("").Prefix(bits)
-	return p
+// grantIn returns the grant that the table holds.
+func grantIn(e nft.Grant) Grant {
+	by, key := originOf(e)
+	return Grant{Door: e.Door, Prefix: e.Source, Zone: e.Zone, Until: endAfter(e.Left), Origin: Origin(by), Key: key}
+}
+
+// grantOf returns the grant that a source's knock at a door asks for.
+func grantOf(door *knock.Door, source netip.Addr, by Origin) Grant {
+	return Grant{Door: door.Name, Prefix: widen(door, sourceOf(source)).Prefix, Zone: source.Zone(), Until: endAfter(door.OpenTimeout), Origin: by}
 }
 
 // endAfter returns when a grant ends that is made now.
@@ -96,21 +97,53 @@ func (s *state) carryOut(d decision, arrived time.Time) error {
 	if d.revoke {
 		return s.revoke(d.Grant)
 	}
-	return s.apply(d.Grant, arrived)
+	_, err := s.apply(arrived, d.Grant)
+	return err
 }
 
-// apply grants. A grant whose time is over is none.
-func (s *state) apply(grant Grant, arrived time.Time) error {
-	timeout := knock.Forever
-	if !grant.Until.IsZero() {
-		// To the millisecond, as the kernel has it: 0 would be no timeout.
-		if timeout = time.Until(grant.Until).Round(time.Millisecond); timeout < time.Millisecond {
-			return nil
+// apply grants, in one transaction, and returns what lets each source in: its grant, or one of a
+// wider prefix that lasts longer.
+func (s *state) apply(arrived time.Time, grants ...Grant) (in []Grant, err error) {
+	var fresh []Grant
+	var elements, within []nft.Grant
+	for _, grant := range grants {
+		e, ok := grant.element()
+		if !ok {
+			continue
 		}
+		others, err := s.table.Overlapping(e)
+		if err != nil {
+			return nil, fmt.Errorf("cannot grant: %w", err)
+		}
+		covering, inside, err := settle(e, others)
+		if err != nil {
+			return nil, err
+		}
+		if covering != nil {
+			in = append(in, grantIn(*covering))
+			continue
+		}
+		in, fresh, elements, within = append(in, grant), append(fresh, grant), append(elements, e), append(within, inside...)
 	}
-	if _, err := s.table.LetIn(grant.Door, grant.addr(), timeout, grant.comment()); err != nil {
-		return fmt.Errorf("cannot grant: %w", err)
+	if len(fresh) == 0 {
+		return in, nil
 	}
+	if err := s.table.Grant(elements...); err != nil {
+		return nil, fmt.Errorf("cannot grant: %w", err)
+	}
+	for _, e := range within {
+		old := grantIn(e)
+		old.Origin = fresh[0].Origin
+		s.revoked(old)
+	}
+	for _, grant := range fresh {
+		s.granted(grant, arrived)
+	}
+	return in, nil
+}
+
+// granted notes that the kernel has taken a grant.
+func (s *state) granted(grant Grant, arrived time.Time) {
 	delete(s.since, grant.key())
 	if grant.Until.IsZero() {
 		s.since[grant.key()] = time.Now()
@@ -120,71 +153,125 @@ func (s *state) apply(grant Grant, arrived time.Time) error {
 		e.Took = time.Since(arrived)
 	}
 	s.happened(e)
-	return nil
 }
 
-// revoke ends a grant. Its Origin is what revokes it.
-func (s *state) revoke(grant Grant) error {
-	if _, err := s.table.PutOut(grant.Door, grant.addr()); err != nil {
+// revoke ends grants, in one transaction. Their Origin is what revokes them.
+func (s *state) revoke(grants ...Grant) error {
+	elements := make([]nft.Grant, len(grants))
+	for i, grant := range grants {
+		elements[i] = nft.Grant{Door: grant.Door, Source: grant.Prefix, Zone: grant.Zone}
+	}
+	if err := s.table.Revoke(elements...); err != nil {
 		return fmt.Errorf("cannot revoke: %w", err)
 	}
+	for _, grant := range grants {
+		s.revoked(grant)
+	}
+	return nil
+}
+
+// revoked notes that the kernel has ended a grant.
+func (s *state) revoked(grant Grant) {
 	delete(s.since, grant.key())
 	s.happened(event.Event{Kind: event.Revoked, Door: grant.Door, Source: grant.Source(), By: string(grant.Origin)})
-	return nil
 }
 
-// Apply makes grants. If the kernel refuses it returns the error, and does not repeat
-// them: whoever asked knows that they failed.
+// maxBatch is how many grants change in one transaction: packets wait for it.
+const maxBatch = 256
+
+// Apply makes grants, up to [maxBatch] of them in one transaction; wide prefixes, which may take
+// the place of others, one by one. If the kernel refuses it returns the error, and does not
+// repeat them: whoever asked knows that they failed.
 func (g *Gate) Apply(grants ...Grant) error {
-	s := &g.state
-	s.Lock()
+	_, err := g.applyAll(grants)
+	return err
+}
+
+// applyAll is Apply, and returns what lets the sources in.
+func (g *Gate) applyAll(grants []Grant) (in []Grant, err error) {
+	narrow, wide, err := g.fit(grants)
+	if err != nil {
+		return nil, err
+	}
+	apply := func(batch []Grant) error {
+		g.state.Lock()
+		defer g.unlock()
+		for _, grant := range batch {
+			g.state.repair.supersede(grant.key())
+		}
+		granted, err := g.state.apply(time.Time{}, batch...)
+		in = append(in, granted...)
+		return err
+	}
+	for batch := range slices.Chunk(narrow, maxBatch) {
+		if err := apply(batch); err != nil {
+			return in, err
+		}
+	}
+	for _, grant := range wide {
+		if err := apply([]Grant{grant}); err != nil {
+			return in, err
+		}
+	}
+	return in, nil
+}
+
+// fit returns grants as wide as their doors have them, and apart from them those of wide prefixes.
+func (g *Gate) fit(grants []Grant) (narrow, wide []Grant, err error) {
+	g.state.Lock()
 	defer g.unlock()
 	for _, grant := range grants {
-		if _, err := s.door(grant.Door); err != nil {
-			return err
+		door, err := g.state.door(grant.Door)
+		if err != nil {
+			return nil, nil, err
+		}
+		fitted, err := fitSource(door, Source{grant.Prefix, grant.Zone})
+		if err != nil {
+			return nil, nil, err
+		}
+		grant.Prefix = fitted.Prefix
+		if isWide(door, fitted) {
+			wide = append(wide, grant)
+		} else {
+			narrow = append(narrow, grant)
 		}
 	}
-	for _, grant := range grants {
-		s.repair.supersede(grant.key())
-		if err := s.apply(grant, time.Time{}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return narrow, wide, nil
 }
 
-// Open grants all of a prefix on an administrator's behalf, for the door's open_timeout if
-// the duration is 0, and returns the grants.
-func (g *Gate) Open(door string, source netip.Prefix, d time.Duration) ([]Grant, error) {
-	g.state.Lock()
-	config, err := g.state.door(door)
-	g.unlock()
-	if err != nil {
-		return nil, err
-	}
-	prefixes, err := splitPrefix(config, source)
-	if err != nil {
-		return nil, err
-	}
+// Open grants a source access on an administrator's behalf, for the door's open_timeout if the
+// duration is 0, and returns the grant that lets the source in.
+func (g *Gate) Open(door string, source Source, d time.Duration) (Grant, error) {
 	if d == 0 {
+		g.state.Lock()
+		config, err := g.state.door(door)
+		g.unlock()
+		if err != nil {
+			return Grant{}, err
+		}
 		d = config.OpenTimeout
 	}
-	end := endAfter(d)
-	grants := make([]Grant, len(prefixes))
-	for i, p := range prefixes {
-		grants[i] = Grant{Door: door, Prefix: p, Until: end, Origin: Admin}
+	in, err := g.applyAll([]Grant{{Door: door, Prefix: source.Prefix, Zone: source.Zone, Until: endAfter(d), Origin: Admin}})
+	if err != nil {
+		return Grant{}, err
 	}
-	return grants, g.Apply(grants...)
+	if len(in) == 0 {
+		return Grant{}, fmt.Errorf("cannot grant: %v is over already", d)
+	}
+	return in[0], nil
 }
 
-// Revoke ends the grants of a door whose prefixes overlap with a source, or all of them if
-// the source is not valid, and returns them.
-func (g *Gate) Revoke(door string, source netip.Prefix, by Origin) ([]Grant, error) {
+// Revoke ends the grants of a door within a source, or all of them if the source is not valid, and
+// returns them. If a wider prefix still lets the source in the error is a [*StillGrantedError].
+func (g *Gate) Revoke(name string, source Source, by Origin) ([]Grant, error) {
 	s := &g.state
 	s.Lock()
-	_, err := s.door(door)
+	door, err := s.door(name)
 	table := s.cfg.Table
-	s.repair.withdraw(door, source)
+	if err == nil && source.Prefix.IsValid() {
+		source = widen(door, source)
+	}
+	s.repair.withdraw(name, source.Prefix)
 	g.unlock()
 	if err != nil {
 		return nil, err
@@ -193,28 +280,38 @@ func (g *Gate) Revoke(door string, source netip.Prefix, by Origin) ([]Grant, err
 	if err != nil {
 		return nil, err
 	}
-	var revoked []Grant
-	for _, p := range snapshot.People {
-		if p.Door != door || source.IsValid() && !source.Overlaps(p.Source) {
-			continue
+	var within []Grant
+	var still *StillGrantedError
+	for _, e := range snapshot.Grants {
+		switch {
+		case e.Door != name || !source.overlaps(e):
+		case source.Prefix.IsValid() && e.Source.Bits() < source.Prefix.Bits():
+			still = &StillGrantedError{Door: name, Source: source.String(), With: e.Source}
+		default:
+			within = append(within, Grant{Door: name, Prefix: e.Source, Zone: e.Zone, Origin: by})
 		}
-		grant := Grant{Door: door, Prefix: p.Source, Zone: p.Zone, Origin: by}
-		if err := g.revoke(grant); err != nil {
+	}
+	var revoked []Grant
+	for batch := range slices.Chunk(within, maxBatch) {
+		if err := g.revoke(batch...); err != nil {
 			return revoked, err
 		}
-		revoked = append(revoked, grant)
+		revoked = append(revoked, batch...)
+	}
+	if still != nil {
+		return revoked, still
 	}
 	return revoked, nil
 }
 
-// revoke takes the lock for one grant: packets do not wait for all of them.
-func (g *Gate) revoke(grant Grant) error {
+// revoke takes the lock for some grants: packets do not wait for all of them.
+func (g *Gate) revoke(grants ...Grant) error {
 	g.state.Lock()
 	defer g.unlock()
-	if _, err := g.state.door(grant.Door); err != nil { // a reload has taken it away
+	if _, err := g.state.door(grants[0].Door); err != nil { // a reload has taken it away
 		return err
 	}
-	return g.state.revoke(grant)
+	return g.state.revoke(grants...)
 }
 
 // door returns the door of that name. The lock is held.
@@ -240,55 +337,6 @@ func (e *NoDoorError) Error() string {
 		return text + "there is " + e.Doors[0]
 	}
 	return text + "there are " + strings.Join(e.Doors, ", ")
-}
-
-// A PrefixError says that a prefix cannot be granted.
-type PrefixError struct{ Text string }
-
-func (e *PrefixError) Error() string { return e.Text }
-
-// maxParts bounds for how long packets wait while a prefix is granted.
-const maxParts = 256
-
-// splitPrefix returns the prefixes to grant for all of a source to be let in. A door's set
-// holds prefixes of one length, so that a knock always finds and renews what an
-// administrator has granted: a narrower prefix is widened to it, as an address is, and a
-// wider one becomes several.
-func splitPrefix(door *knock.Door, source netip.Prefix) ([]netip.Prefix, error) {
-	part := widthOf(door, source.Addr())
-	if !part.IsValid() {
-		return nil, &PrefixError{"not a source"} // of no family
-	}
-	if wider := part.Bits() - source.Bits(); wider > 8 {
-		key := "ipv4_prefix"
-		if source.Addr().Is6() {
-			key = "ipv6_prefix"
-		}
-		return nil, &PrefixError{fmt.Sprintf(
-			"%v is too wide: door %s grants a /%d at a time (%s), and an administrator %d of them: "+
-				"grant a /%d or narrower, or set %s or always_allow in the configuration",
-			source, door.Name, part.Bits(), key, maxParts, part.Bits()-8, key)}
-	}
-	var parts []netip.Prefix
-	for part.IsValid() && source.Overlaps(part) {
-		parts = append(parts, part)
-		part = after(part)
-	}
-	return parts, nil
-}
-
-// after returns the next prefix of the same length; the zero prefix after the last.
-func after(p netip.Prefix) netip.Prefix {
-	b := p.Addr().AsSlice()
-	for bit := p.Bits() - 1; bit >= 0; bit-- {
-		mask := byte(0x80) >> (bit % 8)
-		b[bit/8] ^= mask
-		if b[bit/8]&mask != 0 {
-			next, _ := netip.AddrFromSlice(b)
-			return netip.PrefixFrom(next, p.Bits())
-		}
-	}
-	return netip.Prefix{}
 }
 
 // FindDoor returns the door of that name, or nil.

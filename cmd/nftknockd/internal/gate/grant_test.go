@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-	"pgregory.net/rapid"
 
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/config"
@@ -20,38 +18,9 @@ import (
 	"nftknock/nft"
 )
 
-// What an administrator grants covers the prefix, in parts as wide as those that knocks
-// are granted, and nothing beyond the parts that its ends are in.
-func TestSplitPrefix(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		door := &knock.Door{IPv4Prefix: rapid.IntRange(1, 32).Draw(t, "ipv4_prefix"), IPv6Prefix: rapid.IntRange(1, 128).Draw(t, "ipv6_prefix")}
-		bits, length := door.IPv4Prefix, 4
-		if rapid.Bool().Draw(t, "IPv6") {
-			bits, length = door.IPv6Prefix, 16
-		}
-		addr, _ := netip.AddrFromSlice(rapid.SliceOfN(rapid.Byte(), length, length).Draw(t, "address"))
-		source := netip.PrefixFrom(addr, rapid.IntRange(0, addr.BitLen()).Draw(t, "bits")).Masked()
-		parts, err := splitPrefix(door, source)
-		if tooWide := bits-source.Bits() > 8; tooWide || err != nil {
-			if !tooWide || err == nil {
-				t.Fatalf("%v in parts of /%d: %v", source, bits, err)
-			}
-			return
-		}
-		if want := 1 << max(0, bits-source.Bits()); len(parts) != want {
-			t.Fatalf("%v in parts of /%d: %v, want %d", source, bits, parts, want)
-		}
-		for i, p := range parts {
-			if p.Bits() != bits || p != p.Masked() || !p.Overlaps(source) || slices.Contains(parts[:i], p) {
-				t.Fatalf("%v in parts of /%d: %v", source, bits, parts)
-			}
-		}
-	})
-}
-
 func TestOpenAndAKernelThatRefuses(t *testing.T) {
 	rehearse(t, func(r *rehearsal) {
-		source := netip.PrefixFrom(someone, 32)
+		source := sourceOf(someone)
 		r.table.refuse = 1
 		if _, err := r.Open("ssh", source, 0); !errors.Is(err, unix.ENOBUFS) {
 			t.Errorf("open: %v", err)
@@ -78,8 +47,8 @@ func TestOpenAndAKernelThatRefuses(t *testing.T) {
 
 func TestUnknownDoor(t *testing.T) {
 	rehearse(t, func(r *rehearsal) {
-		_, openErr := r.Open("mail", netip.PrefixFrom(someone, 32), 0)
-		_, closeErr := r.Revoke("mail", netip.Prefix{}, Admin)
+		_, openErr := r.Open("mail", sourceOf(someone), 0)
+		_, closeErr := r.Revoke("mail", Source{}, Admin)
 		for _, err := range []error{openErr, closeErr} {
 			if _, ok := errors.AsType[*NoDoorError](err); !ok || err.Error() != `no door is named "mail": there is ssh` {
 				t.Errorf("%#v", err)
@@ -91,7 +60,7 @@ func TestUnknownDoor(t *testing.T) {
 // When a grant without an end began only the daemon knows.
 func TestSinceForever(t *testing.T) {
 	rehearse(t, func(r *rehearsal) {
-		r.snapshot.People = []nft.Person{{Door: "ssh", Source: netip.PrefixFrom(someone, 32), Left: knock.Forever}}
+		r.snapshot.Grants = []nft.Grant{{Door: "ssh", Source: netip.PrefixFrom(someone, 32), Left: knock.Forever}}
 		since := func() time.Time {
 			s, err := r.Status()
 			if err != nil || len(s.Grants) != 1 {
@@ -103,7 +72,7 @@ func TestSinceForever(t *testing.T) {
 			t.Error("it knows when a grant began that it has not seen")
 		}
 		now := time.Now()
-		if _, err := r.Open("ssh", netip.PrefixFrom(someone, 32), knock.Forever); err != nil {
+		if _, err := r.Open("ssh", sourceOf(someone), knock.Forever); err != nil {
 			t.Fatal(err)
 		}
 		r.pass(time.Hour)

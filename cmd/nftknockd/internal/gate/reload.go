@@ -43,15 +43,22 @@ func (g *Gate) Reload(ctx context.Context) error {
 func (g *Gate) reload() error {
 	g.deps.Notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
 	cfg, err := g.deps.Load()
-	if err == nil {
+	switch {
+	case g.state.trial != nil:
+		err = ErrOnTrial
+	case err == nil:
 		err = g.replace(cfg)
 	}
 	if err != nil {
 		g.deps.Bus.Publish(event.Event{Kind: event.ReloadRefused, Text: err.Error()})
 		first, _, _ := strings.Cut(err.Error(), "\n")
+		g.state.Lock()
+		g.state.told = "" // a status that is no more
+		g.unlock()
 		g.deps.Notify(daemon.SdNotifyReady + "\nSTATUS=reload refused, the old configuration stays in force: " + first)
 		return &ReloadError{err}
 	}
+	g.inForce(cfg)
 	g.notifyReady()
 	return nil
 }
@@ -73,7 +80,7 @@ func (g *Gate) replace(cfg *config.Config) error {
 		return errors.New("`[metrics]` " + restart)
 	}
 	listener := g.state.listener
-	if cfg.NFLogGroup != old.NFLogGroup {
+	if _, isDeaf := listener.(deaf); isDeaf || cfg.NFLogGroup != old.NFLogGroup {
 		var err error
 		if listener, err = g.listen(cfg); err != nil {
 			return err
@@ -103,6 +110,9 @@ func (g *Gate) swapLocked(cfg *config.Config, decoys []knock.Port, listener List
 		return listener, err
 	}
 	unused = s.listener
+	if listener != s.listener {
+		s.repair.listener = nil
+	}
 	s.cfg, s.listener, s.decoys = cfg, listener, decoys
 	s.codes.SetDoors(cfg.OTP)
 	g.packets.setRules(cfg)

@@ -12,6 +12,8 @@ import (
 
 // repair is what has to be repaired: what was decided, and the kernel does not hold.
 type repair struct {
+	config   error // why it is not the file that is in force; see Start
+	state    error // why the state directory does not hold the configuration in force
 	listener error // why the packet log is not being read
 	table    error // why the table is not as it should be
 	pending  []decision
@@ -58,7 +60,10 @@ func (r *repair) drop(outdated func(decision) bool) {
 }
 
 // err returns nil if there is nothing to repair.
-func (r *repair) err() error { return errors.Join(r.listener, r.table, r.refused) }
+func (r *repair) err() error { return errors.Join(r.config, r.state, r.kernel()) }
+
+// kernel returns nil if the kernel is as it should be.
+func (r *repair) kernel() error { return errors.Join(r.listener, r.table, r.refused) }
 
 // retryAfter is how long after a failed repair the next one is tried.
 const retryAfter = 100 * time.Millisecond
@@ -83,13 +88,13 @@ func (g *Gate) reconcile() {
 	}
 }
 
-// tryRepair returns the status to tell the service manager, if there was anything to repair.
+// tryRepair returns the status to tell the service manager, if that is news.
 func (g *Gate) tryRepair() (status string, changed bool) {
 	s := &g.state
 	s.Lock()
 	defer g.unlock()
 	before := s.repair.err()
-	if before == nil {
+	if before == nil && !s.degraded {
 		return "", false
 	}
 	if s.repair.listener != nil {
@@ -109,15 +114,25 @@ func (g *Gate) tryRepair() (status string, changed bool) {
 	after := s.repair.err()
 	switch {
 	case after == nil:
-		s.happened(event.Event{Kind: event.Recovered, Text: before.Error()})
+		if before != nil {
+			s.reported = before.Error()
+		}
+		s.happened(event.Event{Kind: event.Recovered, Text: s.reported})
 	case !s.degraded:
 		s.happened(event.Event{Kind: event.Degraded, Text: after.Error()})
+		s.reported = after.Error()
 	}
 	s.degraded = after != nil
-	if s.degraded {
+	if s.repair.kernel() != nil {
 		time.AfterFunc(retryAfter, func() { signal(g.repairs) })
 	}
-	return s.serviceStatus(), true
+	if s.repair.config != nil || s.repair.state != nil {
+		g.retryLater()
+	}
+	status = s.serviceStatus()
+	changed = status != s.told
+	s.told = status
+	return status, changed
 }
 
 // listenAgain reads the packet log with a new listener. The lock is held.

@@ -26,7 +26,9 @@ type fakeTable struct {
 	mu      sync.Mutex
 	refuse  int
 	in      map[netip.Addr]bool
-	changed bool // by somebody else
+	batches []int       // how many grants were made or revoked by each transaction
+	wide    []nft.Grant // of wide prefixes
+	changed bool        // by somebody else
 	rules   *nft.Ruleset
 	comment string // of the last element
 }
@@ -53,12 +55,32 @@ func (f *fakeTable) isIn(source netip.Addr) bool {
 	return f.in[source]
 }
 
-func (f *fakeTable) LetIn(_ string, source netip.Addr, _ time.Duration, comment string) (netip.Prefix, error) {
-	return netip.PrefixFrom(source, source.BitLen()), f.try(func() { f.in[source], f.comment = true, comment })
+func (f *fakeTable) Grant(grants ...nft.Grant) error {
+	return f.try(func() {
+		f.batches = append(f.batches, len(grants))
+		for _, g := range grants {
+			f.in[g.Source.Addr().WithZone(g.Zone)], f.comment = true, g.By
+		}
+	})
 }
 
-func (f *fakeTable) PutOut(_ string, source netip.Addr) (netip.Prefix, error) {
-	return netip.PrefixFrom(source, source.BitLen()), f.try(func() { delete(f.in, source) })
+func (f *fakeTable) Revoke(grants ...nft.Grant) error {
+	return f.try(func() {
+		f.batches = append(f.batches, len(grants))
+		for _, g := range grants {
+			delete(f.in, g.Source.Addr().WithZone(g.Zone))
+		}
+	})
+}
+
+func (f *fakeTable) Overlapping(g nft.Grant) ([]nft.Grant, error) {
+	var overlapping []nft.Grant
+	for _, other := range f.wide {
+		if g.Source.Bits() < 32 && other.Source.Overlaps(g.Source) {
+			overlapping = append(overlapping, other)
+		}
+	}
+	return overlapping, nil
 }
 
 func (f *fakeTable) Replace(r *nft.Ruleset) error { return f.try(func() { f.rules = r }) }

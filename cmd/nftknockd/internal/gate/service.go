@@ -12,6 +12,7 @@ import (
 func (g *Gate) notifyReady() {
 	g.state.Lock()
 	status := g.state.serviceStatus()
+	g.state.told = status
 	g.unlock()
 	g.deps.Notify(daemon.SdNotifyReady + "\n" + status)
 }
@@ -21,6 +22,8 @@ func (s *state) serviceStatus() string {
 	switch err := s.repair.err(); {
 	case err != nil:
 		return fmt.Sprintf("STATUS=degraded: %v", err)
+	case s.trial != nil:
+		return "STATUS=guarding on trial until " + s.trial.until.Format(time.TimeOnly)
 	case len(s.cfg.Doors) == 0:
 		return "STATUS=no door is configured: nothing is guarded"
 	case len(s.cfg.Doors) == 1:
@@ -42,7 +45,7 @@ func (g *Gate) feedWatchdog(ctx context.Context) {
 	ticker := time.NewTicker(limit / 3)
 	defer ticker.Stop()
 	for {
-		if g.Healthy() {
+		if g.works() {
 			g.deps.Notify(daemon.SdNotifyWatchdog)
 		}
 		select {
@@ -53,7 +56,20 @@ func (g *Gate) feedWatchdog(ctx context.Context) {
 	}
 }
 
-// Healthy reports whether the kernel holds what was decided, and knocks are heard.
+// works reports whether a restart would not help: it does against what is wrong with the
+// kernel, and not against a file, or another program that has taken the packet log.
+func (g *Gate) works() bool {
+	s := &g.state
+	s.Lock()
+	defer g.unlock()
+	if _, isDeaf := s.listener.(deaf); isDeaf {
+		return s.repair.table == nil && s.repair.refused == nil
+	}
+	return s.repair.kernel() == nil
+}
+
+// Healthy reports whether the kernel holds what was decided, knocks are heard, and all is
+// as the file says.
 func (g *Gate) Healthy() bool {
 	g.state.Lock()
 	defer g.unlock()

@@ -3,12 +3,12 @@ package gate
 import (
 	"errors"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/config"
 	"nftknock/knock"
 	"nftknock/nft"
 )
@@ -30,25 +30,30 @@ type Status struct {
 type Daemon struct {
 	Started      time.Time `json:"started"`
 	Uptime       float64   `json:"uptime_seconds"`
-	Degraded     string    `json:"degraded,omitempty"` // what the kernel does not hold, and why
-	InProgress   int       `json:"in_progress"`        // attempts that have begun and not succeeded
-	Limit        int       `json:"in_progress_limit"`  // beyond which the oldest are forgotten
-	Muted        int       `json:"muted"`              // sources that are not listened to, or were not lately
-	Decoys       []string  `json:"decoys"`             // "7000", "8000:udp"; a secret
-	MessagesLost uint64    `json:"messages_lost"`      // of the kernel's packet log
+	Degraded     string    `json:"degraded,omitempty"`   // what the kernel does not hold, and why
+	TrialUntil   time.Time `json:"trial_until,omitzero"` // when the trial that is under way ends; zero: none is
+	File         string    `json:"file"`                 // the configuration's
+	LastGood     bool      `json:"last_good"`            // the last good configuration is in force, not the file's
+	InProgress   int       `json:"in_progress"`          // attempts that have begun and not succeeded
+	Limit        int       `json:"in_progress_limit"`    // beyond which the oldest are forgotten
+	Muted        int       `json:"muted"`                // sources that are not listened to, or were not lately
+	Decoys       []string  `json:"decoys,omitempty"`     // "7000", "8000:udp"; a secret
+	Interfaces   []string  `json:"interfaces"`           // that are guarded; empty: every one but loopback
+	Warnings     []string  `json:"warnings,omitempty"`   // why what is guarded may be nothing
+	MessagesLost uint64    `json:"messages_lost"`        // of the kernel's packet log
 
 	// SPARefused counts packets of single packet authorization that have opened nothing, by
 	// reason. It is empty if no door takes any.
 	SPARefused map[string]uint64 `json:"spa_refused,omitempty"`
 }
 
-// A DoorStatus counts the packets that came to a door's ports, other than of connections
+// A DoorStatus counts what came to a door's ports, other than of connections
 // that are up.
 type DoorStatus struct {
-	Name     string   `json:"name"`
-	Ports    []string `json:"ports"`            // "22", "51820:udp"
-	Accepted uint64   `json:"accepted_packets"` // that began a connection or flow, from sources that the door lets in
-	Shut     uint64   `json:"shut_packets"`     // from sources that no door of the port lets in
+	Name    string   `json:"name"`
+	Ports   []string `json:"ports"`               // "22", "51820:udp"
+	Granted uint64   `json:"granted_connections"` // and flows of datagrams, begun by sources that the door lets in
+	Shut    uint64   `json:"shut_packets"`        // from sources that no door of the port lets in
 }
 
 // A GrantStatus is a source that is let in.
@@ -71,6 +76,11 @@ func (g *Gate) Status() (*Status, error) {
 		InProgress: s.tracker.InProgress(), Limit: cfg.Limits.Sources, MessagesLost: s.listener.Lost(),
 		Muted: s.tracker.Muted(), Decoys: PortNames(s.decoys),
 	}
+	daemon.File, daemon.Interfaces = g.deps.File, append([]string{}, cfg.Interfaces...)
+	if s.trial != nil {
+		daemon.TrialUntil = s.trial.until
+	}
+	daemon.LastGood = s.repair.config != nil
 	if err := s.repair.err(); err != nil {
 		daemon.Degraded = err.Error()
 	}
@@ -79,6 +89,11 @@ func (g *Gate) Status() (*Status, error) {
 	}
 	since := maps.Clone(s.since)
 	g.unlock()
+	if links, err := config.ReadLinks(); err == nil {
+		for _, w := range cfg.InterfaceWarnings(links) {
+			daemon.Warnings = append(daemon.Warnings, w.Text)
+		}
+	}
 
 	snapshot, err := g.inspect(cfg.Table)
 	status, err := statusOf(cfg.Table, snapshot, err)
@@ -88,7 +103,7 @@ func (g *Gate) Status() (*Status, error) {
 	status.Running, status.Daemon = true, &daemon
 	status.Doors = inOrder(cfg.Doors, status.Doors)
 	if snapshot != nil {
-		for i, p := range snapshot.People {
+		for i, p := range snapshot.Grants {
 			if p.Since.IsZero() {
 				status.Grants[i].Since = since[grantKey{p.Door, p.Source, p.Zone}]
 			}
@@ -123,10 +138,10 @@ func statusOf(table string, s *nft.Snapshot, err error) (*Status, error) {
 		status.Doors = append(status.Doors, doorStatus(s, name))
 	}
 	now := time.Now()
-	for _, p := range s.People {
+	for _, p := range s.Grants {
 		by, key := originOf(p)
 		status.Grants = append(status.Grants, GrantStatus{
-			Door: p.Door, Source: sourceName(p.Source, p.Zone), By: by, Key: key, Since: p.Since, Until: endOf(p, now),
+			Door: p.Door, Source: Source{p.Source, p.Zone}.String(), By: by, Key: key, Since: p.Since, Until: endOf(p, now),
 		})
 	}
 	return status, nil
@@ -134,7 +149,7 @@ func statusOf(table string, s *nft.Snapshot, err error) (*Status, error) {
 
 // doorStatus sums up the ports that a door guards.
 func doorStatus(s *nft.Snapshot, name string) DoorStatus {
-	d := DoorStatus{Name: name, Ports: []string{}, Accepted: s.Granted[name]}
+	d := DoorStatus{Name: name, Ports: []string{}, Granted: s.Granted[name]}
 	for _, guard := range s.Guards {
 		if slices.Contains(guard.Doors, name) {
 			d.Ports = append(d.Ports, guard.Port.String())
@@ -158,7 +173,7 @@ func inOrder(configured []knock.Door, known []DoorStatus) []DoorStatus {
 }
 
 // originOf reads what [Grant.comment] has written.
-func originOf(p nft.Person) (by, key string) {
+func originOf(p nft.Grant) (by, key string) {
 	if key, ok := strings.CutPrefix(p.By, string(SPA)+" "); ok {
 		return string(SPA), key
 	}
@@ -166,7 +181,7 @@ func originOf(p nft.Person) (by, key string) {
 }
 
 // endOf returns when a grant ends; the zero time is never.
-func endOf(p nft.Person, now time.Time) time.Time {
+func endOf(p nft.Grant, now time.Time) time.Time {
 	if p.Left == knock.Forever {
 		return time.Time{}
 	}
@@ -185,10 +200,10 @@ func (g *Gate) present() []event.Event {
 	}
 	now := time.Now()
 	var events []event.Event
-	for _, p := range snapshot.People {
+	for _, p := range snapshot.Grants {
 		by, key := originOf(p)
 		events = append(events, event.Event{
-			Time: p.Since, Kind: event.Granted, Door: p.Door, Source: sourceName(p.Source, p.Zone), By: by, Key: key, Until: endOf(p, now),
+			Time: p.Since, Kind: event.Granted, Door: p.Door, Source: Source{p.Source, p.Zone}.String(), By: by, Key: key, Until: endOf(p, now),
 		})
 	}
 	return events
@@ -202,15 +217,6 @@ func (g *Gate) Watch(kinds ...event.Kind) (*event.Watcher, error) {
 // Subscribe returns a subscription to what happens, as [event.Bus.Subscribe] does.
 func (g *Gate) Subscribe(after string, kinds ...event.Kind) (*event.Subscription, error) {
 	return g.deps.Bus.Subscribe(after, kinds, g.present)
-}
-
-// sourceName returns a source as people write it: an address, with the interface of a
-// link-local one, or a prefix.
-func sourceName(p netip.Prefix, zone string) string {
-	if p.IsSingleIP() {
-		return p.Addr().WithZone(zone).String()
-	}
-	return p.String()
 }
 
 // PortNames returns ports as people write them.

@@ -88,7 +88,7 @@ func (g *Gate) Trace(source netip.Addr) (*Trace, error) {
 func about(source netip.Addr, doors []knock.Door) func(*event.Event) bool {
 	names := map[string]bool{source.String(): true}
 	for i := range doors {
-		names[sourceName(widthOf(&doors[i], source), source.Zone())] = true
+		names[widen(&doors[i], sourceOf(source)).String()] = true
 	}
 	return func(e *event.Event) bool { return names[e.Source] }
 }

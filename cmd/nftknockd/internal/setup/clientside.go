@@ -2,11 +2,13 @@ package setup
 
 import (
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"regexp"
 	"strings"
 
+	"nftknock/config"
 	"nftknock/config/profile"
 	"nftknock/knock"
 	"nftknock/knock/spa"
@@ -42,26 +44,50 @@ func NewClientSide(host string) (*ClientSide, error) {
 	return &ClientSide{host: host, profile: profile[:min(len(profile), 64)]}, nil
 }
 
-// Text returns what a client pastes: the line for nftknock add, the profile that it writes,
-// and how ssh uses that.
-func (c *ClientSide) Text(door *knock.Door) (string, error) {
-	p := profile.New(c.profile)
-	p.Host, p.Sequence, p.Wait = c.host, door.Sequence, firstTCP(door.Ports)
-	line, err := p.Line("")
+// Profile returns what a client knows of a door. Of one that takes packets it has the keys of
+// a person, whose name may be empty if there is only one; spaKey is what is in their file.
+func (c *ClientSide) Profile(cfg *config.Config, door *knock.Door, person string) (p profile.Profile, spaKey config.Secret, err error) {
+	p = profile.New(c.profile)
+	p.Host, p.Sequence, p.CloseSequence, p.Wait = c.host, door.Sequence, door.CloseSequence, firstTCP(door.Ports)
+	if door.CodeBase != 0 {
+		p.OTPSecret, p.OTPBase, p.Mute = cfg.OTP[door.Name].Secret, door.CodeBase, cfg.Scan.Mute
+	}
+	keys := cfg.SPA.Doors[door.Name].Keys
+	if person == "" && (len(keys) == 0 || len(door.Sequence) > 0 || door.CodeBase != 0) {
+		return p, "", nil
+	}
+	var names []string
+	for _, k := range keys {
+		names = append(names, k.Name)
+		if k.Name == person || person == "" && len(keys) == 1 {
+			p.Sequence, p.CloseSequence, p.OTPSecret, p.OTPBase = nil, nil, "", 0
+			p.SPAKeyFile, p.SPAPort = k.File, cfg.SPA.Port.Number
+			return p, k.Text, nil
+		}
+	}
+	return p, "", fmt.Errorf("door %s takes packets of %s: --person says whose client it is", door.Name, strings.Join(names, ", "))
+}
+
+// Text returns what a client takes: the line for "nftknock add", which draw may draw, too;
+// and what that writes, for who would rather do it by hand.
+func (c *ClientSide) Text(p profile.Profile, spaKey config.Secret, draw func(io.Writer, string)) (string, error) {
+	line, err := p.Line(spaKey)
 	if err != nil {
 		return "", err
 	}
-	text := fmt.Sprintf(`# On the client: run "nftknock add", and paste this line. It is a secret.
-
-%s
-
-# Or by hand, in ~/.config/nftknock/hosts.toml, for nobody else to read (chmod 600):
-
-%s`, line, p.TOML())
-	if stanza := p.SSHConfig(true); stanza != "" {
-		text += "\n" + stanza
+	var b strings.Builder
+	fmt.Fprintf(&b, "# On the client, run \"nftknock add\" and paste this line, which is as secret as a password:\n\n%s\n\n", line)
+	if draw != nil {
+		draw(&b, line)
 	}
-	return text, nil
+	if p.SPAKeyFile != "" {
+		return b.String(), nil // whose keys the line alone carries
+	}
+	fmt.Fprintf(&b, "# Or by hand, in ~/.config/nftknock/hosts.toml, for nobody else to read (chmod 600):\n\n%s", p.TOML())
+	if stanza := p.SSHConfig(true); stanza != "" {
+		b.WriteString("\n" + stanza)
+	}
+	return b.String(), nil
 }
 
 // firstTCP returns the first TCP port, 0 if there is none.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // A Dir is the daemon's state directory. It is for the daemon's user alone.
@@ -88,7 +89,7 @@ func (d Dir) Replace(path string, data []byte) error {
 func (d Dir) writeTemp(path string, data []byte) (string, error) {
 	dir := filepath.Dir(path)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err := d.makeDir(dir); err != nil {
 			return "", err
 		}
 		if err := SyncDir(filepath.Dir(dir)); err != nil {
@@ -101,6 +102,9 @@ func (d Dir) writeTemp(path string, data []byte) (string, error) {
 	}
 	_, err = f.Write(data)
 	if err == nil {
+		err = giveToOwner(f, dir)
+	}
+	if err == nil {
 		err = f.Sync()
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
@@ -108,6 +112,30 @@ func (d Dir) writeTemp(path string, data []byte) (string, error) {
 		return "", err
 	}
 	return f.Name(), nil
+}
+
+// makeDir makes a directory, of whose the one above is.
+func (d Dir) makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil || dir == string(d) {
+		return err
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return giveToOwner(f, filepath.Dir(dir))
+}
+
+// giveToOwner gives what root makes to whose directory it is: the daemon that is not root
+// has to read it.
+func giveToOwner(f *os.File, dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil || os.Geteuid() != 0 {
+		return err
+	}
+	owner := info.Sys().(*syscall.Stat_t)
+	return f.Chown(int(owner.Uid), int(owner.Gid))
 }
 
 // SyncDir makes the names in a directory survive a crash.

@@ -1,0 +1,33 @@
+package cli
+
+import (
+	"encoding/binary"
+	"testing"
+
+	"golang.org/x/net/bpf"
+
+	"nftknock/knock"
+)
+
+// TestToPorts looks at the parts of the filter that do not depend on the kernel's word for
+// the protocol, which the virtual machine of package bpf does not know.
+func TestToPorts(t *testing.T) {
+	t.Parallel()
+	program := toPorts([]knock.Door{{Sequence: sequenceOf(7214, 8391, 6127)}})
+	if _, err := bpf.Assemble(program); err != nil {
+		t.Fatal(err)
+	}
+	v4 := program[3 : 5+7]
+	vm, err := bpf.NewVM(v4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for port, want := range map[uint16]int{7214: 1, 8391: 1, 6127: 1, 22: 0} {
+		packet := make([]byte, 44)
+		packet[0] = 0x46 // with four bytes of options
+		binary.BigEndian.PutUint16(packet[26:], port)
+		if got, err := vm.Run(packet); err != nil || got != want {
+			t.Errorf("port %d: %d, %v", port, got, err)
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package gate
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"nftknock/knock"
+	"nftknock/nft"
+)
+
+// A Source is whom a grant lets in: an address or a prefix, and of a link-local address
+// the interface.
+type Source struct {
+	Prefix netip.Prefix
+	Zone   string
+}
+
+// ParseSource reads a source as people write it: 203.0.113.7, 2001:db8::/64, fe80::1%eth0.
+func ParseSource(s string) (Source, error) {
+	if p, err := netip.ParsePrefix(s); err == nil && !p.Addr().Is4In6() {
+		return Source{Prefix: p.Masked()}, nil
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" && (!a.IsLinkLocalUnicast() || len(a.Zone()) > maxZone) {
+		return Source{}, &PrefixError{"invalid source: want an address or a prefix, such as 203.0.113.7, 2001:db8::/64 or fe80::1%eth0"}
+	}
+	return sourceOf(a.Unmap()), nil
+}
+
+// maxZone is how long an interface's name can be (IFNAMSIZ).
+const maxZone = 15
+
+func sourceOf(a netip.Addr) Source {
+	return Source{netip.PrefixFrom(a.WithZone(""), a.BitLen()), a.Zone()}
+}
+
+// String returns the source as people write it.
+func (s Source) String() string {
+	if s.Prefix.IsSingleIP() {
+		return s.Prefix.Addr().WithZone(s.Zone).String()
+	}
+	return s.Prefix.String()
+}
+
+// overlaps reports whether a grant of the table has anything to do with a source. One that
+// is not valid is everybody; a link-local address without its interface is that of each link.
+func (s Source) overlaps(e nft.Grant) bool {
+	return !s.Prefix.IsValid() || s.Prefix.Overlaps(e.Source) && (s.Zone == "" || s.Zone == e.Zone)
+}
+
+func (s Source) isLinkLocal() bool {
+	return s.Prefix.Addr().Is6() && s.Prefix.Addr().IsLinkLocalUnicast()
+}
+
+// widthOf returns how many bits of a source's address a door lets in with a knock, and the key
+// that says so. A link-local one is let in alone.
+func widthOf(door *knock.Door, s Source) (bits int, key string) {
+	switch {
+	case s.isLinkLocal():
+		return s.Prefix.Addr().BitLen(), "ipv6_prefix"
+	case s.Prefix.Addr().Is6():
+		return door.IPv6Prefix, "ipv6_prefix"
+	}
+	return door.IPv4Prefix, "ipv4_prefix"
+}
+
+// widen returns what a door lets in with a source, so that a later knock from there renews it. What is
+// wider already stays as it is.
+func widen(door *knock.Door, s Source) Source {
+	if bits, _ := widthOf(door, s); bits < s.Prefix.Bits() {
+		s.Prefix, _ = s.Prefix.Addr().Prefix(bits)
+	}
+	return s
+}
+
+// isWide reports whether a source is wider than what a knock lets in.
+func isWide(door *knock.Door, s Source) bool {
+	bits, _ := widthOf(door, s)
+	return s.Prefix.Bits() < bits
+}
+
+// The widest prefixes that are granted. Wider ones are for the configuration.
+const (
+	widestIPv4 = 8
+	widestIPv6 = 32
+)
+
+// fitSource is widen for a source that is to be granted.
+func fitSource(door *knock.Door, s Source) (Source, error) {
+	if !s.Prefix.IsValid() {
+		return s, &PrefixError{"not a source"}
+	}
+	if s.isLinkLocal() && (s.Zone == "" || !s.Prefix.IsSingleIP()) {
+		return s, &PrefixError{fmt.Sprintf("%v means other hosts on each link: want one address and its interface, such as fe80::1%%eth0", s)}
+	}
+	if s.Zone != "" && !s.isLinkLocal() {
+		return s, &PrefixError{fmt.Sprintf("%v is not link-local: want it without %%%s", s, s.Zone)}
+	}
+	widest, family := widestIPv4, "IPv4"
+	if s.Prefix.Addr().Is6() {
+		widest, family = widestIPv6, "IPv6"
+	}
+	if bits, key := widthOf(door, s); s.Prefix.Bits() < min(widest, bits) {
+		return s, &PrefixError{fmt.Sprintf(
+			"%v is too wide: a /%d is the widest of %s that door %s grants: set %s or always_allow in the configuration",
+			s, min(widest, bits), family, door.Name, key)}
+	}
+	return widen(door, s), nil
+}
+
+// A PrefixError says that a prefix cannot be granted.
+type PrefixError struct{ Text string }
+
+func (e *PrefixError) Error() string { return e.Text }
+
+// settle decides what becomes of a wide prefix that is to be granted beside others, which a set cannot hold if one
+// is within another. The wider one takes the place of those within it, if it lasts as long: a grant
+// never ends before its time because of another one, and never lasts longer. A prefix within one
+// that lasts as long needs no grant of its own.
+func settle(e nft.Grant, others []nft.Grant) (covering *nft.Grant, within []nft.Grant, err error) {
+	for _, other := range others {
+		switch {
+		case other.Source == e.Source: // is renewed
+		case other.Source.Bits() < e.Source.Bits():
+			if other.Left < e.Left {
+				return nil, nil, &OverlapError{e, other}
+			}
+			covering = &other
+		case other.Left > e.Left:
+			return nil, nil, &OverlapError{e, other}
+		default:
+			within = append(within, other)
+		}
+	}
+	return covering, within, nil
+}
+
+// An OverlapError says that a prefix cannot be granted because of another one, which is granted.
+type OverlapError struct{ Wanted, Granted nft.Grant }
+
+func (e *OverlapError) Error() string {
+	until := "revoked"
+	if end := endAfter(e.Granted.Left); !end.IsZero() {
+		until = end.Format(time.RFC3339)
+	}
+	if e.Granted.Source.Bits() < e.Wanted.Source.Bits() {
+		return fmt.Sprintf("%v is within %v, which is granted through door %s until %s: grant all of that for longer, or revoke it first",
+			e.Wanted.Source, e.Granted.Source, e.Wanted.Door, until)
+	}
+	return fmt.Sprintf("%v contains %v, which is granted through door %s until %s: grant it for as long, or revoke that first",
+		e.Wanted.Source, e.Granted.Source, e.Wanted.Door, until)
+}
+
+// A StillGrantedError says that a source is let in with a wider prefix, which was not to be revoked.
+type StillGrantedError struct {
+	Door   string
+	Source string
+	With   netip.Prefix
+}
+
+func (e *StillGrantedError) Error() string {
+	return fmt.Sprintf("%s is still let in through door %s with all of %v: revoke that prefix", e.Source, e.Door, e.With)
+}

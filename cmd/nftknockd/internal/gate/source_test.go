@@ -1,0 +1,183 @@
+package gate
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/knock"
+	"nftknock/nft"
+)
+
+func TestParseSource(t *testing.T) {
+	for text, want := range map[string]string{
+		"203.0.113.7": "203.0.113.7", "203.0.113.7/24": "203.0.113.0/24", "::ffff:203.0.113.7": "203.0.113.7",
+		"2001:db8::7/64": "2001:db8::/64", "fe80::1%eth0": "fe80::1%eth0", "fe80::1": "fe80::1",
+	} {
+		if s, err := ParseSource(text); err != nil || s.String() != want {
+			t.Errorf("%s: %v, %v, want %s", text, s, err, want)
+		}
+	}
+	for _, text := range []string{
+		"", "ssh", "203.0.113", "::ffff:203.0.113.0/120", "2001:db8::1%eth0", "fe80::1%abcdefghijklmnop", "fe80::/64%eth0",
+	} {
+		if _, err := ParseSource(text); !isPrefixError(err) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func isPrefixError(err error) bool {
+	_, ok := errors.AsType[*PrefixError](err)
+	return ok
+}
+
+func mustSource(t *testing.T, text string) Source {
+	t.Helper()
+	s, err := ParseSource(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// What is granted is what was asked for, or what the door grants with a knock if that is wider.
+func TestFitSource(t *testing.T) {
+	door := &knock.Door{Name: "ssh", IPv4Prefix: 24, IPv6Prefix: 64}
+	for text, want := range map[string]string{
+		"203.0.113.7": "203.0.113.0/24", "203.0.113.0/24": "203.0.113.0/24", "203.0.0.0/16": "203.0.0.0/16", "10.0.0.0/8": "10.0.0.0/8",
+		"2001:db8::7": "2001:db8::/64", "2001:db8::/32": "2001:db8::/32", "fe80::7%eth0": "fe80::7%eth0",
+	} {
+		if s, err := fitSource(door, mustSource(t, text)); err != nil || s.String() != want {
+			t.Errorf("%s: %v, %v, want %s", text, s, err, want)
+		}
+	}
+	for _, text := range []string{"0.0.0.0/0", "10.0.0.0/7", "::/0", "2001:d00::/24", "fe80::7", "fe80::/64"} {
+		if s, err := fitSource(door, mustSource(t, text)); !isPrefixError(err) {
+			t.Errorf("%s: %v, %v", text, s, err)
+		}
+	}
+	if s, err := fitSource(&knock.Door{IPv4Prefix: 4}, mustSource(t, "203.0.113.7")); err != nil || s.String() != "192.0.0.0/4" {
+		t.Errorf("a door that grants more: %v, %v", s, err)
+	}
+	if s, err := fitSource(door, Source{}); !isPrefixError(err) {
+		t.Errorf("nobody: %v, %v", s, err)
+	}
+}
+
+// Wide prefixes are settled with each other: nothing ends before its time, and nothing lasts longer.
+func TestWidePrefixes(t *testing.T) {
+	for _, test := range []struct {
+		name, there string
+		left        time.Duration
+		open        string
+		d           time.Duration
+		want        string // what lets the source in, or the error
+		events      string
+	}{
+		{"alone", "10.0.0.0/16", time.Hour, "10.1.0.0/16", time.Hour, "10.1.0.0/16", "granted 10.1.0.0/16"},
+		{"again", "10.0.0.0/16", time.Hour, "10.0.0.0/16", time.Minute, "10.0.0.0/16", "granted 10.0.0.0/16"},
+		{"takes the place", "10.0.3.0/24", time.Hour, "10.0.0.0/16", time.Hour, "10.0.0.0/16", "revoked 10.0.3.0/24, granted 10.0.0.0/16"},
+		{"is covered", "10.0.0.0/16", time.Hour, "10.0.3.0/24", time.Minute, "10.0.0.0/16", ""},
+		{"covers what lasts longer", "10.0.3.0/24", knock.Forever, "10.0.0.0/16", time.Hour, "10.0.0.0/16 contains 10.0.3.0/24", ""},
+		{"within what ends earlier", "10.0.0.0/16", time.Minute, "10.0.3.0/24", time.Hour, "10.0.3.0/24 is within 10.0.0.0/16", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			rehearse(t, func(r *rehearsal) {
+				events, err := r.bus.Subscribe("", []event.Kind{event.Granted, event.Revoked}, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer events.Close()
+				r.table.wide = []nft.Grant{{Door: "ssh", Source: netip.MustParsePrefix(test.there), Left: test.left, By: "admin"}}
+				got := ""
+				grant, err := r.Open("ssh", mustSource(t, test.open), test.d)
+				if got = grant.Source(); err != nil {
+					got = err.Error()
+					if _, ok := errors.AsType[*OverlapError](err); !ok {
+						t.Errorf("%T", err)
+					}
+				}
+				if !strings.HasPrefix(got, test.want) {
+					t.Errorf("%s, want %s", got, test.want)
+				}
+				r.bus.Publish(event.Event{Kind: event.Revoked, Text: "the end"})
+				var seen []string
+				for {
+					e, err := events.Next(t.Context())
+					if err != nil {
+						t.Fatal(err)
+					}
+					if e.Text != "" {
+						break
+					}
+					seen = append(seen, string(e.Kind)+" "+e.Source)
+				}
+				if got := strings.Join(seen, ", "); got != test.events {
+					t.Errorf("events: %s, want %s", got, test.events)
+				}
+			})
+		})
+	}
+}
+
+func TestRevoke(t *testing.T) {
+	rehearse(t, func(r *rehearsal) {
+		for _, source := range []string{"203.0.113.7/32", "203.0.113.0/24", "2001:db8::7/128"} {
+			r.snapshot.Grants = append(r.snapshot.Grants, nft.Grant{Door: "ssh", Source: netip.MustParsePrefix(source)})
+		}
+		for _, zone := range []string{"eth0", "eth1"} {
+			r.snapshot.Grants = append(r.snapshot.Grants, nft.Grant{Door: "ssh", Source: netip.MustParsePrefix("fe80::1/128"), Zone: zone})
+		}
+		for text, want := range map[string]string{
+			"203.0.113.7":    "203.0.113.7; 203.0.113.7 is still let in through door ssh with all of 203.0.113.0/24: revoke that prefix",
+			"203.0.113.8":    "203.0.113.8 is still let in through door ssh with all of 203.0.113.0/24: revoke that prefix",
+			"203.0.113.0/24": "203.0.113.7; 203.0.113.0/24",
+			"203.0.0.0/8":    "203.0.113.7; 203.0.113.0/24",
+			"fe80::1%eth1":   "fe80::1%eth1",
+			"fe80::1":        "fe80::1%eth0; fe80::1%eth1",
+			"198.51.100.1":   "",
+		} {
+			revoked, err := r.Revoke("ssh", mustSource(t, text), Admin)
+			var got []string
+			for _, g := range revoked {
+				got = append(got, g.Source())
+			}
+			if err != nil {
+				got = append(got, err.Error())
+			}
+			if strings.Join(got, "; ") != want {
+				t.Errorf("%s: %s, want %s", text, strings.Join(got, "; "), want)
+			}
+		}
+		if revoked, err := r.Revoke("ssh", Source{}, Admin); len(revoked) != 5 || err != nil {
+			t.Errorf("everybody: %v, %v", revoked, err)
+		}
+	})
+}
+
+// Several grants are one transaction, and many are several: packets do not wait for all of them.
+func TestBatches(t *testing.T) {
+	rehearse(t, func(r *rehearsal) {
+		var grants []Grant
+		source := netip.MustParseAddr("10.0.0.1")
+		for range 600 {
+			grants = append(grants, Grant{Door: "ssh", Prefix: netip.PrefixFrom(source, 32), Origin: Admin})
+			r.snapshot.Grants = append(r.snapshot.Grants, nft.Grant{Door: "ssh", Source: netip.PrefixFrom(source, 32)})
+			source = source.Next()
+		}
+		if err := r.Apply(grants...); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Revoke("ssh", Source{}, Admin); err != nil {
+			t.Fatal(err)
+		}
+		if want := []int{256, 256, 88, 256, 256, 88}; !slices.Equal(r.table.batches, want) || len(r.table.in) > 0 {
+			t.Errorf("transactions of %v, want %v; %d are in", r.table.batches, want, len(r.table.in))
+		}
+	})
+}

@@ -1,0 +1,217 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nftknock/cmd/nftknockd/internal/statedir"
+	"nftknock/config"
+)
+
+// A Choice is the configuration to begin with.
+type Choice struct {
+	Config *config.Config
+	Why    error // why it is the last good one; nil: it is the file's
+}
+
+// Choose returns the configuration that [Start] begins with: the file's, or if that cannot
+// be had the one that was in force last. A host that has ever been guarded is guarded
+// whatever becomes of the file. With an error there is neither.
+func Choose(load func() (*config.Config, error), state statedir.Dir) (Choice, error) {
+	cfg, err := loadToStart(load, state)
+	if err == nil {
+		return Choice{Config: cfg}, nil
+	}
+	good, noGood := LastGood(state)
+	if good == nil {
+		if noGood != nil {
+			err = fmt.Errorf("%w\nnor can the last good configuration be used: %w", err, noGood)
+		}
+		return Choice{}, err
+	}
+	return Choice{good, err}, nil
+}
+
+// errOnTrial says that a file has been tried, and nobody has got in by it.
+var errOnTrial = errors.New("the file was on trial, and nobody has proved that it lets anybody in: " +
+	"try it again with `nftknockd trial`, or put it in force all the same with `nftknockd reload`")
+
+// loadToStart reads the file for a start, which takes none that has failed its trial.
+func loadToStart(load func() (*config.Config, error), state statedir.Dir) (*config.Config, error) {
+	cfg, err := load()
+	if err == nil && state.OnTrial(cfg.Fingerprint()) {
+		return nil, errOnTrial
+	}
+	return cfg, err
+}
+
+// LastGood returns the configuration that was in force last; nil if there was none, or
+// with the error that it cannot be used.
+func LastGood(state statedir.Dir) (*config.Config, error) {
+	snapshot, err := state.LastGood()
+	if err != nil || snapshot == nil {
+		return nil, err
+	}
+	return config.Restore(snapshot)
+}
+
+// Start guards by a configuration that was chosen, as [New] does, and keeps it as the last
+// good one. If that is impossible it guards by the last good one there is; if knocks cannot
+// be heard, with the doors shut and nobody let in but those who were. Run tries to do
+// better about once a second. Start waits for a kernel that is out of memory for a moment,
+// until the context ends.
+func Start(ctx context.Context, choice Choice, deps Deps) (*Gate, error) {
+	g, err := newGate(deps)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.start(ctx, choice); err != nil {
+		g.logged.Close()
+		return nil, err
+	}
+	g.logGuarding()
+	return g, nil
+}
+
+func (g *Gate) start(ctx context.Context, choice Choice) error {
+	if choice.Why == nil {
+		err := g.open(choice.Config)
+		if err == nil {
+			g.inForce(choice.Config)
+			return nil
+		}
+		good, noGood := LastGood(g.deps.State)
+		if good == nil {
+			return errors.Join(err, noGood)
+		}
+		choice = Choice{good, err}
+	}
+	if err := g.openAnyway(ctx, choice.Config); err != nil {
+		return fmt.Errorf("%w\nnor can the last good configuration be put in force: %w", choice.Why, err)
+	}
+	g.state.repair.config = lastGoodError(choice.Why)
+	return nil
+}
+
+// lastGoodError is how a gate is degraded that does not guard as the file says.
+func lastGoodError(why error) error {
+	text, _, _ := strings.Cut(why.Error(), "\nhint: ")
+	return fmt.Errorf("guarding by the last good configuration: %s", text)
+}
+
+// openAnyway is open for a host whose doors have to be shut, heard knocks or not.
+func (g *Gate) openAnyway(ctx context.Context, cfg *config.Config) error {
+	listener, deafness := g.listen(cfg)
+	if deafness != nil {
+		listener = deaf{}
+	}
+	decoys := g.chooseDecoys(cfg)
+	for {
+		err := g.installWith(cfg, decoys, listener)
+		if err == nil {
+			break
+		}
+		if !passing(err) || ctx.Err() != nil {
+			listener.Close()
+			return err
+		}
+		g.deps.Log.Error("the doors cannot be shut yet", "error", err)
+		g.deps.Notify("EXTEND_TIMEOUT_USEC=30000000\nSTATUS=the doors cannot be shut yet: " + err.Error())
+		time.Sleep(retryAfter)
+	}
+	if deafness != nil {
+		g.state.repair.listener = fmt.Errorf("nobody new gets in, as the packet log cannot be read: %w", deafness)
+	}
+	return nil
+}
+
+// passing reports whether an error of the kernel's may go by itself.
+func passing(err error) bool {
+	for _, errno := range []unix.Errno{unix.ENOMEM, unix.ENOBUFS, unix.EAGAIN, unix.EINTR, unix.EBUSY} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+// deaf is the listener of a gate that hears no knocks.
+type deaf struct{}
+
+func (deaf) Failed() <-chan error { return nil }
+func (deaf) Lost() uint64         { return 0 }
+func (deaf) Close() error         { return nil }
+
+var _ Listener = deaf{}
+
+// inForce follows up on a configuration of the file's that has been put in force.
+func (g *Gate) inForce(cfg *config.Config) {
+	if g.deps.InForce != nil {
+		g.deps.InForce(cfg)
+	}
+	g.keepLastGood(cfg)
+}
+
+// keepLastGood has a configuration outlast the file that it is from. What cannot be kept
+// makes the gate degraded, until a retry succeeds.
+func (g *Gate) keepLastGood(cfg *config.Config) {
+	var err error
+	if snapshot := cfg.Snapshot(); snapshot != nil {
+		if err = g.deps.State.KeepLastGood(snapshot); err == nil {
+			err = g.deps.State.EndTrial()
+		}
+	}
+	g.state.Lock()
+	g.state.repair.config, g.state.repair.state = nil, err
+	g.unlock()
+}
+
+// retryFileAfter is how often the file is tried that a gate does not guard by, and the state
+// directory that cannot be written to.
+const retryFileAfter = time.Second
+
+// retryLater has Run call retryFile, once however often it is called until then. The lock
+// is held.
+func (g *Gate) retryLater() {
+	if g.state.retrying {
+		return
+	}
+	g.state.retrying = true
+	time.AfterFunc(retryFileAfter, func() { signal(g.retries) })
+}
+
+// retryFile takes the file as soon as it is good.
+func (g *Gate) retryFile() {
+	g.state.Lock()
+	g.state.retrying = false
+	g.unlock()
+	if g.state.trial != nil {
+		return
+	}
+	r := &g.state.repair // Run's goroutine, which this is, alone changes these errors
+	if r.config == nil {
+		if r.state != nil {
+			g.keepLastGood(g.state.cfg)
+		}
+		return
+	}
+	cfg, err := loadToStart(g.deps.Load, g.deps.State)
+	if err == nil {
+		err = g.replace(cfg)
+	}
+	if err == nil {
+		g.inForce(cfg)
+		return
+	}
+	g.state.Lock()
+	defer g.unlock()
+	if now := lastGoodError(err); now.Error() != r.config.Error() {
+		r.config = now
+		g.state.degraded = false // to be reported anew
+	}
+}
