@@ -2,6 +2,7 @@ package functional
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -98,31 +99,95 @@ ipv6_prefix = 64
 		s := lab.NewTopology(t, f)
 		s.Server.ListenTCP(t, 22)
 		d := lab.StartDaemon(t, s.Server, config)
-		narrow, wide, tooWide := 28, 22, 15
+		narrow, wide, wider, tooWide := 28, 22, 8, 7
 		if f == lab.IPv6 {
-			narrow, wide, tooWide = 120, 62, 55
+			narrow, wide, wider, tooWide = 120, 62, 32, 31
 		}
-		prefix := func(bits int) string { return fmt.Sprintf("%v/%d", s.Person, bits) }
+		prefix := func(bits int) string { return netip.PrefixFrom(s.Person, bits).Masked().String() }
+		grants := func() string {
+			var in []string
+			for _, g := range d.Status(t).Grants {
+				in = append(in, g.Source+" by "+g.By)
+			}
+			return strings.Join(in, ", ")
+		}
+		expect := func(want string) {
+			t.Helper()
+			if got := grants(); got != want {
+				t.Errorf("grants: %s; want %s", got, want)
+			}
+		}
+		refused := func(want, command string, args ...string) {
+			t.Helper()
+			if r := d.Ask(t, command, args...); r.Exit() != 1 || !strings.Contains(r.Stderr, want) {
+				t.Errorf("%s %s: %d %s", command, strings.Join(args, " "), r.Exit(), r.Stderr)
+			}
+		}
 
 		// A knock from there renews it, and puts nobody else out.
 		d.Tell(t, "open", "ssh", prefix(narrow), "--for", "5m")
 		s.ExpectOpen(t, s.Neighbour, "22")
 		s.Knock(t, s.Person, lab.SSHSequence...)
-		lab.Eventually(t, "the knock counts", func() bool { p := d.Status(t).Grants; return len(p) == 1 && p[0].By == "knock" })
+		own := prefix(map[lab.Family]int{lab.IPv4: 24, lab.IPv6: 64}[f])
+		lab.Eventually(t, "the knock counts", func() bool { return grants() == own+" by knock" })
 
-		d.Tell(t, "open", "ssh", prefix(wide), "--for", "forever")
-		if p := d.Status(t).Grants; len(p) != 4 || !p[0].Until.IsZero() {
-			t.Errorf("%+v", p)
+		// A wider prefix is one grant, and one element.
+		d.Tell(t, "open", "ssh", prefix(wide), "--for", "1h")
+		expect(prefix(wide) + " by admin, " + own + " by knock")
+		refused("still let in through door ssh with all of "+prefix(wide), "close", "ssh", prefix(narrow))
+		expect(prefix(wide) + " by admin")
+		s.ExpectOpen(t, s.Person, "22")
+		d.Tell(t, "open", "ssh", prefix(wider), "--for", "forever")
+		expect(prefix(wider) + " by admin")
+		if out := d.Tell(t, "open", "ssh", prefix(wide)); !strings.Contains(out, prefix(wider)) {
+			t.Errorf("it does not say what lets it in: %s", out)
 		}
-		d.Tell(t, "close", "ssh", prefix(narrow))
-		if p := d.Status(t).Grants; len(p) != 3 {
-			t.Errorf("%+v", p)
+		set := "ssh_wide4"
+		if f == lab.IPv6 {
+			set = "ssh_wide6"
 		}
+		if listed := s.Server.Run(t, "nft", "list", "set", "inet", lab.GateTable, set); strings.Count(listed, prefix(wider)+` comment "admin"`) != 1 {
+			t.Errorf("the set is %s", listed)
+		}
+		refused("too wide", "open", "ssh", prefix(tooWide))
+
+		// It outlasts a reload and a restart.
+		d.Tell(t, "reload")
+		expect(prefix(wider) + " by admin")
+		d.Stop(os.Kill)
+		d = lab.StartDaemon(t, s.Server, config)
+		expect(prefix(wider) + " by admin")
+		s.ExpectOpen(t, s.Person, "22")
+		d.Tell(t, "close", "ssh", prefix(wider))
 		s.ExpectShut(t, s.Person, "22", lab.Silent)
-		if r := d.Ask(t, "open", "ssh", prefix(tooWide)); r.Exit() != 1 || !strings.Contains(r.Stderr, "too wide") {
-			t.Errorf("%d %s", r.Exit(), r.Stderr)
-		}
 	})
+}
+
+// TestOpenOnLink grants a link-local address access on one link.
+func TestOpenOnLink(t *testing.T) {
+	t.Parallel()
+	s := lab.NewTopology(t, lab.IPv6)
+	s.Server.ListenTCP(t, 22)
+	s.Addr, s.Person = s.Server.LinkLocal(t), s.Client.LinkLocal(t)
+	d := lab.StartDaemon(t, s.Server, lab.SSHDoor)
+	addr := s.Person.WithZone("").String()
+	if r := d.Ask(t, "open", "ssh", addr); r.Exit() != 1 || !strings.Contains(r.Stderr, "fe80::1%eth0") {
+		t.Errorf("without an interface: %d %s", r.Exit(), r.Stderr)
+	}
+	d.Tell(t, "open", "ssh", addr+"%other")
+	s.ExpectShut(t, s.Person, "22", lab.Silent)
+	source := s.Person.String()
+	d.Tell(t, "open", "ssh", source)
+	s.ExpectOpen(t, s.Person, "22")
+	if in := d.Status(t).Grants; len(in) != 2 || in[0].Source != source || in[1].Source != addr+"%other" {
+		t.Errorf("%+v", in)
+	}
+	d.Tell(t, "close", "ssh", source)
+	s.ExpectShut(t, s.Person, "22", lab.Silent)
+	d.Tell(t, "close", "ssh", addr)
+	if in := d.Status(t).Grants; len(in) != 0 {
+		t.Errorf("%+v", in)
+	}
 }
 
 func TestReloadCommand(t *testing.T) {
