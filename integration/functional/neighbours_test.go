@@ -33,7 +33,7 @@ func TestNeighbours(t *testing.T) {
 		"firewalld": {
 			program: "firewalld", start: startFirewalld,
 			allow: [][]string{{"firewall-cmd", "--permanent", "--add-port=2222/tcp"}, {"firewall-cmd", "--reload"}},
-			later: [][]string{{"firewall-cmd", "--reload"}, {"firewall-cmd", "--complete-reload"}, {"nft", "flush", "ruleset"}, {"firewall-cmd", "--reload"}},
+			later: [][]string{{"firewall-cmd", "--reload"}, {"firewall-cmd", "--complete-reload"}, {"nft", "flush", "ruleset"}},
 		},
 		"nftables.service": {
 			program: "nft", start: startNftables,
