@@ -69,6 +69,10 @@ test-arch: ## run the tests of knock, config and nft on arm64, armhf and s390x, 
 test-windows: ## run the Windows client in Wine
 	$(if $(SUDO),sudo env PATH=$(PATH)) integration/windows/test.sh
 
+.PHONY: test-kernels
+test-kernels: ## prove the gate on other kernels, in virtual machines: KERNELS="5.10 6.1 6.12"
+	$(if $(SUDO),sudo env PATH=$(PATH) KERNELS="$(KERNELS)") integration/kernels/test.sh
+
 .PHONY: tools
 tools: ## install the programs that the tests use
 	@missing=; PATH=$$PATH:/usr/sbin:/sbin; \

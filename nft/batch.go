@@ -2,6 +2,7 @@ package nft
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -50,17 +51,38 @@ func encode(steps ...func(*nftables.Conn) error) ([]netlink.Message, error) {
 }
 
 // commit sends a transaction and waits for the kernel's answer: it has taken
-// effect, all of it, or nothing has. After an error the socket may hold more
-// answers, and must not be used again.
+// effect, all of it, or nothing has.
 func commit(socket *netlink.Conn, batch []netlink.Message) error {
 	if len(batch) == 0 {
 		return nil
 	}
-	if _, err := socket.SendMessages(batch); err != nil {
+	_, err := socket.SendMessages(batch)
+	if err == nil {
+		_, err = socket.Receive()
+	}
+	if err != nil {
+		return errors.Join(err, drain(socket))
+	}
+	return nil
+}
+
+// drain takes the answers that a socket holds: after an error there may be one to each message.
+// All of them are there when the sending is done, as netlink works in the time of who sends.
+// A new socket would do as well, but not own what the old one owns.
+func drain(socket *netlink.Conn) error {
+	raw, err := socket.SyscallConn()
+	if err != nil {
 		return err
 	}
-	_, err := socket.Receive()
-	return err
+	return raw.Control(func(fd uintptr) {
+		var answer [256]byte
+		for {
+			_, _, err := unix.Recvfrom(int(fd), answer[:], unix.MSG_DONTWAIT)
+			if err != nil && err != unix.ENOBUFS && err != unix.EINTR {
+				return
+			}
+		}
+	})
 }
 
 // A table that is owned can be changed by its owner's socket alone: nobody
@@ -68,7 +90,7 @@ func commit(socket *netlink.Conn, batch []netlink.Message) error {
 // stays, without an owner, when that socket is closed, and can be owned again.
 // Both together are possible since Linux 6.9 (nft_table_is_orphan in
 // net/netfilter/nf_tables_api.c). An owner alone takes the table away with the
-// process's life, and the port is open: right for a trial, and never for the daemon.
+// process's life, and the port is open: right for a trial and for a latch, and never for the gate.
 const (
 	tableDormant = 0x1 // NFT_TABLE_F_DORMANT
 	tableOwner   = 0x2 // NFT_TABLE_F_OWNER
@@ -80,12 +102,38 @@ const (
 // tableComment is what `nft list ruleset` shows at the top of an owned table.
 const tableComment = "nftknockd's own; only it can change this while it runs"
 
-// setFlags gives the table that a transaction adds, or one without an owner, flags
+// lacks is what this kernel is not to be asked for: "persist" or "owner". Tests have the linker set it, and see
+// on one kernel what an older one brings about.
+var lacks string
+
+// probeSuffix is what is appended to the table's name for one that tries what the kernel can.
+const probeSuffix = "_probe"
+
+// supports says whether the kernel has tables with these flags. It asks by a table that is gone again
+// with the same transaction.
+func (t *Table) supports(flags uint32) (bool, error) {
+	if lacks == "owner" || lacks == "persist" && flags&tablePersist != 0 {
+		return false, nil
+	}
+	probe := &nftables.Table{Name: t.table.Name + probeSuffix, Family: t.table.Family}
+	batch, err := encode(func(c *nftables.Conn) error { c.AddTable(probe); c.DelTable(probe); return nil })
+	if err == nil {
+		err = setFlags(batch, probe.Name, flags)
+	}
+	if err == nil {
+		err = commit(t.socket, batch)
+	}
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
+		return false, nil
+	}
+	return err == nil, explain(err)
+}
+
+// setFlags gives the table of that name which a transaction adds, or one without an owner, flags
 // that make it the sending socket's own.
 func setFlags(batch []netlink.Message, name string, flags uint32) error {
-	const newTable = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWTABLE
 	for i, m := range batch {
-		if m.Header.Type != newTable {
+		if !isKind(m, unix.NFT_MSG_NEWTABLE) || !concerns(m, name) {
 			continue
 		}
 		attributes, err := netlink.MarshalAttributes([]netlink.Attribute{

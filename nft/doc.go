@@ -41,6 +41,9 @@
 // host's, or another port's. So whatever is delivered to a guarded port is judged at input too.
 // What the gate has admitted bears a priority (skb->priority), and is not judged twice.
 //
+// Where the table cannot be owned a second one, the latch, keeps the ports shut while somebody else has taken it away:
+// see latch.go.
+//
 // # What is up
 //
 // Connection tracking is neither asked nor turned on; see flow.go for why. A segment that

@@ -112,15 +112,6 @@ func (u *elementUpdate) nested(kind uint16, attributes func()) {
 	binary.NativeEndian.PutUint16(u.bytes[start:], uint16(len(u.bytes)-start))
 }
 
-// send sends an update. After an error it goes on with a new socket.
-func (t *Table) send(u []byte) error {
-	err := send(t.socket, u)
-	if err != nil {
-		err = errors.Join(err, t.reconnect())
-	}
-	return err
-}
-
 // send sends an update and returns the kernel's answer, which is there when the sending is
 // done: netlink works in the time of who sends.
 func send(socket *netlink.Conn, u []byte) error {
@@ -142,10 +133,10 @@ func send(socket *netlink.Conn, u []byte) error {
 	}
 	const errno = netlinkHeader // struct nlmsgerr begins with it
 	if n < errno+4 || netlink.HeaderType(binary.NativeEndian.Uint16(answer[4:])) != netlink.Error {
-		return errors.New("the kernel's answer to a transaction is none")
+		return errors.Join(errors.New("the kernel's answer to a transaction is none"), drain(socket))
 	}
 	if code := int32(binary.NativeEndian.Uint32(answer[errno:])); code != 0 {
-		return unix.Errno(-code)
+		return errors.Join(unix.Errno(-code), drain(socket))
 	}
 	return nil
 }

@@ -238,15 +238,14 @@ func (r *Ruleset) addUp() {
 }
 
 // admitted is the priority (tc(8)) of a packet that the gate has admitted, so that it is not
-// judged a second time where it is delivered. A priority of a packet that arrives is of
-// no consequence there, no packet brings one with it, and one that is there already stays.
+// judged a second time where it is delivered, and that a latch lets it pass. A priority of a packet that arrives is of
+// no consequence there, and none that somebody outside can give it is this one.
 const admitted = 0x7022_0000
 
 // addAdmit adds the chain where what may pass leaves the table.
 func (r *Ruleset) addAdmit() {
 	c := r.addChain(admitChain)
-	c.add("need not be judged again where it is delivered", isPriority(0), setPriority(admitted), accept)
-	c.add("bears a priority of somebody else's", accept)
+	c.add("need not be judged again where it is delivered", setPriority(admitted), accept)
 }
 
 // priorityBeforeRaw is that of what watches this host's packets: before chain answers gives those their port

@@ -2,6 +2,7 @@ package nft
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -28,7 +29,7 @@ func TestUp(t *testing.T) {
 	table := open(t, s)
 	older.check(t, "older than the table")
 
-	if c, err := p.dial(300 * time.Millisecond); err == nil {
+	if c, err := p.dial(22, 300*time.Millisecond); err == nil {
 		c.Close()
 		t.Fatal("the door is open")
 	}
@@ -105,7 +106,7 @@ type connection struct{ client, server net.Conn }
 
 func (p *peer) connect(t *testing.T, l net.Listener) connection {
 	t.Helper()
-	client, err := p.dial(10 * time.Second)
+	client, err := p.dial(22, 10*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,14 +118,14 @@ func (p *peer) connect(t *testing.T, l net.Listener) connection {
 	return connection{client, server}
 }
 
-// dial connects from the peer's namespace to the port that is guarded.
-func (p *peer) dial(timeout time.Duration) (c net.Conn, err error) {
+// dial connects from the peer's namespace to a port.
+func (p *peer) dial(port int, timeout time.Duration) (c net.Conn, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // never unlocked: the thread ends with its namespace
 		if err = unix.Setns(int(p.ns.Fd()), unix.CLONE_NEWNET); err == nil {
-			c, err = net.DialTimeout("tcp4", "192.0.2.1:22", timeout)
+			c, err = net.DialTimeout("tcp4", fmt.Sprintf("192.0.2.1:%d", port), timeout)
 		}
 	}()
 	<-done

@@ -20,7 +20,7 @@ import (
 func TestCommitHasNoGap(t *testing.T) {
 	inNetNS(t)
 	sender := neighbour(t)
-	nftCommand(t, `table inet count { chain input { type filter hook input priority 0; udp dport 51820 counter; }; }`, "-f", "-")
+	nftCommand(t, `table inet counting { chain input { type filter hook input priority 0; udp dport 51820 counter; }; }`, "-f", "-")
 	s := spec(door("vpn", udp(51820)))
 
 	for range 15 {
@@ -47,7 +47,7 @@ var counted = regexp.MustCompile(`counter packets (\d+)`)
 
 func passed(t *testing.T) int {
 	t.Helper()
-	n, err := strconv.Atoi(counted.FindStringSubmatch(nftCommand(t, "", "list", "table", "inet", "count"))[1])
+	n, err := strconv.Atoi(counted.FindStringSubmatch(nftCommand(t, "", "list", "table", "inet", "counting"))[1])
 	if err != nil {
 		t.Fatal(err)
 	}

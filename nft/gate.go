@@ -118,9 +118,12 @@ func (r *Ruleset) addPorts(name, comment string, numbers []uint16) *set {
 	return r.addSet(s)
 }
 
+// knockChain is the name of the chain that logs knocks.
+const knockChain = "knock"
+
 // addKnocks adds what logs the knocks.
 func (r *Ruleset) addKnocks(dispatch *chain, spec Spec) {
-	knocks := r.addChain("knock")
+	knocks := r.addChain(knockChain)
 	knocks.add("on its way to another host", fibDaddrUnicast(), back)
 	for _, f := range families {
 		s := r.addSet(&set{name: rateSets + f.suffix, comment: "how fast each source knocks", keyType: f.keyType, dynamic: true, lasts: rateMemory, size: ratedSources})

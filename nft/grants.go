@@ -173,7 +173,7 @@ func (t *Table) Grant(grants ...Grant) error {
 			u.renew(set, elements)
 		}
 	}
-	if err := t.send(u.end()); err != nil {
+	if err := send(t.socket, u.end()); err != nil {
 		return err
 	}
 	for _, h := range replaced {
@@ -209,7 +209,7 @@ func (t *Table) Revoke(grants ...Grant) error {
 	for set, elements := range bySet(over) {
 		u.remove(set, elements)
 	}
-	if err := t.send(u.end()); err != nil {
+	if err := send(t.socket, u.end()); err != nil {
 		return err
 	}
 	for _, h := range over {

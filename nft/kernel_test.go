@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"errors"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
 	"nftknock/knock"
@@ -292,9 +294,10 @@ func TestOwned(t *testing.T) {
 		}
 	}
 	check()
-	if err := table.reconnect(); err != nil || !table.Owned() {
-		t.Errorf("reconnect: owned %v, %v", table.Owned(), err)
+	if err := table.refused(); err == nil {
+		t.Error("the kernel has taken an impossible transaction")
 	}
+	grant(t, table, "ssh", "203.0.113.7", time.Minute, "knock")
 	check()
 	table.Close()
 	table, err = Open(rules, true)
@@ -304,6 +307,17 @@ func TestOwned(t *testing.T) {
 	check()
 	table.Close()
 	nftCommand(t, "", "delete", "table", "inet", "nftknock")
+}
+
+// refused sends a transaction that the kernel refuses, with an answer to each of its messages.
+func (t *Table) refused() error {
+	batch, err := encode(func(c *nftables.Conn) error {
+		for range 3 {
+			c.DelChain(&nftables.Chain{Name: "none", Table: t.table})
+		}
+		return nil
+	})
+	return errors.Join(err, commit(t.socket, batch))
 }
 
 // Of a table that is not owned, what somebody else does to it is heard of and
@@ -412,5 +426,25 @@ func TestGrantsWithNFT(t *testing.T) {
 	}
 	if err := table.Grant(Grant{Door: "ssh", Source: netip.MustParsePrefix("fe80::7/128"), Left: time.Hour}); err == nil {
 		t.Error("a link-local source without its link is let in")
+	}
+}
+
+// A table that a daemon would put back is not removed.
+func TestRemoveWhileHeard(t *testing.T) {
+	inNetNS(t)
+	l, err := Listen(7022, func(time.Time, knock.Packet, []byte) {}, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	open(t, spec(door("ssh", tcp(22))))
+	if was, err := Remove("nftknock"); !was || err == nil || !strings.Contains(err.Error(), "stop the nftknockd that is running") {
+		t.Errorf("while somebody listens: %v, %v", was, err)
+	}
+	l.Close()
+	if was, err := Remove("nftknock"); !was || err != nil {
+		t.Errorf("afterwards: %v, %v", was, err)
+	}
+	if tables := nftCommand(t, "", "list", "tables"); tables != "" {
+		t.Errorf("left are %s", tables)
 	}
 }

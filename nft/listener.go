@@ -5,11 +5,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/florianl/go-nflog/v2"
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
@@ -140,7 +143,7 @@ func explainListen(group uint16, err error) error {
 		return errors.Is(err, errno) || strings.Contains(err.Error(), errno.Error())
 	}
 	switch {
-	case is(unix.EPERM) && strings.Contains(err.Error(), "requested group"):
+	case isTaken(err):
 		return fmt.Errorf("another program uses NFLOG group %d: stop it, or set another `nflog_group` in the configuration", group)
 	case is(unix.EPERM), is(unix.EACCES):
 		return errors.New("not permitted to read the kernel's packet log: needs CAP_NET_ADMIN: run it as root, or by its systemd unit")
@@ -148,4 +151,42 @@ func explainListen(group uint16, err error) error {
 		return fmt.Errorf("this kernel has no NFLOG: load nfnetlink_log, or build with CONFIG_NETFILTER_NETLINK_LOG (%w)", err)
 	}
 	return nil
+}
+
+// isTaken says whether binding an NFLOG group has failed because another program has it.
+func isTaken(err error) bool {
+	return err != nil && strings.Contains(err.Error(), unix.EPERM.Error()) && strings.Contains(err.Error(), "requested group")
+}
+
+// unheard returns an error if somebody listens to what the table logs. That is a daemon, which would put the
+// table back.
+func (t *Table) unheard() error {
+	for _, group := range t.logGroups() {
+		l, err := listen(group, func(time.Time, knock.Packet, []byte) {}, func() {})
+		if isTaken(err) {
+			return fmt.Errorf("table inet %s logs to NFLOG group %d, and a program listens: stop the nftknockd that is running", t.table.Name, group)
+		}
+		if err == nil {
+			l.Close()
+		}
+	}
+	return nil
+}
+
+// logGroups returns the NFLOG groups of the knock chain. Rules that somebody else has put there, and
+// that cannot be read, have none.
+func (t *Table) logGroups() (groups []uint16) {
+	defer func() { _ = recover() }() // the library's panics, as in readElements
+	rules, err := t.query.GetRules(t.table, &nftables.Chain{Name: knockChain})
+	if err != nil {
+		return nil // there is no such chain
+	}
+	for _, r := range rules {
+		for _, e := range r.Exprs {
+			if l, ok := e.(*expr.Log); ok && !slices.Contains(groups, l.Group) {
+				groups = append(groups, l.Group)
+			}
+		}
+	}
+	return groups
 }

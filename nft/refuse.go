@@ -71,7 +71,7 @@ func (r *Ruleset) addRefuse(ports []uint16) {
 	c.add("nothing listens on port 0", isTCP, setPort("dport", 0), accept)
 	c.add("cannot be changed", drop)
 
-	readdress := &chain{name: "readdress", hook: &hook{"input", nftables.ChainHookInput, priority{"mangle + 1", nftables.ChainPriorityRef(*nftables.ChainPriorityMangle + 1)}}}
+	readdress := &chain{name: "readdress", hook: &hook{"input", nftables.ChainHookInput, priority{"mangle + 2", nftables.ChainPriorityRef(*nftables.ChainPriorityMangle + 2)}}}
 	refused := &chain{name: "refused", hook: &hook{"input", nftables.ChainHookInput, priority{"300", nftables.ChainPriorityRef(300)}}}
 	answers := &chain{name: "answers", hook: &hook{"output", nftables.ChainHookOutput, priorityRaw}}
 	answer, forget := &chain{name: "answer"}, &chain{name: "forget_answers"}

@@ -31,8 +31,9 @@ type Ruleset struct {
 	sets   []*set
 	chains []*chain
 
-	counters []string // their names
-	guarded  []knock.Port
+	counters   []string // their names
+	guarded    []knock.Port
+	interfaces []string // whose packets are guarded; empty: all but loopback's
 }
 
 type chain struct {
@@ -69,7 +70,7 @@ func (c *chain) add(comment string, statements ...statement) {
 func NewRuleset(spec Spec) *Ruleset {
 	r := &Ruleset{name: spec.Table, group: spec.NFLogGroup, doors: make(map[string]*knock.Door)}
 
-	r.guarded = guardedPorts(spec.Doors)
+	r.guarded, r.interfaces = guardedPorts(spec.Doors), spec.Interfaces
 	dispatch, arrived, judge := &chain{name: "dispatch"}, &chain{name: "arrived"}, &chain{name: "judge"}
 	r.addGate(dispatch, spec)
 	r.addDelivered(arrived)

@@ -249,12 +249,7 @@ func setPriority(p uint32) statement {
 	}}
 }
 
-func class(p uint32) string {
-	if p == 0 {
-		return "none"
-	}
-	return fmt.Sprintf("%x:%x", p>>16, p&0xffff)
-}
+func class(p uint32) string { return fmt.Sprintf("%x:%x", p>>16, p&0xffff) }
 
 // count counts a packet by a counter of the table.
 func count(name string) statement {

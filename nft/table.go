@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 
 	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
@@ -18,9 +17,11 @@ type Table struct {
 	table *nftables.Table
 	query *nftables.Conn // reads only
 
-	socket *netlink.Conn // changes are made through this one, which may own the table
-	portID atomic.Uint32 // its address
-	owned  bool
+	socket  *netlink.Conn // changes are made through this one, which may own tables
+	portID  uint32        // its address
+	owned   bool
+	latched bool // a latch stands beside it
+	loose   looseLatch
 
 	onTrial bool // owned, and gone with the socket
 
@@ -42,7 +43,8 @@ const socketBuffer = 64 << 20
 // of this name that is not nftknockd's is an error.
 //
 // If own is set and the kernel can (Linux 6.9), nobody else can change or remove
-// the table while it is open. One that was made without an owner stays without.
+// the table while it is open. One that was made without an owner stays without. With own set and a table that is
+// not owned, a latch keeps the ports shut whenever somebody has taken the table away (Linux 5.12): see latch.go.
 func Open(r *Ruleset, own bool) (*Table, error) {
 	t, err := connect(r.name)
 	if err != nil {
@@ -75,31 +77,38 @@ func (t *Table) dial() error {
 		socket.Close()
 		return fmt.Errorf("netlink: %w", err)
 	}
-	t.socket = socket
-	t.portID.Store(id)
+	t.socket, t.portID = socket, id
 	return nil
 }
 
 func (t *Table) install(own bool) error {
 	was, err := readState(t.query, t.table)
 	if err != nil {
-		return explain(err)
+		return t.explainLacking(explain(err), features)
 	}
 	if was != nil {
 		if err := was.checkAvailable(t.table.Name); err != nil {
 			return err
 		}
 	}
-	t.owned = own && (was == nil || was.flags&tablePersist != 0)
-	err = t.change(was)
-	if t.owned && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)) {
-		t.owned = false // the kernel is too old
-		err = t.change(was)
-	}
+	latch, err := t.readLatch()
 	if err != nil {
 		return err
 	}
-	return t.rememberGrants()
+	if own && (was == nil || was.flags&tablePersist != 0) {
+		if t.owned, err = t.supports(tableOwner | tablePersist); err != nil {
+			return err
+		}
+	}
+	if own && !t.owned {
+		if t.latched, err = t.supports(tableOwner); err != nil {
+			return err
+		}
+	}
+	if err := t.transact(was, nil, t.addLatch(latch)); err != nil {
+		return t.explainLacking(err, features)
+	}
+	return errors.Join(t.rememberGrants(), t.readyLatch())
 }
 
 // Replace installs another ruleset of the same name, in one transaction. Who is
@@ -107,36 +116,47 @@ func (t *Table) install(own bool) error {
 func (t *Table) Replace(r *Ruleset) error {
 	old := t.rules
 	t.rules = r
-	if err := t.Restore(); err != nil {
+	if err := t.restore(t.refitLatch()); err != nil {
 		t.rules = old
 		return err
 	}
-	return t.rememberGrants()
+	return errors.Join(t.rememberGrants(), t.readyLatch())
 }
 
 // Restore puts right what somebody else has done to the table, with the
 // grants there were. If that cannot be done part by part, the table is made anew in one transaction.
-func (t *Table) Restore() error {
+func (t *Table) Restore() error { return t.restore() }
+
+// restore is Restore with more steps of the same transaction.
+func (t *Table) restore(steps ...step) error {
+	err := t.tryRestore(append(steps, t.lift())...)
+	if err == nil {
+		t.loose.lifted()
+	}
+	return err
+}
+
+func (t *Table) tryRestore(steps ...step) error {
 	was, err := readState(t.query, t.table)
 	if err != nil {
 		return explain(err)
 	}
-	if err = t.change(was); err == nil || was == nil || t.owned {
+	if err = t.transact(was, nil, steps...); err == nil || was == nil || t.owned {
 		return err
 	}
 	up, readErr := t.readFlows()
 	if readErr != nil {
 		return errors.Join(err, readErr)
 	}
-	return t.transact(nil, up, func(c *nftables.Conn) error { c.DelTable(t.table); return nil })
+	return t.transact(nil, up, append(steps, func(c *nftables.Conn) error { c.DelTable(t.table); return nil })...)
 }
 
-// change turns what the kernel has into the ruleset.
-func (t *Table) change(was *state) error { return t.transact(was, nil) }
+// A step adds messages to a transaction.
+type step = func(*nftables.Conn) error
 
 // transact commits a transaction that turns what the kernel has into the ruleset, with what is up besides what
 // is listed, after the steps.
-func (t *Table) transact(was *state, up flowList, steps ...func(*nftables.Conn) error) error {
+func (t *Table) transact(was *state, up flowList, steps ...step) error {
 	flows, err := t.rules.listFlows()
 	if err != nil {
 		return err
@@ -152,8 +172,11 @@ func (t *Table) transact(was *state, up flowList, steps ...func(*nftables.Conn) 
 	if err == nil && t.owned {
 		err = setFlags(batch, t.table.Name, t.flags())
 	}
+	if err == nil && t.latched {
+		err = setFlags(batch, t.latch().Name, tableOwner)
+	}
 	if err == nil {
-		err = t.commit(batch)
+		err = commit(t.socket, batch)
 	}
 	if err != nil {
 		for _, c := range foreign {
@@ -162,35 +185,6 @@ func (t *Table) transact(was *state, up flowList, steps ...func(*nftables.Conn) 
 		return explain(err)
 	}
 	return nil
-}
-
-// commit commits a transaction. After an error it goes on with a new socket.
-func (t *Table) commit(batch []netlink.Message) error {
-	err := commit(t.socket, batch)
-	if err != nil {
-		err = errors.Join(err, t.reconnect())
-	}
-	return err
-}
-
-// reconnect replaces the socket. The old one's ownership ends with it.
-func (t *Table) reconnect() error {
-	t.Close()
-	if err := t.dial(); err != nil || !t.owned {
-		return err
-	}
-	was, err := readState(t.query, t.table)
-	if err != nil || was == nil {
-		return err
-	}
-	adopt, err := encode(func(c *nftables.Conn) error { c.AddTable(t.table); return nil })
-	if err != nil {
-		return err
-	}
-	if err := setFlags(adopt, t.table.Name, t.flags()); err != nil {
-		return err
-	}
-	return commit(t.socket, adopt)
 }
 
 // flags are those of a table that is owned.
@@ -218,15 +212,21 @@ func (t *Table) Owned() bool { return t.owned }
 
 // Remove takes the table out of the kernel, and with it everything it did.
 func (t *Table) Remove() error {
-	batch, err := encode(func(c *nftables.Conn) error { c.DelTable(t.table); return nil })
+	batch, err := encode(func(c *nftables.Conn) error {
+		c.DelTable(t.table)
+		if t.latched {
+			c.DelTable(t.latch())
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	return explain(t.commit(batch))
+	return explain(commit(t.socket, batch))
 }
 
 // Remove takes a table of that name away, if there is one and it is
-// nftknockd's. It says whether there was.
+// nftknockd's, and no daemon runs that would put it back. It says whether there was.
 func Remove(name string) (bool, error) {
 	t, err := connect(name)
 	if err != nil {
@@ -237,13 +237,34 @@ func Remove(name string) (bool, error) {
 	switch {
 	case err != nil:
 		return false, explain(err)
-	case was == nil:
+	}
+	latch, err := t.readLatch()
+	switch {
+	case err != nil:
+		return true, err
+	case was == nil && latch == nil:
 		return false, nil
 	}
-	if err := was.checkAvailable(name); err != nil {
+	if was != nil {
+		if err := was.checkAvailable(name); err != nil {
+			return true, err
+		}
+	}
+	if err := t.unheard(); err != nil {
 		return true, err
 	}
-	return true, t.Remove()
+	batch, err := encode(func(c *nftables.Conn) error {
+		for table, there := range map[*nftables.Table]bool{t.table: was != nil, t.latch(): latch != nil} {
+			if there {
+				c.DelTable(table)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return true, err
+	}
+	return true, explain(commit(t.socket, batch))
 }
 
 // Close gives the table up. It stays in the kernel.
@@ -272,11 +293,6 @@ func explain(err error) error {
 		return nil
 	case errors.Is(err, unix.EPERM):
 		hint = "needs CAP_NET_ADMIN: run it as root, or by its systemd unit"
-	case errors.Is(err, unix.EPROTONOSUPPORT):
-		hint = "this kernel has no nftables (CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET)"
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EAFNOSUPPORT):
-		hint = "this kernel lacks a part of nftables that is needed: CONFIG_NFT_NUMGEN, CONFIG_NFT_LOG, CONFIG_NFT_LIMIT, " +
-			"CONFIG_NFT_REJECT_INET, CONFIG_NFT_FIB_INET, CONFIG_NFT_SOCKET, CONFIG_NETFILTER_NETLINK_LOG; Linux 5.10 or newer has them"
 	case errors.Is(err, unix.EMSGSIZE):
 		hint = "the table is too large for this socket's buffer: raise net.core.wmem_max"
 	default:

@@ -5,8 +5,6 @@ import (
 	"fmt"
 
 	"github.com/google/nftables"
-	"github.com/mdlayher/netlink"
-	"golang.org/x/sys/unix"
 )
 
 // OpenTrial installs the ruleset as Open does, but for as long as this process lives and
@@ -30,13 +28,16 @@ func openTrial(r *Ruleset, grants []Grant, up flowList) (*Table, error) {
 	t.rules = r
 	t.grants.reset(grants)
 	t.owned, t.onTrial = true, true
-	err = t.change(nil)
-	if err == nil {
-		err = t.addFlows(up)
-	}
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
+	can, err := t.supports(tableOwner)
+	if err == nil && !can {
 		err = errors.New("this kernel cannot take a table away with the process that made it, which a trial is undone by: " +
 			"Linux 5.12 or newer can; demo --config rehearses the configuration on any")
+	}
+	if err == nil {
+		err = t.explainLacking(t.transact(nil, nil), features)
+	}
+	if err == nil {
+		err = t.addFlows(up)
 	}
 	if err != nil {
 		t.Close()
@@ -75,7 +76,11 @@ func CheckAbsent(name string) error {
 // rules of the old table at that very moment: it would find its maps empty, and
 // pass. A second table stands by, with the same rules.
 func (t *Table) Commit(own bool) error {
-	own = own && canPersist(t.table.Name)
+	persist, err := t.supports(tableOwner | tablePersist)
+	if err != nil {
+		return err
+	}
+	persist = persist && own
 	grants, err := t.Grants()
 	if err != nil {
 		return explain(err)
@@ -96,37 +101,15 @@ func (t *Table) Commit(own bool) error {
 		return explain(err)
 	}
 	t.grants.reset(grants)
-	tx := &transaction{table: t.table, rules: t.rules, own: own, query: t.query, grants: &t.grants, flows: up}
-	batch, err := encode(func(c *nftables.Conn) error { c.DelTable(t.table); return nil }, tx.build)
-	if err == nil && own {
-		err = setFlags(batch, t.table.Name, tableOwner|tablePersist)
-	}
-	if err == nil {
-		err = commit(t.socket, batch)
-	}
+	t.owned, t.latched, t.onTrial = persist, own && !persist, false
+	err = t.transact(nil, up, func(c *nftables.Conn) error { c.DelTable(t.table); return nil }, t.addLatch(nil))
 	if err != nil {
-		return explain(err)
+		t.owned, t.latched, t.onTrial = true, false, true
+		return err
 	}
-	t.owned, t.onTrial = own, false
 	// What has begun between the last look at the old table and its end, the other one knows.
 	if up, err = s.readFlows(); err == nil {
 		err = t.addFlows(up)
 	}
-	return errors.Join(err, t.rememberGrants())
-}
-
-// canPersist says whether the kernel has tables that outlive their owner. It asks by a
-// table that is gone again with the same transaction.
-func canPersist(name string) bool {
-	probe := &nftables.Table{Name: name + "_probe", Family: nftables.TableFamilyINet}
-	batch, err := encode(func(c *nftables.Conn) error { c.AddTable(probe); c.DelTable(probe); return nil })
-	if err != nil || setFlags(batch, probe.Name, tableOwner|tablePersist) != nil {
-		return false
-	}
-	socket, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
-	if err != nil {
-		return false
-	}
-	defer socket.Close()
-	return commit(socket, batch) == nil
+	return errors.Join(err, t.rememberGrants(), t.readyLatch())
 }

@@ -11,7 +11,9 @@ import (
 func tryOut(t *testing.T, s Spec) *Table {
 	t.Helper()
 	table, err := OpenTrial(NewRuleset(s))
-	if err != nil {
+	if err != nil && strings.Contains(err.Error(), "Linux 5.12") {
+		t.Skip(err)
+	} else if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { table.Close() })

@@ -105,7 +105,7 @@ func (t *Table) addFlows(list flowList) error {
 	if err != nil {
 		return err
 	}
-	return t.commit(batch)
+	return commit(t.socket, batch)
 }
 
 // isFlows says whether a set is one of those of flows.

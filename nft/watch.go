@@ -13,6 +13,7 @@ import (
 // A Watcher hears when somebody else changes the table.
 type Watcher struct {
 	conn    *netlink.Conn
+	latch   *netlink.Conn // adds the latch to a table that has none at rest
 	changed chan struct{}
 }
 
@@ -28,6 +29,10 @@ func (t *Table) Watch() (*Watcher, error) {
 		return nil, fmt.Errorf("netlink group of nftables: %w", err)
 	}
 	w := &Watcher{conn: conn, changed: make(chan struct{}, 1)}
+	if w.latch, err = netlink.Dial(unix.NETLINK_NETFILTER, nil); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("netlink: %w", err)
+	}
 	go w.read(t)
 	return w, nil
 }
@@ -42,6 +47,7 @@ func (w *Watcher) Close() error { return w.conn.Close() }
 // read notes what somebody else does until a transaction is at its end: what one has done is put right
 // by one.
 func (w *Watcher) read(t *Table) {
+	defer w.latch.Close()
 	var foreign []foreignChange // to elements
 	changed := false            // otherwise
 	for {
@@ -63,7 +69,7 @@ func (w *Watcher) read(t *Table) {
 					w.tell()
 				}
 				foreign, changed = nil, false
-			case m.Header.PID == t.portID.Load() || !concerns(m, t.table.Name):
+			case m.Header.PID == t.portID || !concerns(m, t.table.Name):
 			case isKind(m, unix.NFT_MSG_NEWSETELEM), isKind(m, unix.NFT_MSG_DELSETELEM):
 				c, err := readForeignChange(m)
 				if err != nil {
@@ -77,6 +83,9 @@ func (w *Watcher) read(t *Table) {
 					foreign = append(foreign, c)
 				}
 			default:
+				if isKind(m, unix.NFT_MSG_DELTABLE) && !t.latched {
+					t.loose.fall(w.latch)
+				}
 				changed = true
 			}
 		}

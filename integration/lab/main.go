@@ -67,7 +67,7 @@ func prepare(dir string) error {
 		if *file != "" {
 			continue
 		}
-		if err := build(filepath.Join(cache, name)); err != nil {
+		if err := build(filepath.Join(cache, name), name); err != nil {
 			return fmt.Errorf("building %s: %w", name, err)
 		}
 		*file = filepath.Join(dir, name)
@@ -112,12 +112,12 @@ func takeTurn(file string) error {
 }
 
 // build compiles a program, with the race detector if the tests have it.
-func build(to string) error {
-	args := []string{"build", "-buildvcs=false", "-o", to}
+func build(to, program string, more ...string) error {
+	args := append([]string{"build", "-buildvcs=false", "-o", to}, more...)
 	if Race {
 		args = append(args, "-race")
 	}
-	cmd := exec.Command("go", append(args, "nftknock/cmd/"+filepath.Base(to))...)
+	cmd := exec.Command("go", append(args, "nftknock/cmd/"+program)...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	return cmd.Run()
 }

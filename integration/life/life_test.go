@@ -3,9 +3,8 @@ package life
 import (
 	"flag"
 	"fmt"
+	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"nftknock/integration/lab"
 )
@@ -110,20 +109,21 @@ func newLifeTopology(t *testing.T, f lab.Family) *lab.Topology {
 func (u *unit) needOwned(t *testing.T) {
 	t.Helper()
 	lab.ExpectLine(t, u.Daemon, "guarding", "owned=")
-	var name unix.Utsname
-	if err := unix.Uname(&name); err != nil {
-		t.Fatal(err)
+	switch able := lab.CanPersist(t); {
+	case able && !u.owned():
+		t.Fatal("this kernel has tables that persist, and the daemon does not own its")
+	case !able:
+		t.Skip("this kernel has no tables that are owned and persist: Linux 6.9 or newer")
 	}
-	release := unix.ByteSliceToString(name.Release[:])
-	var major, minor int
-	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
-		t.Fatalf("release %q: %v", release, err)
+}
+
+// needLatch skips a test where tables cannot have an owner. Where they can there must be a latch.
+func (u *unit) needLatch(t *testing.T) {
+	t.Helper()
+	if !lab.CanOwn(t) {
+		t.Skip("this kernel has no tables with an owner: Linux 5.12 or newer")
 	}
-	able := major > 6 || major == 6 && minor >= 9
-	switch owned := u.owned(); {
-	case able && !owned:
-		t.Fatalf("Linux %s has tables that persist, and the daemon does not own its", release)
-	case !owned:
-		t.Skipf("Linux %s has no tables that are owned and persist: it takes 6.9", release)
+	if u.owned() || !strings.Contains(string(u.Host.Run(t, "nft", "list", "tables")), lab.GateTable+"_latch") {
+		t.Fatal("the daemon keeps no latch")
 	}
 }

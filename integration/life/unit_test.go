@@ -26,9 +26,15 @@ type unit struct {
 // startUnit starts nftknockd, and does not wait for it to be ready.
 func startUnit(t *testing.T, h *lab.Host, config string) *unit {
 	t.Helper()
+	return startProgram(t, lab.Nftknockd, h, config)
+}
+
+// startProgram is startUnit for another nftknockd.
+func startProgram(t *testing.T, program string, h *lab.Host, config string) *unit {
+	t.Helper()
 	manager := lab.ListenNotify(t)
 	socket := lab.NewSocket(t)
-	cmd := lab.Command(context.Background(), t, lab.Nftknockd, "run", "--socket", socket, "-c", config)
+	cmd := lab.Command(context.Background(), t, program, "run", "--socket", socket, "-c", config)
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+manager.LocalAddr().String())
 	h.GiveState(cmd)
 	// Not StartCmd, which would show all that each of a hundred daemons has said.

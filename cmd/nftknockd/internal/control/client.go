@@ -201,7 +201,7 @@ func (c *Client) do(ctx context.Context, method, what string, body any) (*http.R
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
 		return nil, &notRunningError{c.socket, err}
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("%s: permission denied: run this as root, or as the user that nftknockd runs as", c.socket)
+		return nil, fmt.Errorf("%s: %w: run this as root, or as the user that nftknockd runs as", c.socket, fs.ErrPermission)
 	case err != nil:
 		return nil, fmt.Errorf("asking nftknockd at %s: %w", c.socket, errors.Unwrap(err)) // without the made-up URL
 	case answer.StatusCode == http.StatusOK:

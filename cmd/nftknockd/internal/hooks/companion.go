@@ -65,15 +65,15 @@ func (c *Companion) Run(ctx context.Context) error {
 		c.save(after, moved, saving)
 		close(saved)
 	}()
-	c.follow(ctx)
+	err = c.follow(ctx)
 	c.queue.stop()
 	close(saving)
 	<-saved
-	return nil
+	return err
 }
 
-// follow connects to the daemon, again and again.
-func (c *Companion) follow(ctx context.Context) {
+// follow connects to the daemon, again and again. The error is that of a companion which may not.
+func (c *Companion) follow(ctx context.Context) error {
 	var alone time.Time // since when there is nobody to ask
 	unanswered := false
 	for ctx.Err() == nil {
@@ -82,6 +82,8 @@ func (c *Companion) follow(ctx context.Context) {
 		case err == nil, errors.Is(err, errReloaded):
 			alone, unanswered = time.Time{}, false
 			continue
+		case errors.Is(err, fs.ErrPermission):
+			return err
 		case !errors.Is(err, fs.ErrNotExist):
 			alone = time.Time{}
 			if !unanswered && ctx.Err() == nil {
@@ -92,13 +94,14 @@ func (c *Companion) follow(ctx context.Context) {
 			alone = time.Now()
 		case time.Since(alone) >= idleFor && c.queue.idle():
 			c.Log.Info("nothing to do: no hook is configured, or nftknockd does not run")
-			return
+			return nil
 		}
 		select {
 		case <-time.After(retryAfter):
 		case <-ctx.Done():
 		}
 	}
+	return nil
 }
 
 // connect reads the hooks and follows events until they may be others.

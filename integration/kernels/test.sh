@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Proves the gate on the kernels that people run, each with its own release's programs, in a
+# virtual machine. It is emulated, which works everywhere; with ACCEL=kvm it is faster where that works.
+#
+#	KERNELS="5.10 6.1 6.12" integration/kernels/test.sh
+#
+# image.sh makes what a machine boots from, once: it is kept in the user's cache. inside/ is
+# what is run there: first.sh, and second.sh after a reboot.
+set -euo pipefail
+
+declare -A suites=([5.10]=bullseye [6.1]=bookworm [6.12]=trixie)
+kernels=${KERNELS:-5.10 6.1 6.12}
+for kernel in $kernels; do
+	[ -n "${suites[$kernel]:-}" ] || {
+		echo "KERNELS: $kernel is none of ${!suites[*]}" >&2
+		exit 2
+	}
+done
+
+[ "$(id -u)" = 0 ] || {
+	echo "test-kernels: skipped: needs root"
+	exit 0
+}
+cd "$(dirname "$0")/../.."
+here=$PWD/integration/kernels
+
+missing=()
+for tool in qemu-system-x86_64:qemu-system-x86 mmdebstrap:mmdebstrap busybox:busybox-static cpio:cpio \
+	mke2fs:e2fsprogs debugfs:e2fsprogs depmod:kmod; do
+	command -v "${tool%%:*}" >/dev/null || missing+=("${tool#*:}")
+done
+if [ ${#missing[@]} != 0 ]; then
+	echo "installing ${missing[*]}"
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/nftknock
+recipe=$(cksum <"$here/image.sh" | cut -d' ' -f1) # another recipe makes another image
+work=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$work"' EXIT
+
+# What goes in.
+in=$work/in
+mkdir -p "$in"/{nft,functional,life}
+export CGO_ENABLED=0
+go build -o "$in/" ./cmd/nftknockd ./cmd/nftknock ./integration/systemd/prober
+for package in nft integration/functional integration/life; do
+	go test -c -o "$in/${package##*/}.test" "./$package"
+	[ ! -d "$package/testdata" ] || cp -r "$package/testdata" "$in/${package##*/}/"
+done
+VERSION=0~test ARCHES=amd64 FORMATS=deb systemd/packages/build.sh "$work/packages" >/dev/null
+cp "$work"/packages/nftknock_*.deb "$in/nftknock.deb"
+cp "$here"/inside/* integration/systemd/inside/lib.sh "$in/"
+
+# boot KERNEL SCRIPT: runs the script in the machine, and shows what it says.
+boot() {
+	local dir=$work/$1 suite=${suites[$1]}
+	timeout --foreground "${TIMEOUT:-480}" qemu-system-x86_64 -machine q35,accel="${ACCEL:-tcg}" -cpu "${CPU:-max}" -smp 1 -m 1024 \
+		-nodefaults -nographic -no-reboot -nic none -device virtio-rng-pci -serial "file:$dir/console" \
+		-drive "file=$dir/root.img,format=raw,if=virtio,cache=unsafe" \
+		-drive "file=$dir/e2e.img,format=raw,if=virtio,cache=unsafe" \
+		-kernel "$dir/vmlinuz" -initrd "$dir/initramfs" \
+		-append "console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on net.ifnames=0 systemd.show_status=no \
+systemd.wants=network-up.service systemd.wants=e2e@$2.service" </dev/null >"$dir/qemu" 2>&1 || true
+	tr -d '\r' <"$dir/console" | grep -E '^(ok|kernel|FAILED)' || true
+	debugfs -R "cat /passed-$2" "$dir/e2e.img" 2>/dev/null | grep -q yes || {
+		cat "$dir/qemu"
+		tail -n 150 "$dir/console"
+		echo "test-kernels: Linux $1 ($suite): $2 failed" >&2
+		return 1
+	}
+}
+
+for kernel in $kernels; do
+	begin=$SECONDS
+	image=$cache/vm-${suites[$kernel]}-$recipe
+	if [ ! -d "$image" ]; then
+		echo "making a machine with Linux $kernel, to be kept in $image"
+		"$here/image.sh" "${suites[$kernel]}" "$image"
+	fi
+	mkdir "$work/$kernel"
+	cp --sparse=always "$image"/* "$work/$kernel/"
+	mke2fs -q -t ext4 -d "$in" "$work/$kernel/e2e.img" 512M
+	boot "$kernel" first
+	boot "$kernel" second
+	rm -rf "${work:?}/$kernel"
+	echo "test-kernels: Linux $kernel passed, in $((SECONDS - begin)) s"
+done
