@@ -101,15 +101,31 @@ func (f *fakeListener) Close() error         { f.closed = true; return nil }
 
 // A logBuffer keeps what is logged, or is stuck.
 type logBuffer struct {
-	bytes.Buffer
 	stuck chan struct{} // writes wait until it is closed, unless it is nil
+
+	mu   sync.Mutex
+	text bytes.Buffer
 }
 
 func (b *logBuffer) Write(p []byte) (int, error) {
 	if b.stuck != nil {
 		<-b.stuck
 	}
-	return b.Buffer.Write(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func (b *logBuffer) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.text.Reset()
 }
 
 // A rehearsal is a gate without a kernel.
@@ -174,7 +190,8 @@ func rehearseConfig(t *testing.T, cfg *config.Config, test func(*rehearsal)) {
 		ended := make(chan error)
 		go func() { ended <- g.Run(ctx) }()
 		synctest.Wait()
-		r.told, r.logged = nil, logBuffer{}
+		r.told = nil
+		r.logged.Reset()
 		test(r)
 		cancel()
 		if err := <-ended; err != nil {

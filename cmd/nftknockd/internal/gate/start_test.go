@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -150,9 +151,10 @@ func TestStartDeaf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBoot(t)
 		b.up(t, func(*Gate) {})
-		taken := true
+		var taken atomic.Bool
+		taken.Store(true)
 		b.listen = func() error {
-			if taken {
+			if taken.Load() {
 				return errTaken
 			}
 			return nil
@@ -165,12 +167,12 @@ func TestStartDeaf(t *testing.T) {
 			if g.Healthy() || !g.works() {
 				t.Error("healthy, or such that a restart would help")
 			}
-			time.Sleep(time.Hour)
+			time.Sleep(5 * time.Minute)
 			synctest.Wait()
 			if len(b.told) > 2 || len(b.logged.String()) > 4096 {
 				t.Errorf("the service manager was told %d times; logged:\n%s", len(b.told), b.logged.String())
 			}
-			taken = false
+			taken.Store(false)
 			time.Sleep(2 * retryFileAfter)
 			synctest.Wait()
 			if !g.Healthy() {
