@@ -90,7 +90,7 @@ func TestTwoPeople(t *testing.T) {
 [door.alice]
 ports          = [22]
 sequence       = [7214, 8391, 6127]
-close_sequence = [6127, 7214, 8391]
+close_sequence = [6127, 8391, 7214]
 
 [door.bob]
 ports    = [22]
@@ -113,7 +113,7 @@ sequence = [5303, 4871, 7519]
 		s.ExpectOut(t, "alice", bob)
 		s.ExpectLogin(t, sshd, bob, 22)
 
-		s.Knock(t, alice, "6127", "7214", "8391")
+		s.Knock(t, alice, "6127", "8391", "7214")
 		s.WaitOut(t, "alice", alice)
 		s.ExpectShut(t, alice, "22", lab.Silent)
 		s.ExpectOpen(t, bob, "22")

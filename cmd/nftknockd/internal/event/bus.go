@@ -53,6 +53,8 @@ func NewBus(taps ...func(Event)) *Bus {
 
 func newBus(past history, taps []func(Event)) *Bus {
 	b := &Bus{taps: taps, history: past, watchers: make(map[*Watcher]bool), subscriptions: make(map[*Subscription]bool)}
+	b.mu.Lock() // expire may be called at once
+	defer b.mu.Unlock()
 	b.expiry.begin(b.expire)
 	for e := range b.history.ours.all {
 		b.expiry.note(*e)
