@@ -80,8 +80,10 @@ func listen(group uint16, observe func(arrived time.Time, p knock.Packet, payloa
 		log: log, cancel: cancel, observe: observe, overrun: overrun,
 		failed: make(chan error, 1), clock: newClock(),
 	}
+	reading := make(chan struct{})
 	if err = log.Con.SetReadBuffer(listenBuffer); err == nil {
 		err = log.RegisterWithErrorFunc(ctx, l.hook, func(err error) int {
+			close(reading)
 			l.takeOver(ctx, err)
 			return 1 // the end
 		})
@@ -96,6 +98,7 @@ func listen(group uint16, observe func(arrived time.Time, p knock.Packet, payloa
 		l.Close()
 		return nil, err
 	}
+	<-reading // before it the library's goroutine does not count yet, and Close would not wait for it
 	return l, nil
 }
 
