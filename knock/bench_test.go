@@ -68,7 +68,7 @@ func benchKnocks(b *testing.B, doors []Door) {
 // that nobody has to leave for it.
 func benchFlood(b *testing.B, doors []Door, decoy *Port) {
 	scan := Scan{Mute: time.Minute}
-	remembered := (*Tracker).InProgress
+	remembered := func(t *Tracker) int { return t.attempts.len() }
 	port := func(r uint64) Port { return doors[r%uint64(len(doors))].Sequence[0] }
 	if decoy != nil {
 		scan.Decoys = []Port{*decoy}

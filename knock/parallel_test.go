@@ -229,3 +229,28 @@ func TestKnocksAtRandom(t *testing.T) {
 		}
 	}
 }
+
+// TestInProgress: what is complete, or out of time, is under way no more.
+func TestInProgress(t *testing.T) {
+	d := door("ssh", "7000 8000 9000", "")
+	tracker := NewTracker([]Door{d}, Scan{}, 1000)
+	now := time.Now()
+	knock := func(who string, n int) {
+		tracker.Observe(now, Packet{Source: people[who], SourcePort: uint16(40000 + n), Port: d.Sequence[n]})
+	}
+	check := func(want int) {
+		t.Helper()
+		if got := tracker.InProgress(now); got != want {
+			t.Errorf("%d attempts are under way, want %d", got, want)
+		}
+	}
+	check(0)
+	knock("ann", 0)
+	knock("ann", 1)
+	knock("bob", 0)
+	check(2)
+	knock("ann", 2)
+	check(1)
+	now = now.Add(d.SeqTimeout + time.Second)
+	check(0)
+}

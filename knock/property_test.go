@@ -340,7 +340,7 @@ func TestTrackerIsBounded(t *testing.T) {
 // that is in the index and in the one list where it belongs.
 func checkBounds(t *rapid.T, tracker *Tracker) {
 	s := tracker.attempts
-	if n := tracker.InProgress(); n > s.limit {
+	if n := tracker.attempts.len(); n > s.limit {
 		t.Fatalf("%d attempts in progress, the limit is %d", n, s.limit)
 	}
 	room := len(s.chunks) * chunkLen

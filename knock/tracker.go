@@ -51,9 +51,21 @@ func NewTracker(doors []Door, scan Scan, limit int) *Tracker {
 	return t
 }
 
-// InProgress returns how many attempts are remembered, among them those that are complete
-// and those that have run out of time but were not yet forgotten.
-func (t *Tracker) InProgress() int { return t.attempts.len() }
+// InProgress returns how many attempts are under way: begun, not complete, and in time. It
+// looks at all that are remembered.
+func (t *Tracker) InProgress(at time.Time) int {
+	now := max(t.now, at.Sub(t.epoch))
+	n := 0
+	for _, l := range []list{t.attempts.begun, t.attempts.further} {
+		for a := l.oldest; a != none; a = t.attempts.at(a).newer {
+			attempt := t.attempts.at(a)
+			if !attempt.complete && now-attempt.at <= t.sequences[attempt.key.sequence].timeout {
+				n++
+			}
+		}
+	}
+	return n
+}
 
 // Muted returns how many sources and networks are remembered that are muted, or were
 // lately.

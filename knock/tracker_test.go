@@ -758,11 +758,11 @@ func TestFlood(t *testing.T) {
 	for range 10 * limit {
 		stranger = stranger.Next()
 		send(stranger, 0)
-		if n := tracker.InProgress(); n > limit {
+		if n := tracker.attempts.len(); n > limit {
 			t.Fatalf("%d attempts in progress, the limit is %d", n, limit)
 		}
 	}
-	if n := tracker.InProgress(); n != limit {
+	if n := tracker.attempts.len(); n != limit {
 		t.Errorf("%d attempts in progress after the flood, want %d", n, limit)
 	}
 
@@ -817,7 +817,7 @@ func TestFull(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			tracker := NewTracker(c.doors, Scan{}, c.limit)
 			tell(t, tracker, c.story)
-			if n := tracker.InProgress(); n > c.limit {
+			if n := tracker.attempts.len(); n > c.limit {
 				t.Errorf("%d attempts in progress, the limit is %d", n, c.limit)
 			}
 		})
@@ -850,7 +850,7 @@ func TestInProgress(t *testing.T) {
 	for n := range 200 {
 		p.Source = p.Source.Next()
 		tracker.Observe(now, p)
-		if got, want := tracker.InProgress(), n+1; got != want {
+		if got, want := tracker.attempts.len(), n+1; got != want {
 			t.Fatalf("%d attempts in progress, want %d", got, want)
 		}
 	}
@@ -860,7 +860,7 @@ func TestInProgress(t *testing.T) {
 		p.ISN++
 		tracker.Observe(now, p)
 	}
-	if n := tracker.InProgress(); n != MaxParallel {
+	if n := tracker.attempts.len(); n != MaxParallel {
 		t.Errorf("%d attempts in progress, want only the last %d", n, MaxParallel)
 	}
 }

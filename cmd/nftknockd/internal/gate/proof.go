@@ -99,7 +99,7 @@ type sightings struct {
 
 func (g *Gate) newSightings() *sightings {
 	g.state.Lock()
-	s := &sightings{cfg: g.state.cfg, inProgress: g.state.tracker.InProgress()}
+	s := &sightings{cfg: g.state.cfg, inProgress: g.state.tracker.InProgress(time.Now())}
 	g.unlock()
 	s.known = toGuarded(s.cfg)
 	return s
@@ -118,7 +118,7 @@ func (s *sightings) look(g *Gate) {
 	}
 	s.looked = time.Now()
 	g.state.Lock()
-	s.heard = s.heard || g.state.tracker.InProgress() > s.inProgress
+	s.heard = s.heard || g.state.tracker.InProgress(time.Now()) > s.inProgress
 	g.unlock()
 	var fresh []string
 	for c := range toGuarded(s.cfg) {

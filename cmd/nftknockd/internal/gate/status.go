@@ -73,7 +73,7 @@ func (g *Gate) Status() (*Status, error) {
 	cfg := s.cfg
 	daemon := Daemon{
 		Started: g.began, Uptime: time.Since(g.began).Seconds(),
-		InProgress: s.tracker.InProgress(), Limit: cfg.Limits.Sources, MessagesLost: s.listener.Lost(),
+		InProgress: s.tracker.InProgress(time.Now()), Limit: cfg.Limits.Sources, MessagesLost: s.listener.Lost(),
 		Muted: s.tracker.Muted(), Decoys: PortNames(s.decoys),
 	}
 	daemon.File, daemon.Interfaces = g.deps.File, append([]string{}, cfg.Interfaces...)
