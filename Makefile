@@ -51,7 +51,7 @@ PACKAGES := $(shell expr $$(nproc) + 1)
 
 .PHONY: test
 test: tools ## run all tests, with the race detector; installs what they need
-	$(GO) test -race -timeout 10m -p $(PACKAGES) $(EXEC) ./...
+	$(GO) test -race -timeout 30m -p $(PACKAGES) $(EXEC) ./...
 
 .PHONY: test-systemd
 test-systemd: ## prove unit and package under a real systemd, in a container

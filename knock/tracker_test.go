@@ -843,7 +843,7 @@ func TestFullForgetsTheOldest(t *testing.T) {
 }
 
 // What has run out of time goes without a timer, while packets arrive.
-func TestInProgress(t *testing.T) {
+func TestForgotten(t *testing.T) {
 	tracker := NewTracker(ssh, Scan{}, 1000)
 	now := time.Now()
 	p := Packet{Source: netip.MustParseAddr("198.18.0.0"), Port: ssh[0].Sequence[0]}
@@ -851,7 +851,7 @@ func TestInProgress(t *testing.T) {
 		p.Source = p.Source.Next()
 		tracker.Observe(now, p)
 		if got, want := tracker.attempts.len(), n+1; got != want {
-			t.Fatalf("%d attempts in progress, want %d", got, want)
+			t.Fatalf("%d attempts are remembered, want %d", got, want)
 		}
 	}
 	now = now.Add(ssh[0].SeqTimeout + 1)
@@ -861,7 +861,7 @@ func TestInProgress(t *testing.T) {
 		tracker.Observe(now, p)
 	}
 	if n := tracker.attempts.len(); n != MaxParallel {
-		t.Errorf("%d attempts in progress, want only the last %d", n, MaxParallel)
+		t.Errorf("%d attempts are remembered, want only the last %d", n, MaxParallel)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,6 +39,11 @@ func TestRejectIsAClosedPort(t *testing.T) {
 			{"IP", shutTCP, closedTCP, shapesOfIP(f)},
 			{"UDP", shutUDP, closedUDP, shapesOfUDP()},
 		} {
+			if f == lab.IPv6 { // what is left to tell a shut port by: nft/doc.go, "What remains"
+				test.shapes = slices.DeleteFunc(test.shapes, func(s shape) bool {
+					return strings.Contains(s.name, "fragment") || test.name == "UDP" && strings.HasPrefix(s.name, "no checksum")
+				})
+			}
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
 				s := lab.NewTopology(t, f)

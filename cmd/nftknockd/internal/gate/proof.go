@@ -196,9 +196,10 @@ func toGuarded(cfg *config.Config) map[string]bool {
 	for _, file := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} { // proc_pid_net(5)
 		data, _ := os.ReadFile(file)
 		for line := range bytes.Lines(data) {
-			const established = "01"
 			fields := strings.Fields(string(line))
-			if len(fields) < 4 || fields[3] != established {
+			// States of net/tcp_states.h: SYN_SENT, SYN_RECV, CLOSE and LISTEN are no connection that
+			// has come, and one that has come may be over when it is looked at.
+			if len(fields) < 4 || slices.Contains([]string{"st", "02", "03", "07", "0A", "0C"}, fields[3]) {
 				continue
 			}
 			local, ok1 := hexAddrPort(fields[1])
