@@ -53,7 +53,7 @@ chmod 600 $config
 fails nftknockd check >/tmp/said 2>&1
 grep -q 'chgrp nftknock /etc/nftknock/nftknockd.toml && chmod 640' /tmp/said
 chmod 640 $config
-nftknockd check --explain | grep -q 'Door ssh guards TCP port 22'
+nftknockd check --explain | grep >/dev/null 'Door ssh guards TCP port 22'
 cp -p $config /tmp/good
 nftknockd otp new ssh --no-qr >/dev/null
 [ "$(stat -c '%a %U:%G' /etc/nftknock/ssh.otp)" = '600 nftknock:nftknock' ]
@@ -118,7 +118,7 @@ ok_shut "reload of a bad file fails, says why, and the old one stays in force"
 for port in 7031 7032 7033 7034 7035; do
 	configure "[$port, 8127, 9035]"
 	systemctl reload $unit
-	nft list table inet nftknock | grep -q "$port"
+	nft list table inet nftknock | grep >/dev/null "$port"
 done
 is MainPID "$pid"
 greeted
@@ -139,7 +139,7 @@ socket=/run/nftknockd/control.sock
 [ "$(stat -c '%a %U' $socket)" = '600 nftknock' ]
 fails runuser -u nobody -- nftknockd status 2>/dev/null
 nftknockd open ssh 192.0.2.7 --for 2h >/dev/null
-nftknockd status | grep -qE '^ssh +192\.0\.2\.7 +admin .* (1h59m|2h0m)$'
+nftknockd status | grep -E >/dev/null '^ssh +192\.0\.2\.7 +admin .* (1h59m|2h0m)$'
 nftknockd close ssh 192.0.2.7 >/dev/null
 fails grep -q 192.0.2.7 <(nftknockd status)
 ok_shut "root asks at the control socket, nobody else; the journal knows priorities"
