@@ -72,7 +72,7 @@ func benchFlood(b *testing.B, doors []Door, decoy *Port) {
 	port := func(r uint64) Port { return doors[r%uint64(len(doors))].Sequence[0] }
 	if decoy != nil {
 		scan.Decoys = []Port{*decoy}
-		remembered = (*Tracker).Muted
+		remembered = func(t *Tracker) int { return t.muted.sources.len() }
 		port = func(uint64) Port { return *decoy }
 	}
 	tracker := NewTracker(doors, scan, benchLimit)

@@ -130,15 +130,60 @@ func (m *muted) touch(source netip.Addr, keys *keys, now time.Duration) (fresh b
 	return fresh
 }
 
-// forgive ends the mute of a source, or of the network that is muted with it.
-func (m *muted) forgive(source netip.Addr, keys *keys, now time.Duration) bool {
-	muted, _ := m.find(source, keys, now)
-	if muted {
-		k, part := m.keyOf(source, keys)
-		_, a, _ := m.chain(&k, m.sources.index.hash(k), part, now)
-		m.sources.remove(a)
+// forgive ends the mute of a source, or of the network that is muted with it, and returns
+// which that was; no valid prefix if none was.
+func (m *muted) forgive(source netip.Addr, keys *keys, now time.Duration) (was netip.Prefix) {
+	if muted, _ := m.find(source, keys, now); !muted {
+		return was
 	}
-	return muted
+	k, part := m.keyOf(source, keys)
+	_, a, _ := m.chain(&k, m.sources.index.hash(k), part, now)
+	was = m.sources.at(a).network()
+	m.sources.remove(a)
+	return was
+}
+
+// linkLocal stands for a network whose key does not tell its link.
+var linkLocal = netip.MustParsePrefix("fe80::/64")
+
+// network returns what an attempt of muted mutes.
+func (a *attempt) network() netip.Prefix {
+	address := a.key.source
+	switch {
+	case netip.AddrFrom16(address).Is4In6():
+		return netip.PrefixFrom(netip.AddrFrom16(address).Unmap(), 32)
+	case [10]byte(address[6:]) != [10]byte{}: // a hash
+		return linkLocal
+	case a.step == mutedWhole:
+		return netip.PrefixFrom(netip.AddrFrom16(address), 48)
+	}
+	binary.BigEndian.PutUint16(address[6:], a.part)
+	return netip.PrefixFrom(netip.AddrFrom16(address), 64)
+}
+
+// A MutedSource is an address or a network that is not listened to. One of a link is
+// fe80::/64, whichever link it is.
+type MutedSource struct {
+	Prefix netip.Prefix
+	Until  time.Time // if it touches no decoy until then
+}
+
+// MutedSources returns who is muted at a time, at most so many: whole sites first, then those
+// that were muted last. It also returns how many there are.
+func (t *Tracker) MutedSources(at time.Time, most int) (sources []MutedSource, total int) {
+	m, now := t.muted, max(t.now, at.Sub(t.epoch))
+	for _, l := range []list{m.sources.further, m.sources.begun} {
+		for a := l.newest; a != none; a = m.sources.at(a).older {
+			source := m.sources.at(a)
+			if now-source.at > m.mute {
+				break // as are all older ones
+			}
+			if total++; total <= most {
+				sources = append(sources, MutedSource{source.network(), t.epoch.Add(source.at + m.mute)})
+			}
+		}
+	}
+	return sources, total
 }
 
 // removeAll forgets a chain.

@@ -40,6 +40,16 @@ func (k *knocker) expect(source, ports string, action Action) Event {
 	return Event{}
 }
 
+// muted says who is muted, and for how long.
+func (k *knocker) muted() string {
+	var all []string
+	sources, _ := k.tracker.MutedSources(k.now, 10)
+	for _, s := range sources {
+		all = append(all, fmt.Sprintf("%v for %v", s.Prefix, s.Until.Sub(k.now)))
+	}
+	return strings.Join(all, ", ")
+}
+
 func newKnocker(t *testing.T, d Door) *knocker {
 	scan := Scan{Decoys: knocks("7500 9500:udp"), Mute: time.Minute}
 	return &knocker{t: t, tracker: NewTracker([]Door{d}, scan, 100), now: time.Now()}
@@ -60,8 +70,8 @@ func TestDecoyMutes(t *testing.T) {
 	k.now = k.now.Add(20*time.Second + 1)
 	k.expect("192.0.2.1", "7000 8000", Grant)
 	k.expect("192.0.2.1", "7500", Muted)
-	if n := k.tracker.Muted(); n != 1 {
-		t.Errorf("%d are muted, want 1", n)
+	if got := k.muted(); got != "192.0.2.1/32 for 1m0s" {
+		t.Errorf("muted: %s", got)
 	}
 }
 
@@ -97,8 +107,8 @@ func TestMuteClimbs(t *testing.T) {
 	k.expect("2001:db8:1:ffff::1", "7000 8000", 0)
 	k.expect("2001:db8:1:ffff::1", "7500", 0)
 	k.expect("2001:db8:2:ffff::1", "7000 8000", Grant)
-	if n := k.tracker.Muted(); n != 1 {
-		t.Errorf("%d are remembered, want one", n)
+	if got, n := k.muted(), k.tracker.muted.sources.len(); got != "2001:db8:1::/48 for 1m0s" || n != 1 {
+		t.Errorf("muted: %s; %d are remembered, want one", got, n)
 	}
 	k.now = k.now.Add(59 * time.Second) // the last touch has renewed it
 	k.expect("2001:db8:1::1", "7000 8000", 0)
@@ -126,10 +136,38 @@ func TestMuteClimbsNoFurther(t *testing.T) {
 	k.expect("2001:db8:1:ffff::1", "7000 8000", 0)
 	k.tracker = k.tracker.WithDoors([]Door{door("ssh", "7000 8000", "")}, Scan{Mute: time.Minute}, 100)
 	k.expect("2001:db8:1:fffe::1", "7000 8000", 0)
-	if !k.tracker.Unmute(k.now, netip.MustParseAddr("2001:db8:1:ffff::1")) {
-		t.Error("the network is not muted")
+	if was := k.tracker.Unmute(k.now, netip.MustParseAddr("2001:db8:1:ffff::1")); was.String() != "2001:db8:1::/48" {
+		t.Errorf("%v was muted", was)
 	}
 	k.expect("2001:db8:1::1", "7000 8000", Grant)
+}
+
+// What is muted is named as it is unmuted, and its time is its own.
+func TestWhoIsMuted(t *testing.T) {
+	k := newKnocker(t, door("ssh", "7000 8000", ""))
+	k.expect("2001:db8:1:2::3", "7500", Muted)
+	k.now = k.now.Add(20 * time.Second)
+	k.expect("fe80::1%eth0", "7500", Muted)
+	k.expect("192.0.2.1", "7500", Muted)
+	if got, want := k.muted(), "192.0.2.1/32 for 1m0s, fe80::/64 for 1m0s, 2001:db8:1:2::/64 for 40s"; got != want {
+		t.Errorf("muted: %s\nwant:  %s", got, want)
+	}
+	for address, want := range map[string]string{
+		"2001:db8:1:2::9": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64",
+		"192.0.2.2": "invalid Prefix", "fe80::1%eth1": "invalid Prefix",
+	} {
+		if was := k.tracker.Unmute(k.now, netip.MustParseAddr(address)); was.String() != want {
+			t.Errorf("unmute %s: %v was muted, want %s", address, was, want)
+		}
+	}
+	k.now = k.now.Add(time.Minute)
+	if got := k.muted(); got != "192.0.2.1/32 for 0s" {
+		t.Errorf("muted: %s", got)
+	}
+	k.now = k.now.Add(1)
+	if got := k.muted(); got != "" {
+		t.Errorf("muted: %s", got)
+	}
 }
 
 // Two links that have the same address are two sources, whatever their names.
@@ -170,8 +208,9 @@ func TestMutedAreBounded(t *testing.T) {
 		k.expect(source.String(), "7500", Muted)
 		source = source.Next()
 	}
-	if n := k.tracker.Muted(); n != 100 {
-		t.Errorf("%d are muted, want 100", n)
+	some, n := k.tracker.MutedSources(k.now, 3)
+	if n != 100 || len(some) != 3 || some[0].Prefix.String() != "192.0.2.101/32" {
+		t.Errorf("%d are muted, want 100: %v", n, some)
 	}
 	k.expect("192.0.2.1", "7000 8000", Grant)
 	k.expect("192.0.2.2", "7000 8000", 0)

@@ -138,9 +138,3 @@ func (t *Tracker) Trace(at time.Time, source netip.Addr) Trace {
 	trace.Failed = trace.Failed[:min(len(trace.Failed), MaxTrace)]
 	return trace
 }
-
-// Unmute listens to a source again, and with it to all those that are muted together with
-// it. It reports whether the source was muted.
-func (t *Tracker) Unmute(at time.Time, source netip.Addr) bool {
-	return t.muted.forgive(source, t.keys, t.advanceTo(at))
-}

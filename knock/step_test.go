@@ -96,7 +96,7 @@ func TestTrace(t *testing.T) {
 	k.knock(ann.String(), "7500")
 	k.now = k.now.Add(time.Second)
 	check("muted for 59s; ssh grant: 2 of 3, wrong knock 1s ago; ssh grant: 2 of 3, wrong knock 22s ago")
-	if !k.tracker.Unmute(k.now, ann) || k.tracker.Unmute(k.now, ann) {
+	if !k.tracker.Unmute(k.now, ann).IsValid() || k.tracker.Unmute(k.now, ann).IsValid() {
 		t.Error("to unmute must be done once")
 	}
 	k.expect(ann.String(), "7000 8000 9000", Grant)

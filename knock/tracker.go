@@ -67,15 +67,17 @@ func (t *Tracker) InProgress(at time.Time) int {
 	return n
 }
 
-// Muted returns how many sources and networks are remembered that are muted, or were
-// lately.
-func (t *Tracker) Muted() int { return t.muted.sources.len() }
-
 // Mute ignores a source for a time, as if it had touched a decoy. It is for a proof that
 // was wrong and that only its sender can have sent: what anybody can forge, a datagram with
 // a spoofed source for one, must not mute.
 func (t *Tracker) Mute(now time.Time, source netip.Addr) {
 	t.muted.touch(source, t.keys, t.advanceTo(now))
+}
+
+// Unmute listens to a source again, and with it to all those that are muted together with
+// it, whose prefix it returns; no valid one if the source was not muted.
+func (t *Tracker) Unmute(now time.Time, source netip.Addr) netip.Prefix {
+	return t.muted.forgive(source, t.keys, t.advanceTo(now))
 }
 
 // advanceTo takes the time of a packet. It returns that of the latest, which no packet

@@ -63,8 +63,8 @@ func CheckAbsent(name string) error {
 	if err := was.checkAvailable(name); err != nil {
 		return err
 	}
-	return fmt.Errorf("table inet %s is there already, from a daemon that runs or has been stopped: "+
-		"stop it, and take the table away with `nftknockd remove`", name)
+	return fmt.Errorf("table inet %s is there already, from a daemon that has been stopped: "+
+		"start it, which tries any change (systemctl start nftknockd), or take the table away with `nftknockd remove`", name)
 }
 
 // Commit has a table that OpenTrial has installed outlive the process, with all of its

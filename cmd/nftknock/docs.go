@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nftknock/cmd/docs"
+	"nftknock/cmd/internal/usage"
 	"nftknock/config/profile"
 )
 
@@ -19,7 +20,7 @@ func docsCommand() *cobra.Command {
 DIR/man1, that of the profiles into DIR/man5, and completions into DIR/bash, DIR/zsh and DIR/fish. DIR has to be there, and empty.`,
 		Example: "  nftknock docs ./docs",
 		Hidden:  true,
-		Args:    cobra.ExactArgs(1),
+		Args:    usage.Exactly("DIR"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return writeDocs(args[0])
 		},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nftknock/cmd/internal/usage"
 	"nftknock/config/knockd"
 	"nftknock/config/migrate"
 	"nftknock/config/profile"
@@ -34,7 +35,12 @@ but for a .fwknoprc. If one of them cannot be added, none after it is.`,
 		Example: `  nftknock import-conf knockd.conf server.example.org
   nftknock import-conf --add knockd.conf server.example.org
   nftknock import-conf --add ~/.fwknoprc`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 2 {
+				return nil
+			}
+			return usage.Exactly("FILE")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			host := ""
 			if len(args) == 2 {

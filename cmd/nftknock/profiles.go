@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nftknock/cmd/internal/usage"
 	"nftknock/config/profile"
 )
 
@@ -18,7 +19,7 @@ func listCommand() *cobra.Command {
 		Long: `Lists the profiles: their names, hosts, the ports that wait behind the doors, and what opens
 them: a sequence, a one-time code, a packet (single packet authorization). No secrets.`,
 		Example: "  nftknock list",
-		Args:    cobra.NoArgs,
+		Args:    usage.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			hosts, err := loadProfiles()
 			if err != nil {

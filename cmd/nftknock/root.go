@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"nftknock/cmd/internal/build"
+	"nftknock/cmd/internal/usage"
 	"nftknock/config/profile"
 )
 
@@ -84,7 +85,7 @@ func flagError(cmd *cobra.Command, err error) error {
 			hint = fmt.Sprintf("did you mean --%s?", flag)
 		}
 	}
-	return fmt.Errorf("%w\nhint: %s", err, hint)
+	return fmt.Errorf("%w\nhint: %s", usage.FlagError(err), hint)
 }
 
 func nearestFlag(cmd *cobra.Command, name string) (string, bool) {

@@ -174,7 +174,11 @@ func TestOpenOnLink(t *testing.T) {
 	if r := d.Ask(t, "open", "ssh", addr); r.Exit() != 1 || !strings.Contains(r.Stderr, "fe80::1%eth0") {
 		t.Errorf("without an interface: %d %s", r.Exit(), r.Stderr)
 	}
+	s.Server.Run(t, "ip", "link", "add", "other", "type", "veth", "peer", "name", "another")
 	d.Tell(t, "open", "ssh", addr+"%other")
+	if r := d.Ask(t, "open", "ssh", addr+"%none"); r.Exit() != 1 || !strings.Contains(r.Stderr, "no packet arrives on none") {
+		t.Errorf("on an interface that is not there: %d %s", r.Exit(), r.Stderr)
+	}
 	s.ExpectShut(t, s.Person, "22", lab.Silent)
 	source := s.Person.String()
 	d.Tell(t, "open", "ssh", source)
@@ -186,6 +190,48 @@ func TestOpenOnLink(t *testing.T) {
 	s.ExpectShut(t, s.Person, "22", lab.Silent)
 	d.Tell(t, "close", "ssh", addr)
 	if in := d.Status(t).Grants; len(in) != 0 {
+		t.Errorf("%+v", in)
+	}
+}
+
+// TestCloseSaysWhoGetsIn closes one of two doors before a port, and one before an address that
+// needs no door.
+func TestCloseSaysWhoGetsIn(t *testing.T) {
+	t.Parallel()
+	s := lab.NewTopology(t, lab.IPv4)
+	s.Server.ListenTCP(t, 22)
+	const annDoor = "[door.ann]\nports = [22]\nsequence = [5303, 4871, 7519]\n"
+	d := lab.StartDaemon(t, s.Server, fmt.Sprintf("always_allow = [%q]\n", s.Neighbour)+lab.SSHDoor+annDoor)
+	person := s.Person.String()
+	d.Tell(t, "open", "ssh", person)
+	d.Tell(t, "open", "ann", person, "--for", "forever")
+	if said := d.Tell(t, "close", "ssh", person); said != "revoked at door ssh: "+person+"\n"+person+" still gets in: through door ann, to the same port, until revoked\n" {
+		t.Error(said)
+	}
+	s.ExpectOpen(t, s.Person, "22")
+	if said := d.Tell(t, "close", "ssh", s.Neighbour.String()); !strings.HasSuffix(said, s.Neighbour.String()+" still gets in: it is in always_allow\n") {
+		t.Error(said)
+	}
+	if said := d.Tell(t, "close", "ann", person); said != "revoked at door ann: "+person+"\n" {
+		t.Error(said)
+	}
+	s.ExpectShut(t, s.Person, "22", lab.Silent)
+}
+
+// TestDoorGoes takes a door away that somebody is in by: it is told that they are out.
+func TestDoorGoes(t *testing.T) {
+	t.Parallel()
+	s := lab.NewTopology(t, lab.IPv4)
+	config := lab.WriteConfig(t, lab.SSHDoor+"[door.web]\nports = [443]\nsequence = [5303, 4871, 7519]\n")
+	d := lab.StartDaemonFile(t, s.Server, config)
+	d.Tell(t, "open", "web", s.Person.String(), "--for", "1h")
+	d.Tell(t, "open", "ssh", s.Neighbour.String(), "--for", "1h")
+	if err := os.WriteFile(config, []byte(lab.SSHDoor), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.Tell(t, "reload")
+	lab.ExpectLine(t, d, "msg=revoked", "door=web", s.Person.String(), "by=admin")
+	if in := d.Status(t).Grants; len(in) != 1 || in[0].Source != s.Neighbour.String() || strings.Contains(d.Log(), "msg=revoked door=ssh") {
 		t.Errorf("%+v", in)
 	}
 }

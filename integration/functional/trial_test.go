@@ -17,13 +17,20 @@ import (
 // startTrial starts a trial, and returns when the doors are shut.
 func startTrial(t *testing.T, s *lab.Topology, config string, args ...string) *lab.Process {
 	t.Helper()
+	p, _ := startTrialAt(t, s, lab.NewSocket(t), config, args...)
+	return p
+}
+
+// startTrialAt is startTrial with a socket to ask at.
+func startTrialAt(t *testing.T, s *lab.Topology, socket, config string, args ...string) (*lab.Process, *lab.Daemon) {
+	t.Helper()
 	if !lab.CanOwn(t) {
 		t.Skip("this kernel has no tables with an owner, which a trial needs: Linux 5.12 or newer")
 	}
-	cmd := lab.Command(context.Background(), t, lab.Nftknockd, append([]string{"trial", "-c", lab.WriteConfig(t, config)}, args...)...)
+	cmd := lab.Command(context.Background(), t, lab.Nftknockd, append([]string{"trial", "--socket", socket, "-c", lab.WriteConfig(t, config)}, args...)...)
 	p := s.Server.StartCmd(t, cmd)
 	awaitTrial(t, s, p)
-	return p
+	return p, &lab.Daemon{Process: p, Host: s.Server, Socket: socket}
 }
 
 func awaitTrial(t *testing.T, s *lab.Topology, p *lab.Process) {
@@ -56,7 +63,11 @@ func TestTrialKept(t *testing.T) {
 				s := lab.NewTopology(t, f)
 				sshd := lab.StartSSHD(t, s.Server, 22)
 				session := s.LogIn(t, sshd, s.Person, 22)
-				p := startTrial(t, s, config)
+				p, d := startTrialAt(t, s, lab.NewSocket(t), config)
+				lab.ExpectWords(t, "status", func() string { return d.Tell(t, "status") }, "on trial: what was before comes back in")
+				if r := d.Ask(t, "reload"); r.Exit() != 1 || !strings.Contains(r.Stderr, "is on trial") {
+					t.Errorf("a reload: exit %d: %s", r.Exit(), r.Stderr)
+				}
 				s.ExpectShut(t, s.Person, "22", lab.Silent)
 				session.ExpectEcho(t, "still here")
 
@@ -70,6 +81,10 @@ func TestTrialKept(t *testing.T) {
 				})
 				// Nobody is shut out because the terminal hangs up now.
 				p.Cmd.Process.Signal(unix.SIGHUP)
+				if status := d.Tell(t, "status"); !strings.HasPrefix(status, "guarding\n") || !strings.Contains(status, s.Person.String()) {
+					t.Errorf("status after the trial:\n%s", status)
+				}
+				d.Tell(t, "reload")
 				s.Knock(t, s.Neighbour, lab.SSHSequence...)
 				s.WaitIn(t, "ssh", s.Neighbour)
 				if !p.Stop(unix.SIGTERM) || p.Cmd.ProcessState.ExitCode() != 0 {
@@ -82,7 +97,7 @@ func TestTrialKept(t *testing.T) {
 					t.Errorf("more than one table is left:\n%s", tables)
 				}
 
-				if r := s.Server.Try(t, lab.Nftknockd, "trial", "-c", lab.WriteConfig(t, config)); r.Exit() != 1 || !strings.Contains(r.Stderr, "is there already") {
+				if r := d.Ask(t, "trial", "-c", lab.WriteConfig(t, config)); r.Exit() != 1 || !strings.Contains(r.Stderr, "is there already") {
 					t.Errorf("a second trial: exit %d: %s", r.Exit(), r.Stderr)
 				}
 				lab.StartDaemon(t, s.Server, config)
@@ -136,7 +151,7 @@ func TestTrialTerminal(t *testing.T) {
 	session := s.LogIn(t, sshd, s.Person, 22)
 
 	terminal, slave := newTerminal(t)
-	cmd := lab.Command(context.Background(), t, lab.Nftknockd, "trial", "-c", lab.WriteConfig(t, lab.SSHDoor))
+	cmd := lab.Command(context.Background(), t, lab.Nftknockd, "trial", "--socket", lab.NewSocket(t), "-c", lab.WriteConfig(t, lab.SSHDoor))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	p := s.Server.StartCmd(t, cmd)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/config"
@@ -24,7 +25,7 @@ address, or a prefix: a /8 of IPv4 or a /32 of IPv6 at most. A link-local addres
 A prefix takes the place of those within it, if it is granted for as long. Within one that is
 granted for as long it needs no grant.`,
 		Example:           "  nftknockd open ssh 203.0.113.7\n  nftknockd open ssh 2001:db8:0:7::/64 --for 8h\n  nftknockd open ssh fe80::1%eth0",
-		Args:              cobra.ExactArgs(2),
+		Args:              usage.Exactly("DOOR", "ADDR"),
 		ValidArgsFunction: completeDoor(configFile),
 	}
 	duration := cmd.Flags().String("for", "", "how long, a `DURATION` such as 90s, 8h, 1d or forever; otherwise the door's open_timeout")
@@ -46,15 +47,16 @@ func closeCommand(configFile *string) *cobra.Command {
 		Short: "Revoke a source's access",
 		Long: `Revokes access through a door: of an address, of all within a prefix, or of everybody.
 An address that is let in with a wider prefix stays in, which is an error that names the prefix:
-revoke that. Connections that are up stay up.`,
+revoke that. What else still lets them in to the door's ports is told: always_allow, and other
+doors that guard the same. Connections that are up stay up.`,
 		Example: "  nftknockd close ssh 203.0.113.7\n  nftknockd close ssh --all",
 	}
 	all := cmd.Flags().Bool("all", false, "everybody")
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if *all {
-			return cobra.ExactArgs(1)(cmd, args)
+			return usage.Exactly("DOOR")(cmd, args)
 		}
-		return cobra.ExactArgs(2)(cmd, args)
+		return usage.Exactly("DOOR", "ADDR")(cmd, args)
 	}
 	cmd.ValidArgsFunction = completeDoor(configFile)
 	socket := addSocketFlag(cmd)
@@ -67,11 +69,19 @@ revoke that. Connections that are up stay up.`,
 		if err != nil {
 			return err
 		}
+		out := cmd.OutOrStdout()
 		if len(r.Sources) == 0 {
-			fmt.Fprintf(cmd.OutOrStdout(), "nobody from there had access through door %s\n", r.Door)
-			return nil
+			fmt.Fprintf(out, "nobody from there had access through door %s\n", r.Door)
+		} else {
+			fmt.Fprintf(out, "revoked at door %s: %s\n", r.Door, several(r.Sources))
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "revoked at door %s: %s\n", r.Door, several(r.Sources))
+		for _, w := range r.Still {
+			if w.Door == "" {
+				fmt.Fprintf(out, "%s still gets in: it is in always_allow\n", w.Source)
+			} else {
+				fmt.Fprintf(out, "%s still gets in: through door %s, to the same port, until %s\n", w.Source, w.Door, until(w.Until))
+			}
+		}
 		return nil
 	}
 	return cmd
@@ -105,7 +115,7 @@ func reloadCommand() *cobra.Command {
 one is refused with all of its errors, and the old one stays in force. The grants of doors that
 remain stay.`,
 		Example: "  nftknockd reload",
-		Args:    cobra.NoArgs,
+		Args:    usage.Exactly(),
 	}
 	socket := addSocketFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nftknock/cmd/internal/usage"
 	"nftknock/config"
 	"nftknock/knock"
 	"nftknock/knock/totp"
@@ -25,7 +26,7 @@ each door. It touches nothing and needs no root, but has to be able to read the 
 secrets beside it. Of the file that the unit's daemon reads it tells whether that, which is not
 root, can read it and the secrets, too, and how to mend it.`,
 		Example: "  nftknockd check -c ./nftknockd.toml\n  nftknockd check --explain",
-		Args:    cobra.NoArgs,
+		Args:    usage.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(*configFile)
 			if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/demo"
 )
 
@@ -22,7 +23,7 @@ closed. Nothing on this machine is touched. Needs root, or unprivileged user nam
 
 With --config it rehearses that file: each door, with its own sequences.`,
 		Example: "  nftknockd demo\n  nftknockd demo -c ./nftknockd.toml",
-		Args:    cobra.NoArgs,
+		Args:    usage.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, os.Interrupt)
 			defer stop()

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/hooks"
 	"nftknock/cmd/nftknockd/internal/journal"
@@ -50,7 +51,7 @@ When there is no hook, or no daemon, it ends after a few seconds, with status 0.
 			if atOnce < 1 {
 				return fmt.Errorf("--at-once: invalid value %d: want 1 or more", atOnce)
 			}
-			return cobra.NoArgs(cmd, args)
+			return usage.Exactly()(cmd, args)
 		},
 	}
 	cmd.Flags().IntVar(&atOnce, "at-once", 4, "run at most `N` programs at a time")

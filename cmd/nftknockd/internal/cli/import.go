@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nftknock/cmd/internal/usage"
 	"nftknock/config"
 	"nftknock/config/knockd"
 	"nftknock/config/migrate"
@@ -38,7 +39,7 @@ needs no root, but has to be able to read the file.`,
 		Example: `  nftknockd import /etc/knockd.conf
   nftknockd import /etc/knockd.conf | install -m 0640 -g nftknock /dev/stdin /etc/nftknock/nftknockd.toml
   nftknockd import --keys /etc/nftknock /etc/fwknop/access.conf`,
-		Args: cobra.ExactArgs(1),
+		Args: usage.Exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return importFile(args[0], keys, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},

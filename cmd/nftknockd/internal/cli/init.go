@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/setup"
 	"nftknock/cmd/nftknockd/internal/term"
 	"nftknock/config"
@@ -31,7 +32,7 @@ A new file is for root alone, or, where there is a group nftknock, as packages m
 that group to read too.`,
 		Example: `  nftknockd init --host server.example.org
   nftknockd init --door vpn --port 51820:udp --output ./vpn.toml`,
-		Args: cobra.NoArgs,
+		Args: usage.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.output == "" {
 				o.output = *configFile
@@ -127,7 +128,7 @@ func clientCommand(configFile *string) *cobra.Command {
 terminal, and the profile and what ssh needs, for who would rather write them by hand. It shows
 the door's secrets, those of one-time codes included, to whoever sees the screen.`,
 		Example:           "  nftknockd client ssh --host server.example.org",
-		Args:              cobra.ExactArgs(1),
+		Args:              usage.Exactly("DOOR"),
 		ValidArgsFunction: completeDoor(configFile),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := config.Load(*configFile)

@@ -14,6 +14,7 @@ import (
 	keys "github.com/pquerna/otp/totp"
 	"github.com/spf13/cobra"
 
+	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/cmd/nftknockd/internal/setup"
 	"nftknock/config"
@@ -27,7 +28,7 @@ func otpCommand(configFile *string) *cobra.Command {
 		Short: "Secrets of one-time codes, and the codes of the moment",
 		Long: `A door can ask for a one-time code after its sequence: the six digits that every
 authenticator app shows (TOTP, RFC 6238), knocked at two ports. Each code opens once.`,
-		Args: cobra.NoArgs,
+		Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
@@ -58,7 +59,7 @@ otpauth:// URI and as a QR code for an authenticator app. If the door takes no c
 what to add to it. A file that is there already is never overwritten. Run by root, it gives the
 file to the daemon's user: the one named like the group that may read the configuration.`,
 		Example: "  nftknockd otp new ssh",
-		Args:    cobra.ExactArgs(1),
+		Args:    usage.Exactly("DOOR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// The secret is not there yet.
 			cfg, err := config.LoadWithoutSecrets(*configFile)
@@ -139,7 +140,7 @@ func otpShowCommand(configFile *string) *cobra.Command {
 		Long: `Prints the code that an authenticator app has to show now, the ports that spell it, and
 those of the next code. Needs root, or to be the user that the secret's file belongs to.`,
 		Example: "  nftknockd otp show ssh",
-		Args:    cobra.ExactArgs(1),
+		Args:    usage.Exactly("DOOR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := config.Load(*configFile)
 			if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nftknock/cmd/internal/build"
+	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/demo"
 	"nftknock/cmd/nftknockd/internal/gate"
@@ -62,6 +63,9 @@ func printError(w io.Writer, err error) {
 		return
 	}
 	fmt.Fprintf(w, "nftknockd: %v\n", err)
+	if errors.Is(err, control.ErrNotRunning) {
+		fmt.Fprintln(w, "hint: start it: systemctl start nftknockd, or nftknockd run; --socket names another daemon's socket")
+	}
 }
 
 // noSuchCommand refuses an unknown command, and suggests one of a similar name.
@@ -94,6 +98,7 @@ lets a source in for a time once it has knocked the right sequence.`,
 			return cmd.Help()
 		},
 	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.FlagError(err) })
 	configFile := root.PersistentFlags().StringP("config", "c", DefaultConfig, "configuration `FILE`")
 	root.AddCommand(
 		runCommand(configFile),
@@ -104,6 +109,7 @@ lets a source in for a time once it has knocked the right sequence.`,
 		closeCommand(configFile),
 		watchCommand(),
 		whyCommand(),
+		unmuteCommand(),
 		reloadCommand(),
 		demoCommand(configFile),
 		removeCommand(configFile),

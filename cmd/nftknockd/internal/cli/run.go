@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
@@ -30,7 +31,7 @@ what becomes of the table then is up to on_stop. A second signal stops at once. 
 the configuration anew: a bad one is refused, and the old one stays in force. Logs to stderr.
 Needs CAP_NET_ADMIN and nothing else.`,
 		Example: "  nftknockd run -c /etc/nftknock/nftknockd.toml",
-		Args:    cobra.NoArgs,
+		Args:    usage.Exactly(),
 	}
 	addStateFlag(cmd, &state)
 	socket := addSocketFlag(cmd)

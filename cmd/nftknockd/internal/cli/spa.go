@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/setup"
 	"nftknock/config"
 	"nftknock/knock/spa"
@@ -21,7 +22,7 @@ func spaCommand(configFile *string) *cobra.Command {
 		Short: "Keys of single packet authorization",
 		Long: `A door can be opened by one encrypted packet, which nftknock sends, and every client of
 fwknop's. Each person has a key; each packet opens once.`,
-		Args: cobra.NoArgs,
+		Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
@@ -47,7 +48,7 @@ named like the group that may read the configuration.
 
 All that it prints is secret: who has it can open the door.`,
 		Example: "  nftknockd spa new ssh alice",
-		Args:    cobra.ExactArgs(2),
+		Args:    usage.Exactly("DOOR", "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// The key is not there yet.
 			cfg, err := config.LoadWithoutSecrets(*configFile)

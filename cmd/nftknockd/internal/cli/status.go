@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/cmd/nftknockd/internal/statedir"
@@ -26,12 +27,14 @@ func statusCommand(configFile *string) *cobra.Command {
 		Short: "Show the doors, and who is let in",
 		Long: `Shows who is let in through which door, since when, for how long, and by what: a knock or an
 administrator. GRANTED counts the connections and flows that a door has let in, SHUT the packets to
-its ports that no door let in, since the table was installed. Sequences are not shown, and the
-decoys, which are as secret, only with --decoys, also with --json.
+its ports that no door let in, since the table was installed. Who is muted is shown, too, the
+latest first; "nftknockd unmute" listens to them again. Sequences are not shown, and the decoys,
+which are as secret, only with --decoys, also with --json.
 
-While the daemon is down it reads the kernel's table, which takes CAP_NET_ADMIN, and says so.`,
+While the daemon is down it reads the kernel's table, which takes CAP_NET_ADMIN, and says so. If
+there is no table, and so nothing is guarded, the exit status is 1.`,
 		Example: "  nftknockd status\n  nftknockd status --json | jq -r '.grants[].source'",
-		Args:    cobra.NoArgs,
+		Args:    usage.Exactly(),
 	}
 	var state string
 	addStateFlag(cmd, &state)
@@ -47,18 +50,26 @@ While the daemon is down it reads the kernel's table, which takes CAP_NET_ADMIN,
 		if err != nil {
 			return err
 		}
-		out := cmd.OutOrStdout()
 		if status.Daemon != nil && !decoys {
 			status.Daemon.Decoys = nil
 		}
-		if !asJSON {
-			return printStatus(out, status, decoys)
+		if asJSON {
+			err = printJSON(cmd.OutOrStdout(), status)
+		} else {
+			err = printStatus(cmd.OutOrStdout(), status, decoys)
 		}
-		lines := json.NewEncoder(out)
-		lines.SetIndent("", "  ")
-		return lines.Encode(status)
+		if err == nil && !status.Exists {
+			err = errReported
+		}
+		return err
 	}
 	return cmd
+}
+
+func printJSON(w io.Writer, v any) error {
+	lines := json.NewEncoder(w)
+	lines.SetIndent("", "  ")
+	return lines.Encode(v)
 }
 
 func printStatus(w io.Writer, s *gate.Status, decoys bool) error {
@@ -66,6 +77,9 @@ func printStatus(w io.Writer, s *gate.Status, decoys bool) error {
 	page.headline(s)
 	page.doors(s.Doors)
 	page.grants(s.Grants)
+	if s.Daemon != nil {
+		page.muted(s.Daemon.MutedSources, s.Daemon.Muted)
+	}
 	if decoys && s.Daemon != nil {
 		page.decoys(s.Daemon.Decoys)
 	}
@@ -168,6 +182,23 @@ func (p *page) grants(grants []gate.GrantStatus) {
 			row(grant.Door, grant.Source, by, since, left)
 		}
 	})
+}
+
+// muted shows who is not listened to, of as many as a person reads.
+func (p *page) muted(sources []gate.MutedSource, total int) {
+	if total == 0 {
+		return
+	}
+	const most = 20
+	shown := sources[:min(len(sources), most)]
+	p.table("MUTED\tLEFT", func(row func(...any)) {
+		for _, m := range shown {
+			row(m.Source, span(time.Until(m.Until)))
+		}
+	})
+	if more := total - len(shown); more > 0 {
+		fmt.Fprintf(p, "… and %d more\n", more)
+	}
 }
 
 func (p *page) decoys(decoys []string) {

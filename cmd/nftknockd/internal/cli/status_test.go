@@ -28,9 +28,15 @@ func TestStatusIsNarrow(t *testing.T) {
 			{Door: "ssh", Source: "203.0.113.7", By: "\x1b[2Jlong comment of somebody's"},
 		},
 	}
+	for range 30 {
+		s.Daemon.MutedSources = append(s.Daemon.MutedSources, gate.MutedSource{Source: "2001:db8:aaaa:bbbb::/64", Until: now.Add(24 * time.Hour)})
+	}
 	var out bytes.Buffer
 	if err := printStatus(&out, s, true); err != nil {
 		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "\n… and 262124 more\n") {
+		t.Errorf("it does not count the muted:\n%s", &out)
 	}
 	for line := range strings.Lines(out.String()) {
 		line = strings.TrimSuffix(line, "\n")

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
@@ -23,7 +24,7 @@ and needs no root. The decoys are derived from a secret of the daemon's: those w
 it get the table without decoys, and a note that says so. The script does not make the table
 owned (own_table): nft would be its owner.`,
 		Example: "  nftknockd ruleset | nft -c -f -",
-		Args:    cobra.NoArgs,
+		Args:    usage.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(*configFile)
 			if err != nil {
@@ -53,7 +54,7 @@ func removeCommand(configFile *string) *cobra.Command {
 daemon must be stopped first. Needs CAP_NET_ADMIN. If the configuration cannot be read the
 table is the one of the configuration that was in force last.`,
 		Example: "  systemctl stop nftknockd && nftknockd remove",
-		Args:    cobra.NoArgs,
+		Args:    usage.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if table == "" {
 				table = tableOf(*configFile, statedir.Find(state), cmd.ErrOrStderr())

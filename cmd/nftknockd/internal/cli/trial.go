@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -17,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
@@ -50,7 +52,7 @@ guarding until it is stopped, whether or not its terminal hangs up.
 Knock from a new connection: those that are up stay up, and prove nothing.`,
 		Example: `  nftknockd trial
   nftknockd trial --for 5m -c ./nftknockd.toml`,
-		Args: cobra.NoArgs,
+		Args: usage.Exactly(),
 	}
 	cmd.Flags().Var(&length, "for", "how long to wait for a knock: a `DURATION` from 10s to 1h")
 	addStateFlag(cmd, &state)
@@ -71,7 +73,7 @@ Knock from a new connection: those that are up stay up, and prove nothing.`,
 			return errors.New(strings.Join(obstacles, "\n"))
 		}
 		t := &trial{
-			file: file, cfg: cfg, length: time.Duration(length), state: statedir.Find(state),
+			file: file, cfg: cfg, length: time.Duration(length), state: statedir.Find(state), socket: *socket,
 			out: cmd.OutOrStdout(), show: newCountdown(cmd.ErrOrStderr()),
 		}
 		for _, w := range warnings(cfg) {
@@ -109,6 +111,7 @@ type trial struct {
 	cfg    *config.Config
 	length time.Duration
 	state  statedir.Dir
+	socket string // of the daemon, or of this process where there is none
 	out    io.Writer
 	show   *countdown
 }
@@ -179,15 +182,29 @@ func sameFile(a, b string) bool {
 // alone tries it without a daemon, and then hands over to the unit or goes on guarding.
 func (t *trial) alone(ctx context.Context, stop func()) error {
 	stopNow := context.AfterFunc(ctx, stop) // a second signal ends the process, and with it the table
+	metrics := control.NewMetrics()
 	deps := gate.Deps{
 		Log:   slog.New(slog.NewTextHandler(t.show, &slog.HandlerOptions{Level: slog.LevelWarn})),
-		Bus:   event.NewBus(),
+		Bus:   event.NewBus(metrics.Count),
 		State: t.state,
+		File:  t.file,
+		Load:  t.loadToKeep,
+	}
+	var servers control.Servers
+	stopServing := func() { servers.Stop(); servers = nil }
+	serve := func(g *gate.Gate) func() {
+		listener, err := control.ListenAt(t.socket)
+		if err != nil {
+			deps.Log.Warn("status and the like do not work", "error", err)
+		}
+		servers = control.Serve(g, metrics, listener, netip.AddrPort{}, deps.Log)
+		return stopServing
 	}
 	handedOver := false
-	err := gate.TrialAlone(ctx, t.cfg, deps, t.length, t.show, func(who event.Event) context.Context {
+	err := gate.TrialAlone(ctx, t.cfg, deps, t.length, t.show, serve, func(who event.Event) context.Context {
 		fmt.Fprintf(t.out, "%s came in through door %s: the table is kept.\n", who.Source, who.Door)
 		if unitReads(t.file) && startUnit(t.out) == nil {
+			stopServing() // the unit's daemon takes the socket over, too
 			handedOver = true
 			return nil
 		}
@@ -201,6 +218,15 @@ func (t *trial) alone(ctx context.Context, stop func()) error {
 		return t.awaitUnit()
 	}
 	return err
+}
+
+// loadToKeep reads the file anew for a process that is not the daemon: the table outlives it.
+func (t *trial) loadToKeep() (*config.Config, error) {
+	cfg, err := config.Load(t.file)
+	if err == nil {
+		cfg.OnStop = config.Keep
+	}
+	return cfg, err
 }
 
 // awaitUnit waits until the unit's daemon answers.

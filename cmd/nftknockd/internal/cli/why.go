@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
@@ -26,7 +26,7 @@ sources, since it was started.
 
 To follow a knock live there is "nftknockd watch --attempts --source ADDR".`,
 		Example:           "  nftknockd why 203.0.113.7\n  nftknockd why fe80::1%eth0",
-		Args:              cobra.ExactArgs(1),
+		Args:              usage.Exactly("ADDR"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object: CONTROL.md describes it")
@@ -37,9 +37,7 @@ To follow a knock live there is "nftknockd watch --attempts --source ADDR".`,
 			return err
 		}
 		if asJSON {
-			lines := json.NewEncoder(cmd.OutOrStdout())
-			lines.SetIndent("", "  ")
-			return lines.Encode(trace)
+			return printJSON(cmd.OutOrStdout(), trace)
 		}
 		_, err = io.WriteString(cmd.OutOrStdout(), explain(trace, time.Now()))
 		return err
@@ -99,6 +97,7 @@ func (e *explanation) verdict(t *gate.Trace) {
 	}
 	if !t.MutedUntil.IsZero() {
 		e.add("muted until %s, as it or its network has touched a decoy or knocked a wrong code: its knocks are not looked at", until(t.MutedUntil))
+		e.add("to listen to it again at once: nftknockd unmute %s", t.Source)
 	}
 }
 

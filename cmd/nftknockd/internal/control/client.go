@@ -63,6 +63,12 @@ func (c *Client) Close(r Request) (*Result, error) {
 	return &result, c.ask(http.MethodPost, "close", r, &result)
 }
 
+// Unmute has the daemon listen again to a source.
+func (c *Client) Unmute(source string) (*Result, error) {
+	var result Result
+	return &result, c.ask(http.MethodPost, "unmute", Request{Source: source}, &result)
+}
+
 // Reload has the daemon read its configuration anew, and returns when that is in force.
 func (c *Client) Reload() error {
 	return c.ask(http.MethodPost, "reload", nil, &struct{}{})

@@ -168,7 +168,7 @@ var (
 	grantsGauge = desc("nftknock_grants", "Sources that are let in.", "door")
 
 	progressGauge = desc("nftknock_in_progress", "Attempts that have begun and not succeeded.")
-	mutedGauge    = desc("nftknock_muted", "Sources that are not listened to, or were not lately.")
+	mutedGauge    = desc("nftknock_muted", "Sources that are not listened to.")
 	lostCounter   = desc("nftknock_log_messages_lost_total", "Messages of the kernel's packet log that did not arrive.")
 	spaCounter    = desc("nftknock_spa_refused_total", "Packets of single packet authorization that have opened nothing.", "reason")
 	beganCounter  = desc("nftknock_granted_connections_total", "Connections and flows that a door has let in.", "door")

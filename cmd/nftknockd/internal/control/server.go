@@ -33,6 +33,10 @@ type Backend interface {
 	Open(door string, source gate.Source, d time.Duration) (gate.Grant, error)
 	// Revoke ends the grants within a source, or all if it is the zero Source.
 	Revoke(door string, source gate.Source, by gate.Origin) ([]gate.Grant, error)
+	// WaysIn says what else lets a source, or anybody, in to the ports of a door.
+	WaysIn(door string, source gate.Source) ([]gate.Way, error)
+	// Unmute listens again to who is muted within a source, and returns what was muted.
+	Unmute(source gate.Source) ([]gate.Source, error)
 	// Reload reads the configuration anew.
 	Reload(context.Context) error
 	// Trial tries a configuration, until the context ends.
@@ -64,6 +68,7 @@ func NewServer(backend Backend, metrics http.Handler) *http.Server {
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("POST /v1/open", s.open)
 	mux.HandleFunc("POST /v1/close", s.close)
+	mux.HandleFunc("POST /v1/unmute", s.unmute)
 	mux.HandleFunc("POST /v1/reload", s.reload)
 	mux.HandleFunc("POST /v1/trial", s.trial)
 	mux.HandleFunc("GET /v1/trace", s.trace)
@@ -166,9 +171,41 @@ func (s *server) closeFor(r *http.Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Door: req.Door, Sources: []string{}}
+	still, err := s.backend.WaysIn(req.Door, source)
+	if err != nil {
+		return nil, err
+	}
+	result := &Result{Door: req.Door, Sources: []string{}, Still: still}
 	for _, g := range revoked {
 		result.Sources = append(result.Sources, g.Source())
+	}
+	return result, nil
+}
+
+func (s *server) unmute(w http.ResponseWriter, r *http.Request) {
+	result, err := s.unmuteFor(r)
+	answer(w, result, err)
+}
+
+func (s *server) unmuteFor(r *http.Request) (*Result, error) {
+	req, err := readRequest(r)
+	if err != nil {
+		return nil, err
+	}
+	if req.All || req.For != "" || req.Door != "" {
+		return nil, &Error{http.StatusBadRequest, "unmute: name a source, and nothing else"}
+	}
+	source, err := gate.ParseSource(req.Source)
+	if err != nil {
+		return nil, err
+	}
+	unmuted, err := s.backend.Unmute(source)
+	if err != nil {
+		return nil, err
+	}
+	result := &Result{Sources: []string{}}
+	for _, u := range unmuted {
+		result.Sources = append(result.Sources, u.String())
 	}
 	return result, nil
 }

@@ -46,6 +46,10 @@ func (f *fakeBackend) Open(door string, source gate.Source, d time.Duration) (ga
 func (f *fakeBackend) Revoke(door string, source gate.Source, _ gate.Origin) ([]gate.Grant, error) {
 	return nil, f.ask("close %q %v", door, source)
 }
+func (f *fakeBackend) WaysIn(string, gate.Source) ([]gate.Way, error) { return nil, nil }
+func (f *fakeBackend) Unmute(source gate.Source) ([]gate.Source, error) {
+	return []gate.Source{source}, f.ask("unmute %v", source)
+}
 func (f *fakeBackend) Reload(context.Context) error { return f.ask("reload") }
 func (f *fakeBackend) Trial(_ context.Context, cfg *config.Config, d time.Duration, show gate.Countdown) (event.Event, error) {
 	return event.Event{}, f.ask("trial %v %v", cfg.Doors[0].Name, d)
@@ -108,6 +112,11 @@ var requestTests = []struct {
 	{"POST", "/v1/close", `{"door":"ssh","source":"203.0.113.7/24"}`, 200, `close "ssh" 203.0.113.0/24`},
 	{"POST", "/v1/close", `{"door":"ssh","all":true}`, 200, `close "ssh" invalid Prefix`},
 
+	{"POST", "/v1/unmute", `{"source":"203.0.113.7"}`, 200, "unmute 203.0.113.7"},
+	{"POST", "/v1/unmute", `{"source":"2001:db8::/48"}`, 200, "unmute 2001:db8::/48"},
+	{"POST", "/v1/unmute", `{"source":"fe80::1%eth0"}`, 200, "unmute fe80::1%eth0"},
+	{"POST", "/v1/unmute", `{"source":"localhost"}`, 400, ""},
+	{"POST", "/v1/unmute", `{"door":"ssh","source":"203.0.113.7"}`, 400, ""},
 	{"GET", "/v1/trace?source=203.0.113.7", "", 200, "trace 203.0.113.7"},
 	{"GET", "/v1/trace?source=fe80::1%25eth0", "", 200, "trace fe80::1%eth0"},
 

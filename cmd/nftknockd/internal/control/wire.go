@@ -11,19 +11,20 @@ import (
 	"nftknock/config"
 )
 
-// A Request is the body of open and close.
+// A Request is the body of open, close and unmute.
 type Request struct {
-	Door   string `json:"door"`
+	Door   string `json:"door,omitempty"`   // not of unmute
 	Source string `json:"source,omitempty"` // as [gate.ParseSource] reads it
 	For    string `json:"for,omitempty"`    // of open: a duration as open_timeout has it; empty: the door's
 	All    bool   `json:"all,omitempty"`    // of close: instead of a source
 }
 
-// A Result says whose grants were made or revoked.
+// A Result says whose grants were made or revoked, or who was muted.
 type Result struct {
-	Door    string    `json:"door"`
-	Sources []string  `json:"sources"`
-	Until   time.Time `json:"until,omitzero"` // of open; zero: until revoked
+	Door    string     `json:"door,omitempty"`
+	Sources []string   `json:"sources"`
+	Until   time.Time  `json:"until,omitzero"`  // of open; zero: until revoked
+	Still   []gate.Way `json:"still,omitempty"` // of close: what else lets them in to the door's ports
 }
 
 // Hooks are what is run when.

@@ -242,6 +242,9 @@ func (g *Gate) fit(grants []Grant) (narrow, wide []Grant, err error) {
 // Open grants a source access on an administrator's behalf, for the door's open_timeout if the
 // duration is 0, and returns the grant that lets the source in.
 func (g *Gate) Open(door string, source Source, d time.Duration) (Grant, error) {
+	if err := source.checkZone(); err != nil {
+		return Grant{}, err
+	}
 	if d == 0 {
 		g.state.Lock()
 		config, err := g.state.door(door)

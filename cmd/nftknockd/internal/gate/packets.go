@@ -116,6 +116,7 @@ func (p *packets) setRules(cfg *config.Config) {
 var (
 	errPorts     = errors.New("asks for ports that no door of the key guards")
 	errLink      = errors.New("asks for a link-local address, and does not come from such a one")
+	errNoHost    = errors.New("asks for an address from which no packet can come")
 	errAnySource = errors.New("asks for the address it comes from, which takes the door's spa_any_source")
 	errOverload  = errors.New("the disk is too slow: too many packets at once")
 )
@@ -267,6 +268,10 @@ func (g *Gate) claimPacket(table string, door *packetDoor, packet spa.Packet, d 
 			p.refused.bySPA[spa.Address].Add(1)
 			return errLink
 		}
+	}
+	if !canSend(source) {
+		p.refused.bySPA[spa.Address].Add(1)
+		return errNoHost
 	}
 	digest := replay.Digest(packet.Digest)
 	switch err := p.store.Claim(digest, packet.Time, time.Now()); {

@@ -14,6 +14,7 @@ import (
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/config"
 	"nftknock/knock"
+	"nftknock/nft"
 )
 
 // A ReloadError says that a configuration was refused, and that the old one stays in force.
@@ -42,11 +43,8 @@ func (g *Gate) Reload(ctx context.Context) error {
 // reload puts another configuration in force, or leaves the old one as it is.
 func (g *Gate) reload() error {
 	g.deps.Notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
-	cfg, err := g.deps.Load()
-	switch {
-	case g.state.trial != nil:
-		err = ErrOnTrial
-	case err == nil:
+	cfg, err := g.loadForReload()
+	if err == nil {
 		err = g.replace(cfg)
 	}
 	if err != nil {
@@ -61,6 +59,16 @@ func (g *Gate) reload() error {
 	g.inForce(cfg)
 	g.notifyReady()
 	return nil
+}
+
+func (g *Gate) loadForReload() (*config.Config, error) {
+	switch {
+	case g.state.trial != nil:
+		return nil, ErrOnTrial
+	case g.deps.Load == nil:
+		return nil, errors.New("there is no file to read anew")
+	}
+	return g.deps.Load()
 }
 
 // replace changes the table in one transaction. The grants of doors that remain stay, and
@@ -104,6 +112,10 @@ func (g *Gate) swapLocked(cfg *config.Config, decoys []knock.Port, listener List
 	s := &g.state
 	s.Lock()
 	defer g.unlock()
+	lost, err := g.grantsWithout(cfg)
+	if err != nil {
+		return listener, err
+	}
 	if err := s.table.Replace(Ruleset(cfg, decoys)); err != nil {
 		// It may have been committed all the same, if it was the answer that got lost.
 		s.repair.table = fmt.Errorf("the reload failed: %w", err)
@@ -117,11 +129,38 @@ func (g *Gate) swapLocked(cfg *config.Config, decoys []knock.Port, listener List
 	s.codes.SetDoors(cfg.OTP)
 	g.packets.setRules(cfg)
 	s.repair.keepDoors(cfg.Doors)
-	names := DoorNames(cfg)
-	maps.DeleteFunc(s.since, func(key grantKey, _ time.Time) bool { return !slices.Contains(names, key.door) })
+	for _, grant := range lost {
+		s.revoked(grant)
+	}
+	maps.DeleteFunc(s.since, func(key grantKey, _ time.Time) bool { return FindDoor(cfg, key.door) == nil })
 	s.tracker = s.tracker.WithDoors(cfg.Doors, knock.Scan{Decoys: decoys, Mute: cfg.Scan.Mute}, cfg.Limits.Sources)
 	if done != nil {
 		s.happened(*done)
 	}
 	return unused, nil
+}
+
+// grantsWithout returns the grants that end with the doors that a configuration does not
+// have any more. The lock is held, so that none is made meanwhile.
+func (g *Gate) grantsWithout(cfg *config.Config) ([]Grant, error) {
+	gone := func(d knock.Door) bool { return FindDoor(cfg, d.Name) == nil }
+	if !slices.ContainsFunc(g.state.cfg.Doors, gone) {
+		return nil, nil
+	}
+	snapshot, err := g.deps.Inspect(g.state.cfg.Table)
+	if errors.Is(err, nft.ErrNoTable) {
+		return nil, nil // a repair is under way
+	}
+	if err != nil {
+		return nil, fmt.Errorf("it cannot be seen who is let in: %w", err)
+	}
+	var lost []Grant
+	for _, e := range snapshot.Grants {
+		if FindDoor(cfg, e.Door) == nil {
+			grant := grantIn(e)
+			grant.Origin, grant.Key = Admin, ""
+			lost = append(lost, grant)
+		}
+	}
+	return lost, nil
 }

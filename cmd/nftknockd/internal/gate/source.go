@@ -3,8 +3,11 @@ package gate
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
+	"nftknock/config"
 	"nftknock/knock"
 	"nftknock/nft"
 )
@@ -86,6 +89,28 @@ const (
 	widestIPv6 = 32
 )
 
+// canSend reports whether packets of another host can have an address for their source: not those
+// of loopback, of many, or of nobody.
+func canSend(a netip.Addr) bool { return a.IsGlobalUnicast() || a.IsLinkLocalUnicast() }
+
+// checkZone refuses an interface on which no packet can arrive now.
+func (s Source) checkZone() error {
+	links, err := config.ReadLinks()
+	if s.Zone == "" || err != nil || links == nil {
+		return nil
+	}
+	var names []string
+	for _, l := range links {
+		if !l.Loopback && l.Master == "" { // packets of a bridge's port arrive under the bridge's name
+			names = append(names, l.Name)
+		}
+	}
+	if slices.Contains(names, s.Zone) {
+		return nil
+	}
+	return &PrefixError{fmt.Sprintf("%v: no packet arrives on %s: there are %s", s, s.Zone, strings.Join(names, ", "))}
+}
+
 // fitSource is widen for a source that is to be granted.
 func fitSource(door *knock.Door, s Source) (Source, error) {
 	if !s.Prefix.IsValid() {
@@ -105,6 +130,9 @@ func fitSource(door *knock.Door, s Source) (Source, error) {
 		return s, &PrefixError{fmt.Sprintf(
 			"%v is too wide: a /%d is the widest of %s that door %s grants: set %s or always_allow in the configuration",
 			s, min(widest, bits), family, door.Name, key)}
+	}
+	if !canSend(s.Prefix.Addr()) {
+		return s, &PrefixError{fmt.Sprintf("no packet comes from %v to a guarded interface: want the address of another host", s)}
 	}
 	return widen(door, s), nil
 }

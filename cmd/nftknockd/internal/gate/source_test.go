@@ -56,7 +56,8 @@ func TestFitSource(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %s", text, s, err, want)
 		}
 	}
-	for _, text := range []string{"0.0.0.0/0", "10.0.0.0/7", "::/0", "2001:d00::/24", "fe80::7", "fe80::/64"} {
+	for _, text := range []string{"0.0.0.0/0", "10.0.0.0/7", "::/0", "2001:d00::/24", "fe80::7", "fe80::/64",
+		"127.0.0.1", "127.0.0.0/8", "::1", "224.0.0.1", "ff02::1", "0.0.0.0", "::", "255.255.255.255"} {
 		if s, err := fitSource(door, mustSource(t, text)); !isPrefixError(err) {
 			t.Errorf("%s: %v, %v", text, s, err)
 		}
@@ -123,6 +124,42 @@ func TestWidePrefixes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A link-local source has an interface that is there.
+func TestOpenOnNoInterface(t *testing.T) {
+	rehearse(t, func(r *rehearsal) {
+		if _, err := r.Open("ssh", mustSource(t, "fe80::7%none"), 0); !isPrefixError(err) || !strings.Contains(err.Error(), "no packet arrives on none: there are") {
+			t.Error(err)
+		}
+	})
+}
+
+// Who is put out of one door may get to its ports by another way.
+func TestWaysIn(t *testing.T) {
+	cfg := parse(t, "always_allow = [\"192.0.2.0/24\", \"198.51.100.0/24\"]\n"+rehearsed+
+		"[door.ann]\nports = [22]\nsequence = [5303, 4871]\n[door.web]\nports = [443]\nsequence = [5304, 4872]\n")
+	rehearseConfig(t, cfg, func(r *rehearsal) {
+		for door, source := range map[string]string{"ann": "203.0.113.7/32", "web": "203.0.113.7/32", "ssh": "203.0.113.7/32"} {
+			r.snapshot.Grants = append(r.snapshot.Grants, nft.Grant{Door: door, Source: netip.MustParsePrefix(source), Left: knock.Forever})
+		}
+		for text, want := range map[string]string{
+			"203.0.113.7": "ann 203.0.113.7", "203.0.113.8": "", "192.0.2.7": " 192.0.2.0/24", "": " 192.0.2.0/24,  198.51.100.0/24, ann 203.0.113.7",
+		} {
+			source := Source{}
+			if text != "" {
+				source = mustSource(t, text)
+			}
+			ways, err := r.WaysIn("ssh", source)
+			var got []string
+			for _, w := range ways {
+				got = append(got, w.Door+" "+w.Source)
+			}
+			if strings.Join(got, ", ") != want || err != nil {
+				t.Errorf("%s: %q, want %q; %v", text, got, want, err)
+			}
+		}
+	})
 }
 
 func TestRevoke(t *testing.T) {

@@ -36,16 +36,27 @@ type Daemon struct {
 	LastGood     bool      `json:"last_good"`            // the last good configuration is in force, not the file's
 	InProgress   int       `json:"in_progress"`          // attempts that have begun and not succeeded
 	Limit        int       `json:"in_progress_limit"`    // beyond which the oldest are forgotten
-	Muted        int       `json:"muted"`                // sources that are not listened to, or were not lately
+	Muted        int       `json:"muted"`                // sources that are not listened to
 	Decoys       []string  `json:"decoys,omitempty"`     // "7000", "8000:udp"; a secret
 	Interfaces   []string  `json:"interfaces"`           // that are guarded; empty: every one but loopback
 	Warnings     []string  `json:"warnings,omitempty"`   // why what is guarded may be nothing
 	MessagesLost uint64    `json:"messages_lost"`        // of the kernel's packet log
 
+	MutedSources []MutedSource `json:"muted_sources"` // those, at most maxMuted: the latest
+
 	// SPARefused counts packets of single packet authorization that have opened nothing, by
 	// reason. It is empty if no door takes any.
 	SPARefused map[string]uint64 `json:"spa_refused,omitempty"`
 }
+
+// A MutedSource is who is not listened to.
+type MutedSource struct {
+	Source string    `json:"source"` // an address, or a prefix
+	Until  time.Time `json:"until"`
+}
+
+// maxMuted is how many muted sources a status names.
+const maxMuted = 1000
 
 // A DoorStatus counts what came to a door's ports, other than of connections
 // that are up.
@@ -74,7 +85,12 @@ func (g *Gate) Status() (*Status, error) {
 	daemon := Daemon{
 		Started: g.began, Uptime: time.Since(g.began).Seconds(),
 		InProgress: s.tracker.InProgress(time.Now()), Limit: cfg.Limits.Sources, MessagesLost: s.listener.Lost(),
-		Muted: s.tracker.Muted(), Decoys: PortNames(s.decoys),
+		Decoys: PortNames(s.decoys), MutedSources: []MutedSource{},
+	}
+	muted, total := s.tracker.MutedSources(time.Now(), maxMuted)
+	daemon.Muted = total
+	for _, m := range muted {
+		daemon.MutedSources = append(daemon.MutedSources, MutedSource{Source{Prefix: m.Prefix}.String(), wallTime(m.Until)})
 	}
 	daemon.File, daemon.Interfaces = g.deps.File, append([]string{}, cfg.Interfaces...)
 	if s.trial != nil {

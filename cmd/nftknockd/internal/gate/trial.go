@@ -13,11 +13,13 @@ import (
 )
 
 // TrialAlone guards as a configuration says for a time, without a daemon, with a table that
-// the kernel takes away with the process. When a knock has let somebody in the table is
-// kept, and passed is called while knocks are still heard; if it returns nil this process
-// gives the table up to the daemon that has been told to start, otherwise it goes on
-// guarding until the context of passed's result ends. With an error there is no table.
-func TrialAlone(ctx context.Context, cfg *config.Config, deps Deps, length time.Duration, show Countdown, passed func(event.Event) context.Context) error {
+// the kernel takes away with the process. Meanwhile serve answers for the gate, until stop.
+// When a knock has let somebody in the table is kept, and passed is called while knocks are
+// still heard; if it returns nil this process gives the table up to the daemon that has been
+// told to start, otherwise it goes on guarding until the context of passed's result ends.
+// With an error there is no table.
+func TrialAlone(ctx context.Context, cfg *config.Config, deps Deps, length time.Duration, show Countdown,
+	serve func(*Gate) (stop func()), passed func(event.Event) context.Context) error {
 	if err := nft.CheckAbsent(cfg.Table); err != nil {
 		return err
 	}
@@ -40,16 +42,20 @@ func TrialAlone(ctx context.Context, cfg *config.Config, deps Deps, length time.
 	if err != nil {
 		return err
 	}
+	g.setTrial(&trial{until: time.Now().Add(length)})
 	gateCtx, stop := context.WithCancel(context.Background())
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- g.Run(gateCtx) }()
+	stopServing := serve(g)
 
 	show.Begin(cfg, length)
 	who, err := g.awaitProof(ctx, grants, length, show)
 	show.End()
 	if err == nil {
-		err = g.commit(table, cfg)
+		if err = g.commit(table, cfg); err == nil {
+			g.endTrial()
+		}
 	} else {
 		err = fmt.Errorf("%w: the table is gone, and everything as it was", err)
 	}
@@ -58,6 +64,7 @@ func TrialAlone(ctx context.Context, cfg *config.Config, deps Deps, length time.
 			<-guard.Done()
 		}
 	}
+	stopServing()
 	stop()
 	return errors.Join(err, <-ended)
 }
