@@ -78,7 +78,7 @@ func (f *flood) run() error {
 		if f.rate > 0 {
 			due = int(time.Since(start).Seconds()*float64(f.rate)) - f.sent
 		}
-		for range due {
+		for range min(due, f.most-f.sent) {
 			if err := f.wire.send(f.frame()); err != nil {
 				return err
 			}

@@ -31,6 +31,8 @@ func TestReport(t *testing.T) {
 		{"loud", reportLoud},
 		{"rest", reportRest},
 		{"bystanders", reportBystanders},
+		{"throughput", reportThroughput},
+		{"burst", reportBurst},
 		{"scale", reportScale},
 		{"scans", reportScans},
 		{"ways", reportWays},
