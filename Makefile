@@ -24,9 +24,12 @@ TOOLS += $(if $(CI),chromium:chromium)
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
+# --version tells the commit, whatever GOFLAGS says, if git can tell it.
+VCS := -buildvcs=$(if $(shell git rev-parse HEAD 2>/dev/null),auto,false)
+
 .PHONY: build
 build: ## build both programs into bin/
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/nftknock ./cmd/nftknockd
+	CGO_ENABLED=0 $(GO) build $(VCS) -trimpath -o bin/ ./cmd/nftknock ./cmd/nftknockd
 
 # Where the client is at home. What cannot be run here is vetted at least.
 SYSTEMS := linux darwin windows freebsd openbsd
@@ -38,7 +41,7 @@ cross: ## build the client for every system it is for, into bin/cross/
 		for arch in amd64 arm64; do \
 			file=bin/cross/nftknock-$$os-$$arch; [ $$os != windows ] || file=$$file.exe; \
 			echo $$file; \
-			CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags='-s -w' -o $$file ./cmd/nftknock || exit 1; \
+			CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build $(VCS) -trimpath -ldflags='-s -w' -o $$file ./cmd/nftknock || exit 1; \
 		done; \
 	done
 

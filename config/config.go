@@ -245,8 +245,10 @@ func (r *reader) doors(root *doc.Section) []*door {
 
 // elsewhere says where a key of the configuration belongs. TOML has no way back to the
 // top level: what follows [door.ssh] is in it.
-func elsewhere(key string) string {
+func elsewhere(s *doc.Section, key string) string {
 	switch {
+	case s.Owner != "" && key == "timeout": // in a door
+		return `did you mean "seq_timeout" or "open_timeout"?`
 	case slices.Contains(topKeys, key):
 		return "it belongs at the top of the file, above the first [table]"
 	case slices.Contains(limitsKeys, key):

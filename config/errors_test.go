@@ -48,6 +48,26 @@ ports = [23]`,
 		want: `f.toml:3: Key 'door.ssh' has already been defined.`,
 	},
 	{
+		name: "keys of other tables",
+		toml: `[doors.ssh]
+ports = [22]
+[door.ssh]
+port = 22
+timeout = "15s"
+sequence = [7000, 9000, 8000]
+[spa]
+ports = "62201:udp"
+[fleet]
+url = "nats://10.0.0.5:4222"
+key_file = "fleet.key"
+group = "bastions"
+door = ["ssh"]`,
+		want: `f.toml:1: unknown key "doors": did you mean "door"?
+f.toml:4: door ssh: unknown key "port": did you mean "ports", a list such as [22]?
+f.toml:5: door ssh: unknown key "timeout": did you mean "seq_timeout" or "open_timeout"?
+f.toml:8: spa: unknown key "ports": did you mean "port"?
+f.toml:13: fleet: unknown key "door": did you mean "doors"?`,
+	}, {
 		name: "unknown keys",
 		toml: `tabel = "knock"
 colour = "red"

@@ -42,7 +42,7 @@ func TestSnapshot(t *testing.T) {
 	if diff := cmp.Diff(want.Doors, got.Doors); diff != "" {
 		t.Error(diff)
 	}
-	if got.OTP["ssh"].Secret != want.OTP["ssh"].Secret || got.SPA.Doors["ssh"].Keys[0].Text != want.SPA.Doors["ssh"].Keys[0].Text {
+	if got.OTP["ssh"].Secret != want.OTP["ssh"].Secret || !got.SPA.Doors["ssh"].Keys[0].Key.Equal(want.SPA.Doors["ssh"].Keys[0].Key) {
 		t.Error("the secrets are not the same")
 	}
 	if !bytes.Equal(got.Snapshot(), snapshot) {

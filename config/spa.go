@@ -31,7 +31,6 @@ type SPAKey struct {
 	Name string  // the file's, without its ending: the person's in log, status and events
 	File string  // from the folder of the configuration
 	Key  spa.Key // what is in the file; the zero Key if it was not read
-	Text Secret  // what is in the file; empty if it was not read
 }
 
 var (
@@ -96,7 +95,6 @@ func (r *reader) spaKey(v any) (SPAKey, error) {
 		if text, err = r.secrets(file, fmt.Sprintf("\"nftknockd spa new DOOR %s\" makes it", k.Name)); err != nil {
 			return k, err
 		}
-		k.Text = text
 		if k.Key, err = spa.ParseKey(k.Name, string(text)); err != nil {
 			err = fmt.Errorf("%s: %s", doc.Plain(file), strings.ReplaceAll(err.Error(), "\n", "; "))
 		}

@@ -34,7 +34,7 @@ func (o Outcome) String() string {
 
 // A Step is one step of an attempt. It never tells a port.
 type Step struct {
-	Time    time.Time // when the packet arrived that led to it
+	Time    time.Time // when the packet arrived that led to it; of TooSlow, when the time was over
 	Source  netip.Addr
 	Outcome Outcome
 
@@ -89,13 +89,19 @@ func (r *ring) latest(yield func(*Step) bool) {
 // nil. It must not call the tracker.
 func (t *Tracker) Watch(f func(Step)) { t.watcher = f }
 
+// wrongKnock notes that a knock has ended an attempt, or was one that none waited for.
+func (t *Tracker) wrongKnock(s *sequence, source netip.Addr, count int32) {
+	t.fail(Step{t.epoch.Add(t.now), source, WrongKnock, s.door, s.action, int(count), s.len()})
+}
+
+// tooSlow returns how an attempt ended that has run out of time, whenever that is noticed.
+func (t *Tracker) tooSlow(s *sequence, source netip.Addr, a *attempt) Step {
+	return Step{t.epoch.Add(a.at + s.timeout), source, TooSlow, s.door, s.action, int(a.step), s.len()}
+}
+
 // fail notes how an attempt ended.
-func (t *Tracker) fail(s *sequence, source netip.Addr, count int32, outcome Outcome) {
-	step := Step{
-		Time: t.epoch.Add(t.now), Source: source, Outcome: outcome,
-		Door: s.door, Action: s.action, Count: int(count), Of: s.len(),
-	}
-	if count > 1 {
+func (t *Tracker) fail(step Step) {
+	if step.Count > 1 {
 		t.failedFurther.add(&step)
 	} else {
 		t.failedBegun.add(&step)
@@ -117,7 +123,11 @@ func (t *Tracker) Trace(at time.Time, source netip.Addr) Trace {
 		k := t.keys.of(source, int32(id))
 		for a := t.attempts.find(&k, t.attempts.index.hash(k)); a != none; a = t.attempts.at(a).elder {
 			attempt := t.attempts.at(a)
-			if attempt.complete || now-attempt.at > s.timeout {
+			switch {
+			case attempt.complete:
+				continue
+			case now-attempt.at > s.timeout:
+				trace.Failed = append(trace.Failed, t.tooSlow(s, source, attempt))
 				continue
 			}
 			trace.UnderWay = append(trace.UnderWay, Step{

@@ -83,8 +83,9 @@ func TestTrace(t *testing.T) {
 	check("ssh grant: 1 of 3, advanced; ssh grant: 2 of 3, wrong knock 1s ago")
 	// It runs out of time, and nothing more comes; a stranger does.
 	k.now = k.now.Add(20 * time.Second)
+	check("ssh grant: 1 of 3, too slow 6s ago; ssh grant: 2 of 3, wrong knock 21s ago")
 	k.knock("198.51.100.1", "7000")
-	check("ssh grant: 1 of 3, too slow 0s ago; ssh grant: 2 of 3, wrong knock 21s ago")
+	check("ssh grant: 1 of 3, too slow 6s ago; ssh grant: 2 of 3, wrong knock 21s ago")
 	// A flood of strangers does not erase those who were further on.
 	k.knock(ann.String(), "7000 8000 8000")
 	stranger := netip.MustParseAddr("198.51.100.1")

@@ -159,7 +159,7 @@ func (t *Tracker) Observe(arrived time.Time, p Packet) []Event {
 		}
 	}
 	if !counted {
-		t.fail(&t.sequences[members[0]], p.Source, 0, WrongKnock)
+		t.wrongKnock(&t.sequences[members[0]], p.Source, 0)
 	}
 	return t.events
 }
@@ -173,7 +173,7 @@ func (t *Tracker) review(head int32, source netip.Addr, muted time.Duration, id 
 		elder := attempt.elder
 		if expired := t.expired(attempt); expired || !attempt.complete && attempt.at <= muted {
 			if expired && !attempt.complete {
-				t.fail(&t.sequences[attempt.key.sequence], source, attempt.step, TooSlow)
+				t.fail(t.tooSlow(&t.sequences[attempt.key.sequence], source, attempt))
 			}
 			t.attempts.remove(a)
 			if a == head {
@@ -228,7 +228,7 @@ func (t *Tracker) count(a int32, s *sequence, p Packet, arrived time.Time) {
 	t.attempts.count(a, p.syn(), arrived.Sub(t.epoch))
 	attempt := t.attempts.at(a)
 	if t.expired(attempt) { // the knock was delayed by too much
-		t.fail(s, p.Source, attempt.step, TooSlow)
+		t.fail(t.tooSlow(s, p.Source, attempt))
 		t.attempts.remove(a)
 		return
 	}
@@ -271,7 +271,7 @@ func (t *Tracker) startOver(head int32, s *sequence, source netip.Addr) bool {
 		a = elder
 	}
 	if furthest > 0 {
-		t.fail(s, source, furthest, WrongKnock)
+		t.wrongKnock(s, source, furthest)
 	}
 	return furthest > 0
 }
@@ -288,7 +288,7 @@ func (t *Tracker) forgetExpired() {
 			}
 			if attempt := t.attempts.at(a); !attempt.complete && attempt.part != hashedSource {
 				source := netip.AddrFrom16(attempt.key.source).Unmap()
-				t.fail(&t.sequences[attempt.key.sequence], source, attempt.step, TooSlow)
+				t.fail(t.tooSlow(&t.sequences[attempt.key.sequence], source, attempt))
 			}
 			t.attempts.remove(a)
 		}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -22,6 +24,10 @@ them: a sequence, a one-time code, a packet (single packet authorization). No se
 		Args:    usage.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			hosts, err := loadProfiles()
+			if errors.Is(err, fs.ErrNotExist) {
+				fmt.Fprintln(cmd.ErrOrStderr(), "nftknock: there are no profiles yet\nhint: nftknock add takes the line that nftknockd prints on the server")
+				return nil
+			}
 			if err != nil {
 				return err
 			}

@@ -99,7 +99,7 @@ func read(name string, data []byte, mode fs.FileMode) (*doc.Document, *file) {
 	return d, f
 }
 
-func elsewhere(key string) string {
+func elsewhere(_ *doc.Section, key string) string {
 	if slices.Contains(profileKeys, key) {
 		return "it belongs in a profile, such as [host.home]"
 	}

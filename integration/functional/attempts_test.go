@@ -26,7 +26,7 @@ func TestAttempts(t *testing.T) {
 		}
 		why := func() string { return d.Tell(t, "why", s.Person.String()) }
 		person := s.Person.String()
-		lab.ExpectWords(t, "why", why, "nothing was seen of it")
+		lab.ExpectWords(t, "why", why, "no knock of it was seen")
 		all, one := watch(), watch("--source", person, "--json")
 
 		s.Knock(t, s.Stranger, "7214")

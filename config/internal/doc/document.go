@@ -22,9 +22,9 @@ type Document struct {
 	File  string // the name of the file in messages
 	Hosts bool   // its named tables are profiles of hosts, not doors
 
-	// Elsewhere says where a key belongs that is not known where it stands, or
-	// nothing. May be nil.
-	Elsewhere func(key string) string
+	// Elsewhere says where a key belongs that is not known in a section, or nothing. May be
+	// nil.
+	Elsewhere func(s *Section, key string) string
 
 	meta     toml.MetaData
 	problems Errors

@@ -85,19 +85,26 @@ func (s *Section) Require(key, right string) {
 func (s *Section) RefuseUnknown(known []string) {
 	for _, key := range slices.Sorted(maps.Keys(s.Keys)) {
 		if !slices.Contains(known, key) {
-			s.Doc.Report(s.Keys[key].Line(), s.Owner, s.Prefix, "unknown key %q: %s", key, s.Doc.instead(key, known))
+			s.Doc.Report(s.Keys[key].Line(), s.Owner, s.Prefix, "unknown key %q: %s", key, s.instead(key, known))
 		}
 	}
 }
 
 // instead says what may have been meant by an unknown key.
-func (d *Document) instead(key string, known []string) string {
-	if d.Elsewhere != nil {
-		if where := d.Elsewhere(key); where != "" {
+func (s *Section) instead(key string, known []string) string {
+	nearest, near := Nearest(key, known)
+	if near && distance(key, nearest) == 1 { // a slip, also if it makes a key of another table
+		if nearest == "ports" {
+			return `did you mean "ports", a list such as [22]?`
+		}
+		return fmt.Sprintf("did you mean %q?", nearest)
+	}
+	if s.Doc.Elsewhere != nil {
+		if where := s.Doc.Elsewhere(s, key); where != "" {
 			return where
 		}
 	}
-	if nearest, ok := Nearest(key, known); ok {
+	if near {
 		return fmt.Sprintf("did you mean %q?", nearest)
 	}
 	return "possible here: " + strings.Join(known, ", ")

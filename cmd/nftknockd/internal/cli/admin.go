@@ -31,7 +31,11 @@ granted for as long it needs no grant.`,
 	duration := cmd.Flags().String("for", "", "how long, a `DURATION` such as 90s, 8h, 1d or forever; otherwise the door's open_timeout")
 	socket := addSocketFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		r, err := control.NewClient(*socket).Open(control.Request{Door: args[0], Source: args[1], For: *duration})
+		client, err := askDaemon(cmd, *socket)
+		if err != nil {
+			return err
+		}
+		r, err := client.Open(control.Request{Door: args[0], Source: args[1], For: *duration})
 		if err != nil {
 			return err
 		}
@@ -65,7 +69,11 @@ doors that guard the same. Connections that are up stay up.`,
 		if !*all {
 			request.Source = args[1]
 		}
-		r, err := control.NewClient(*socket).Close(request)
+		client, err := askDaemon(cmd, *socket)
+		if err != nil {
+			return err
+		}
+		r, err := client.Close(request)
 		if err != nil {
 			return err
 		}
@@ -85,6 +93,25 @@ doors that guard the same. Connections that are up stay up.`,
 		return nil
 	}
 	return cmd
+}
+
+// askDaemon returns a client of the daemon at a socket. Which file that reads is not up to
+// --config: one that names another is an error.
+func askDaemon(cmd *cobra.Command, socket string) (*control.Client, error) {
+	client := control.NewClient(socket)
+	named := cmd.Flag("config")
+	if !named.Changed {
+		return client, nil
+	}
+	status, err := client.Status()
+	if err != nil {
+		return nil, err
+	}
+	if file := named.Value.String(); !sameFile(file, status.Daemon.File) {
+		return nil, fmt.Errorf("the daemon at %s reads %s, not %s\n"+
+			"hint: nftknockd trial -c FILE tries another file; --socket PATH asks another daemon", socket, status.Daemon.File, file)
+	}
+	return client, nil
 }
 
 // several names up to a few sources.
@@ -113,14 +140,18 @@ func reloadCommand() *cobra.Command {
 		Short: "Have the daemon read its configuration anew",
 		Long: `Has the running daemon read its configuration anew, and returns when that is in force. A bad
 one is refused with all of its errors, and the old one stays in force. The grants of doors that
-remain stay.`,
+remain stay. To try another file, and put it in the place of the daemon's, there is
+"nftknockd trial -c FILE".`,
 		Example: "  nftknockd reload",
 		Args:    usage.Exactly(),
 	}
 	socket := addSocketFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		client := control.NewClient(*socket)
-		err := client.Reload()
+		client, err := askDaemon(cmd, *socket)
+		if err != nil {
+			return err
+		}
+		err = client.Reload()
 		if e, ok := errors.AsType[*control.Error](err); ok && e.Code == http.StatusUnprocessableEntity {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s\nnftknockd: the old configuration stays in force\n", e.Text)
 			return errReported

@@ -89,6 +89,16 @@ func strengthOf(d *knock.Door, decoys int) strength {
 	return s
 }
 
+// protocols returns how many protocols a sequence knocks with. Each has decoys of its own, and a
+// scan that may knock it tries all their ports.
+func protocols(sequence []knock.Port) int {
+	used := make(map[knock.Proto]bool)
+	for _, p := range sequence {
+		used[p.Proto] = true
+	}
+	return len(used)
+}
+
 // inScanOrder reports whether a scan from port to port, up or down, knocks the sequence.
 func inScanOrder(sequence []knock.Port) bool {
 	up := func(a, b knock.Port) int { return cmp.Compare(a.Number, b.Number) }
@@ -102,7 +112,7 @@ func describeStrength(d *knock.Door, scan config.Scan) string {
 	if len(d.Sequence) == 0 && d.CodeBase == 0 {
 		return "only a packet made with one of its spa_keys opens it"
 	}
-	s := strengthOf(d, scan.Decoys)
+	s := strengthOf(d, scan.Decoys*protocols(d.Sequence))
 	try := "port scans in random order"
 	switch {
 	case d.CodeBase != 0 && len(d.Sequence) > 0:

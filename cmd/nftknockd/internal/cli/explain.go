@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -33,50 +32,82 @@ func explainConfig(w io.Writer, cfg *config.Config) {
 		explainDoor(w, cfg, &cfg.Doors[i])
 	}
 	if cfg.Scan.Decoys > 0 {
-		fmt.Fprintf(w, "\nWho touches one of %d decoys, as a port scan does, is not listened to for %s.\n", cfg.Scan.Decoys, config.FormatDuration(cfg.Scan.Mute))
+		fmt.Fprintf(w, "\nWho touches a decoy, as a port scan does, is not listened to for %s. There are %d of each protocol that is knocked with.\n",
+			config.FormatDuration(cfg.Scan.Mute), cfg.Scan.Decoys)
 	}
 	fmt.Fprintln(w)
 }
 
 func explainDoor(w io.Writer, cfg *config.Config, d *knock.Door) {
-	fmt.Fprintf(w, "\nDoor %s guards %s.\n", d.Name, cmp.Or(inWords(portWords(d.Ports), "and"), "no port: it only makes events"))
-	if len(d.Ports) > 0 {
+	trigger := len(d.Ports) == 0
+	if trigger {
+		fmt.Fprintf(w, "\nDoor %s is a trigger: it guards no port, and makes the events that hooks are run for.\n", d.Name)
+	} else {
 		stranger := "gets no answer at all, as if there were no host"
 		if d.Shut == knock.Reject {
 			stranger = "gets what a closed port answers"
 		}
-		fmt.Fprintf(w, "  A stranger %s.\n", stranger)
+		fmt.Fprintf(w, "\nDoor %s guards %s.\n  A stranger %s.\n", d.Name, inWords(portWords(d.Ports), "and"), stranger)
 	}
+	ways := waysToOpen(cfg, d)
+	opens := "It opens to"
+	if trigger {
+		opens = "It is set off by"
+	}
+	if len(ways) == 1 {
+		fmt.Fprintf(w, "  %s %s.\n", opens, ways[0])
+	} else {
+		fmt.Fprintf(w, "  %s either of these:\n    - %s;\n    - %s.\n", opens, ways[0], ways[1])
+	}
+	who := "the address that it came from"
+	if d.IPv4Prefix < 32 || d.IPv6Prefix < 128 {
+		who += fmt.Sprintf(" and its neighbours (/%d of IPv4, /%d of IPv6)", d.IPv4Prefix, d.IPv6Prefix)
+	}
+	switch {
+	case trigger && d.OpenTimeout == knock.Forever:
+		fmt.Fprintln(w, `  That is the event "granted"; nothing follows by itself.`)
+	case trigger:
+		fmt.Fprintf(w, "  That is the event \"granted\"; \"expired\" follows after %s.\n", config.FormatDuration(d.OpenTimeout))
+	case d.OpenTimeout == knock.Forever:
+		fmt.Fprintf(w, "  Then %s may connect until it is put out.\n", who)
+	default:
+		fmt.Fprintf(w, "  Then %s may begin connections for %s; those that are up after that stay up.\n", who, config.FormatDuration(d.OpenTimeout))
+	}
+	switch n := len(d.CloseSequence); {
+	case n > 0 && trigger:
+		fmt.Fprintf(w, "  Another %s make the event \"revoked\".\n", count(n, "knock"))
+	case n > 0:
+		fmt.Fprintf(w, "  Another %s in the right order shut it again to that address.\n", count(n, "knock"))
+	}
+}
+
+// waysToOpen says what opens a door, each way of which is enough.
+func waysToOpen(cfg *config.Config, d *knock.Door) []string {
 	var ways []string
-	if n := len(d.Sequence); n > 0 {
-		way := fmt.Sprintf("%d knocks in the right order, within %s", n, config.FormatDuration(d.SeqTimeout))
-		if d.CodeBase != 0 {
-			way += ", and then the one-time code of the moment"
-		}
-		ways = append(ways, way)
-	} else if d.CodeBase != 0 {
-		ways = append(ways, "the one-time code of the moment, knocked")
+	within := "within " + config.FormatDuration(d.SeqTimeout)
+	switch n := len(d.Sequence); {
+	case n > 0 && d.CodeBase != 0:
+		ways = append(ways, fmt.Sprintf("%s followed by the one-time code of the moment, which is knocked too, all %s", knocksInOrder(n), within))
+	case n > 0:
+		ways = append(ways, fmt.Sprintf("%s, %s", knocksInOrder(n), within))
+	case d.CodeBase != 0:
+		ways = append(ways, "the one-time code of the moment, knocked "+within)
 	}
 	if keys := cfg.SPA.Doors[d.Name].Keys; len(keys) > 0 {
 		var names []string
 		for _, k := range keys {
 			names = append(names, k.Name)
 		}
-		ways = append(ways, fmt.Sprintf("an encrypted packet of %s to port %v", inWords(names, "or"), cfg.SPA.Port))
+		ways = append(ways, fmt.Sprintf("one encrypted packet of %s to port %v, without a knock or a code", inWords(names, "or"), cfg.SPA.Port))
 	}
-	fmt.Fprintf(w, "  It opens to %s.\n", inWords(ways, "or"))
-	who := "the address that it came from"
-	if d.IPv4Prefix < 32 || d.IPv6Prefix < 128 {
-		who += fmt.Sprintf(" and its neighbours (/%d of IPv4, /%d of IPv6)", d.IPv4Prefix, d.IPv6Prefix)
+	return ways
+}
+
+func knocksInOrder(n int) string {
+	if n == 1 {
+		return "1 knock"
 	}
-	if d.OpenTimeout == knock.Forever {
-		fmt.Fprintf(w, "  Then %s may connect until it is put out.\n", who)
-	} else {
-		fmt.Fprintf(w, "  Then %s may begin connections for %s; those that are up after that stay up.\n", who, config.FormatDuration(d.OpenTimeout))
-	}
-	if n := len(d.CloseSequence); n > 0 {
-		fmt.Fprintf(w, "  Another %d knocks shut it again to that address.\n", n)
-	}
+	return fmt.Sprintf("%d knocks in the right order", n)
 }
 
 func portWords(ports []knock.Port) []string {

@@ -23,6 +23,18 @@ ipv6_prefix    = 64
 ports        = [443]
 spa_keys     = ["alice.spa", "bob.spa"]
 open_timeout = "forever"
+[door.all]
+ports           = [80]
+sequence        = [7215, "8392:udp"]
+otp_secret_file = "all.otp"
+otp_base        = 20000
+spa_keys        = ["alice.spa"]
+[door.wake]
+sequence       = [25565]
+close_sequence = [4127, 4391]
+[door.once]
+ports    = [81]
+sequence = [4312]
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +48,14 @@ open_timeout = "forever"
 		"A stranger gets what a closed port answers.",
 		"It opens to 3 knocks in the right order, within 15s.",
 		"(/32 of IPv4, /64 of IPv6) may begin connections for 1m",
-		"an encrypted packet of alice or bob to port 62201:udp",
+		"Another 3 knocks in the right order shut it again",
+		"It opens to one encrypted packet of alice or bob to port 62201:udp, without a knock or a code.",
+		"It opens to either of these:\n    - 2 knocks in the right order followed by the one-time code of the moment, which is knocked too, all within 15s;\n" +
+			"    - one encrypted packet of alice to port 62201:udp, without a knock or a code.\n",
+		"Door wake is a trigger: it guards no port, and makes the events that hooks are run for.\n  It is set off by 1 knock, within 15s.\n" +
+			"  That is the event \"granted\"; \"expired\" follows after 1m.\n  Another 2 knocks make the event \"revoked\".\n",
+		"It opens to 1 knock, within 15s.",
+		"There are 32 of each protocol that is knocked with.",
 		"may connect until it is put out",
 	} {
 		if !strings.Contains(text.String(), want) {

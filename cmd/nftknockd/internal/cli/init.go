@@ -75,6 +75,9 @@ func (o *initOptions) run(stdout, stderr io.Writer) error {
 		return err
 	}
 	text, err := setup.AddDoor(o.output, before, &door, host)
+	if there && errors.As(err, new(config.Errors)) {
+		return fmt.Errorf("%w\nhint: %s is as it was, and no door was added: mend it, and run init again; --output writes another file", err, o.output)
+	}
 	if err != nil {
 		return err
 	}

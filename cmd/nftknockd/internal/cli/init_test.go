@@ -104,7 +104,10 @@ func TestInitRefuses(t *testing.T) {
 		{[]string{"--port", "70000"}, "write a number from 1 to 65535"},
 		{[]string{"--port", "22", "--port", "22"}, "there twice"},
 		{[]string{"--host", `x" exec "reboot`}, "write server.example.org"},
-		{[]string{"--host", "fe80::1%eth0"}, "write server.example.org"},
+		{[]string{"--host", "fe80::1%eth0"}, "needs an interface of the client's"},
+		{[]string{"--host", "fe80::1"}, "needs an interface of the client's"},
+		{[]string{"--host", "127.0.0.1"}, "no address by which another host reaches this one"},
+		{[]string{"--host", "::"}, "no address by which another host reaches this one"},
 	} {
 		file := filepath.Join(t.TempDir(), "nftknockd.toml")
 		var stdout, stderr bytes.Buffer

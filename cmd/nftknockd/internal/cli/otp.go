@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -73,13 +74,18 @@ file to the daemon's user: the one named like the group that may read the config
 			configured := door.CodeBase != 0
 			file := cfg.OTP[door.Name].File
 			if !configured {
-				file = filepath.Join(filepath.Dir(*configFile), door.Name+".otp")
+				file = codeFile(*configFile, door)
 			}
 			key, err := newKey(door.Name)
 			if err != nil {
 				return err
 			}
-			if err := setup.WriteSecret(file, *configFile, key.Secret()); err != nil {
+			switch err := setup.WriteSecret(file, *configFile, key.Secret()); {
+			case errors.Is(err, setup.ErrThere) && configured:
+				return fmt.Errorf("%w\nhint: nftknockd client %s prints it for a client once more; for another secret, remove the file first", err, door.Name)
+			case errors.Is(err, setup.ErrThere):
+				return fmt.Errorf("%w\nhint: for another secret, remove the file first; to use this one, %s", err, useCodes(cfg, *configFile, door))
+			case err != nil:
 				return err
 			}
 			out := cmd.OutOrStdout()
@@ -88,9 +94,7 @@ file to the daemon's user: the one named like the group that may read the config
 				drawQR(out, key.String())
 			}
 			if !configured {
-				// The host may not let us see what listens: then that is not avoided.
-				host, _ := config.ReadHost()
-				explainCodes(out, *configFile, door.Name, file, setup.FreeCodeBase(cfg, host))
+				fmt.Fprintf(out, "To use it, %s\n\n", useCodes(cfg, *configFile, door))
 			}
 			fmt.Fprintf(out, "Show it to an authenticator app, compare with `nftknockd otp show %s`, and reload the daemon.\n", door.Name)
 			return nil
@@ -121,16 +125,20 @@ func drawQR(w io.Writer, text string) {
 	fmt.Fprintln(w)
 }
 
-// explainCodes says what to add to a door that takes no codes yet.
-func explainCodes(w io.Writer, configFile, door, file string, base uint16) {
-	fmt.Fprintf(w, "Add to [door.%s] in %s:\n\n", door, configFile)
-	fmt.Fprintf(w, "otp_secret_file = %q\n", filepath.Base(file))
-	if base == 0 {
-		fmt.Fprintln(w, "otp_base = …  # the first of 2,000 ports that nothing uses; none was found")
-	} else {
-		fmt.Fprintf(w, "otp_base = %d\n", base)
+// codeFile returns the file of a secret for a door that takes no codes yet.
+func codeFile(configFile string, door *knock.Door) string {
+	return filepath.Join(filepath.Dir(configFile), door.Name+".otp")
+}
+
+// useCodes says what to add to a door that takes no codes yet.
+func useCodes(cfg *config.Config, configFile string, door *knock.Door) string {
+	host, _ := config.ReadHost() // it may not let us see what listens: then that is not avoided
+	base := "…  # the first of 2,000 ports that nothing uses; none was found"
+	if n := setup.FreeCodeBase(cfg, host); n != 0 {
+		base = fmt.Sprint(n)
 	}
-	fmt.Fprintln(w)
+	return fmt.Sprintf("add to [door.%s] in %s:\n\notp_secret_file = %q\notp_base = %s",
+		door.Name, configFile, filepath.Base(codeFile(configFile, door)), base)
 }
 
 func otpShowCommand(configFile *string) *cobra.Command {
@@ -151,6 +159,9 @@ those of the next code. Needs root, or to be the user that the secret's file bel
 				return err
 			}
 			if door.CodeBase == 0 {
+				if _, err := os.Stat(codeFile(*configFile, door)); err == nil {
+					return fmt.Errorf("door %s takes no codes yet\nhint: the secret is there: to use it, %s", door.Name, useCodes(cfg, *configFile, door))
+				}
 				return fmt.Errorf("door %s takes no codes\nhint: nftknockd otp new %s", door.Name, door.Name)
 			}
 			return showCodes(cmd.OutOrStdout(), door, cfg.OTP[door.Name].Secret, time.Now())

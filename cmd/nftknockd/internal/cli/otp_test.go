@@ -54,8 +54,10 @@ func TestOTP(t *testing.T) {
 	fails(t, "nftknockd: there is no door \"web\": the configuration has ssh\n", "otp", "new", "web", "-c", file)
 	fails(t, "nftknockd: door ssh takes no codes\nhint: nftknockd otp new ssh\n", "otp", "show", "ssh", "-c", file)
 	printed := succeeds(t, "otp", "new", "ssh", "-c", file)
-	fails(t, "nftknockd: "+secretFile+" is there already, and clients may rely on it\nhint: remove it first if none does\n",
-		"otp", "new", "ssh", "-c", file)
+	const use = "to use it, add to [door.ssh] in %s:\n\notp_secret_file = \"ssh.otp\"\notp_base = 20000\n"
+	fails(t, "nftknockd: "+secretFile+" is there already, and clients may rely on it\nhint: for another secret, remove the file first; "+
+		fmt.Sprintf(strings.Replace(use, "it", "this one", 1), file), "otp", "new", "ssh", "-c", file)
+	fails(t, "nftknockd: door ssh takes no codes yet\nhint: the secret is there: "+fmt.Sprintf(use, file), "otp", "show", "ssh", "-c", file)
 
 	info, err := os.Stat(secretFile)
 	if err != nil || info.Mode() != 0o600 {
@@ -89,6 +91,8 @@ func TestOTP(t *testing.T) {
 
 	writeConfig(t, file, keys.String())
 	succeeds(t, "check", "-c", file)
+	fails(t, "nftknockd: "+secretFile+" is there already, and clients may rely on it\n"+
+		"hint: nftknockd client ssh prints it for a client once more; for another secret, remove the file first\n", "otp", "new", "ssh", "-c", file)
 	shown := succeeds(t, "otp", "show", "ssh", "-c", file)
 	if !strings.Contains(shown, "knock ") || strings.Contains(shown, key.Secret()) {
 		t.Errorf("%s", shown)

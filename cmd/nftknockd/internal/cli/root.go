@@ -73,6 +73,7 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
+	cmd.SuggestionsMinimumDistance = 2
 	text := fmt.Sprintf("unknown command %q", args[0])
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		text += ": did you mean " + strings.Join(near, " or ") + "?"
@@ -90,8 +91,6 @@ lets a source in for a time once it has knocked the right sequence.`,
 		Version:       build.Read().String(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-
-		SuggestionsMinimumDistance: 2,
 
 		Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {

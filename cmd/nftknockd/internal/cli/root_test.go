@@ -13,9 +13,11 @@ import (
 // A mistyped command is answered with the one that was meant.
 func TestSuggestions(t *testing.T) {
 	t.Parallel()
-	for typed, want := range map[string]string{"statsu": "did you mean status?", "relaod": "did you mean reload?", "wach": "did you mean watch?"} {
+	for typed, want := range map[string]string{
+		"statsu": "did you mean status?", "relaod": "did you mean reload?", "wach": "did you mean watch?", "otp shwo": "did you mean show?",
+	} {
 		var stderr bytes.Buffer
-		if code := Run([]string{typed}, io.Discard, &stderr); code != exitUsage || !strings.Contains(stderr.String(), want) {
+		if code := Run(strings.Fields(typed), io.Discard, &stderr); code != exitUsage || !strings.Contains(stderr.String(), want) {
 			t.Errorf("%s: %d %s", typed, code, &stderr)
 		}
 	}

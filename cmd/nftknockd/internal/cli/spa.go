@@ -1,8 +1,8 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -71,13 +71,19 @@ All that it prints is secret: who has it can open the door.`,
 			}
 			key := spa.NewKey(args[1])
 			file, configured := keyFile(cfg, *configFile, door.Name, key.Name)
-			if err := setup.WriteSecret(file, *configFile, strings.TrimSuffix(key.File(), "\n")); err != nil {
+			switch err := setup.WriteSecret(file, *configFile, strings.TrimSuffix(key.File(), "\n")); {
+			case errors.Is(err, setup.ErrThere) && configured:
+				return fmt.Errorf("%w\nhint: nftknockd client %s --person %s prints it for a client once more; for another key, remove the file first",
+					err, door.Name, key.Name)
+			case errors.Is(err, setup.ErrThere):
+				return fmt.Errorf("%w\nhint: for another key, remove the file first; to use this one, %s", err, useKey(cfg, *configFile, door.Name, file))
+			case err != nil:
 				return err
 			}
 			out := cmd.OutOrStdout()
 			fmt.Fprintf(out, "%s: made\n\n", file)
 			if !configured {
-				explainKey(out, cfg, *configFile, door.Name, file)
+				fmt.Fprintf(out, "To use it, %s\n\n", useKey(cfg, *configFile, door.Name, file))
 			}
 			text, err := client.PacketText(door, key, cfg.SPA.Port.Number)
 			if err != nil {
@@ -113,8 +119,8 @@ func keyFile(cfg *config.Config, configFile, door, name string) (file string, co
 	return file, slices.ContainsFunc(cfg.SPA.Doors[door].Keys, func(k config.SPAKey) bool { return k.Name == name })
 }
 
-// explainKey says what to add to a door that does not take a key yet.
-func explainKey(w io.Writer, cfg *config.Config, configFile, door, file string) {
+// useKey says what to write into a door that does not take a key yet.
+func useKey(cfg *config.Config, configFile, door, file string) string {
 	var files []string
 	for _, k := range cfg.SPA.Doors[door].Keys {
 		files = append(files, k.File)
@@ -126,5 +132,5 @@ func explainKey(w io.Writer, cfg *config.Config, configFile, door, file string) 
 		}
 		files[i] = fmt.Sprintf("%q", files[i])
 	}
-	fmt.Fprintf(w, "In [door.%s] of %s:\n\nspa_keys = [%s]\n\n", door, configFile, strings.Join(files, ", "))
+	return fmt.Sprintf("write into [door.%s] of %s:\n\nspa_keys = [%s]", door, configFile, strings.Join(files, ", "))
 }

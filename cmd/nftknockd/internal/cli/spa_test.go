@@ -25,8 +25,11 @@ func TestSPANew(t *testing.T) {
 		"spa", "new", "ssh", "../alice", "-c", file)
 	printed := succeeds(t, "spa", "new", "ssh", "alice", "-c", file, "--host", "server.example.org")
 	keyFile := filepath.Join(dir, "alice.spa")
-	fails(t, "nftknockd: "+keyFile+" is there already, and clients may rely on it\nhint: remove it first if none does\n",
+	fails(t, "nftknockd: "+keyFile+" is there already, and clients may rely on it\nhint: for another key, remove the file first; "+
+		"to use this one, write into [door.ssh] of "+file+":\n\nspa_keys = [\"alice.spa\"]\n",
 		"spa", "new", "ssh", "alice", "-c", file)
+	fails(t, "nftknockd: door ssh takes nobody's packets: it has no spa_keys\nhint: nftknockd spa new ssh bob makes a key\n",
+		"client", "ssh", "--person", "bob", "-c", file)
 	if info, err := os.Stat(keyFile); err != nil || info.Mode() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
@@ -40,6 +43,10 @@ func TestSPANew(t *testing.T) {
 		t.Errorf("printed\n%s", second)
 	}
 	writeConfig(t, file, "spa_keys = [\"alice.spa\", \"bob.spa\"]\n")
+	fails(t, "nftknockd: "+keyFile+" is there already, and clients may rely on it\n"+
+		"hint: nftknockd client ssh --person alice prints it for a client once more; for another key, remove the file first\n",
+		"spa", "new", "ssh", "alice", "-c", file)
+	fails(t, "nftknockd: door ssh takes no packets of \"carol\": --person is one of alice, bob\n", "client", "ssh", "--person", "carol", "-c", file)
 	cfg, err := config.Load(file)
 	if err != nil {
 		t.Fatal(err)

@@ -32,7 +32,11 @@ It lets nobody in. Who scans on is muted again.`,
 		return sources, cobra.ShellCompDirectiveNoFileComp
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		r, err := control.NewClient(*socket).Unmute(args[0])
+		client, err := askDaemon(cmd, *socket)
+		if err != nil {
+			return err
+		}
+		r, err := client.Unmute(args[0])
 		if err != nil {
 			return err
 		}

@@ -64,6 +64,10 @@ some are missed, and an event says how many.`,
 		return checkWatch(execute, &h, what, args)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		client, err := askDaemon(cmd, *socket)
+		if err != nil {
+			return err
+		}
 		out := cmd.OutOrStdout()
 		show := func(e event.Event) error {
 			_, err := fmt.Fprintln(out, e.Line())
@@ -83,7 +87,7 @@ some are missed, and an event says how many.`,
 		defer stop()
 		context.AfterFunc(ctx, stop)                                    // a second signal does not wait for programs
 		ready := func() { daemon.SdNotify(true, daemon.SdNotifyReady) } // programs have nothing to tell
-		return control.NewClient(*socket).Watch(ctx, what, ready, func(e event.Event) error {
+		return client.Watch(ctx, what, ready, func(e event.Event) error {
 			if execute {
 				h.Run(ctx, e)
 			}

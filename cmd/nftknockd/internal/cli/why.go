@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"nftknock/cmd/internal/usage"
-	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
 )
@@ -20,7 +19,7 @@ func whyCommand() *cobra.Command {
 		Use:   "why ADDR",
 		Short: "Say what the gate last saw of an address, and why it is not in",
 		Long: `Says whether an address is let in, and if not, why: it is muted, its knocks were wrong or too slow,
-its code was spent, its time is over, or nothing was seen of it, and then what to look at. It tells
+its code was spent, its time is over, or no knock of it was seen, and then what to look at. It tells
 how far knocks came, and never a port. The daemon remembers some thousand attempts that failed, of all
 sources, since it was started.
 
@@ -32,7 +31,11 @@ To follow a knock live there is "nftknockd watch --attempts --source ADDR".`,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object: CONTROL.md describes it")
 	socket := addSocketFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		trace, err := control.NewClient(*socket).Trace(args[0])
+		client, err := askDaemon(cmd, *socket)
+		if err != nil {
+			return err
+		}
+		trace, err := client.Trace(args[0])
 		if err != nil {
 			return err
 		}
@@ -106,7 +109,7 @@ func (e *explanation) failure(step event.Event) {
 	s := step.Step
 	switch {
 	case s.Outcome == "too slow":
-		e.add("too slow: %s, %s of its knocks came within seq_timeout; given up %s", where(step), progress(step), e.when(step.Time))
+		e.add("too slow: %s, %s of its knocks came within seq_timeout, which was over %s", where(step), progress(step), e.when(step.Time))
 	case s.Count == 0:
 		e.add("wrong knock: %s, one of its knocks, but not the first, %s", where(step), e.when(step.Time))
 	default:
@@ -143,7 +146,8 @@ func (e *explanation) events(t *gate.Trace) {
 
 // nothing says what to look at when nothing was seen.
 func (e *explanation) nothing(t *gate.Trace) {
-	e.add("nothing was seen of it since the daemon was started %s", e.when(t.Started))
+	e.add("no knock of it was seen since the daemon was started %s", e.when(t.Started))
+	e.add("what it sends to a guarded port is dropped, and of that only the number is known: SHUT in \"nftknockd status\"")
 	guarded := "all interfaces but loopback are guarded"
 	if len(t.Interfaces) > 0 {
 		guarded = "guarded is what arrives at " + strings.Join(t.Interfaces, ", ")

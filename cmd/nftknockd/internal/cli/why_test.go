@@ -24,7 +24,7 @@ func TestExplain(t *testing.T) {
 		trace gate.Trace
 		want  []string
 	}{
-		"nothing": {gate.Trace{}, []string{"is not let in", "nothing was seen of it", "all interfaces but loopback", "no knock of anybody", "tcpdump -ni any host 203.0.113.7"}},
+		"nothing": {gate.Trace{}, []string{"is not let in", "no knock of it was seen", "SHUT in", "all interfaces but loopback", "no knock of anybody", "tcpdump -ni any host 203.0.113.7"}},
 		"others": {
 			gate.Trace{Heard: 7, LastHeard: ago(3), Interfaces: []string{"eth0"}, Warnings: []string{"there is no interface eth0 now"}},
 			[]string{"what arrives at eth0", "there is no interface eth0 now", "7 in all, the latest 3s ago"},
@@ -43,7 +43,7 @@ func TestExplain(t *testing.T) {
 			[]string{
 				"under way: door ssh, 1 of 3", "wrong knock: door ssh (to close), 1 of 3",
 				"door ssh, 2 of 3 of its knocks, and then another one than the next, 4s ago",
-				"door ssh, one of its knocks, but not the first, 5s ago", "too slow: door ssh, 2 of 3 of its knocks came within seq_timeout; given up 6s ago",
+				"door ssh, one of its knocks, but not the first, 5s ago", "too slow: door ssh, 2 of 3 of its knocks came within seq_timeout, which was over 6s ago",
 			},
 		},
 		"over": {

@@ -21,17 +21,19 @@ const stopLimit = 5 * time.Second
 
 // A daemon is the real daemon, in this process.
 type daemon struct {
+	bus    *event.Bus
 	cancel context.CancelFunc
 	ended  chan error
 }
 
 func startDaemon(ctx context.Context, cfg *config.Config, state statedir.Dir, log *slog.Logger) (*daemon, error) {
-	g, err := gate.New(cfg, gate.Deps{Log: log, Bus: event.NewBus(), State: state})
+	bus := event.NewBus()
+	g, err := gate.New(cfg, gate.Deps{Log: log, Bus: bus, State: state})
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	d := &daemon{cancel: cancel, ended: make(chan error, 1)}
+	d := &daemon{bus: bus, cancel: cancel, ended: make(chan error, 1)}
 	go func() { d.ended <- g.Run(ctx) }()
 	return d, nil
 }

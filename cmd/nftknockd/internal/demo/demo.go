@@ -131,7 +131,7 @@ func (s *sandbox) show(ctx context.Context, cfg *config.Config, network *network
 	}
 	defer func() { err = errors.Join(err, d.stop()) }()
 
-	scenarios, err := plan(ctx, cfg, network)
+	scenarios, err := plan(ctx, cfg, network, d.bus)
 	if err != nil {
 		return err
 	}

@@ -158,6 +158,29 @@ ipv6_prefix  = 1
 				`^All 32 steps did what they should, in `,
 			},
 		},
+		"triggers": {
+			configuration: `
+[door.wake]
+sequence     = [7011, 8127]
+open_timeout = "1s"
+[door.game]
+sequence       = [25565]
+close_sequence = [7301, "7109:udp"]
+[door.long]
+sequence = [7411]
+`,
+			want: []string{
+				`^  door wake, IPv4$`,
+				`^  ✓ 192\.0\.2\.2 knocks 7011, 8127 +event "granted", [0-9.]+ ms after the last knock$`,
+				`^  ✓ nothing more +event "expired", 1\.[0-9] s after the last knock$`,
+				`^  door game, IPv4$`,
+				`^  ✓ 192\.0\.2\.3 knocks 25565 +event "granted", `,
+				`^  ✓ 192\.0\.2\.3 knocks 7301, 7109:udp +event "revoked", `,
+				`^  – nothing more +skipped: the event "expired" comes after 1m0s$`,
+				`^  door wake, IPv6$`,
+				`^All 10 steps did what they should, in `,
+			},
+		},
 	}
 	program := buildForDemo(t)
 	for name, test := range tests {
@@ -222,6 +245,32 @@ func TestDemoRefusesConfiguration(t *testing.T) {
 				t.Errorf("exit status %d, want %q in stderr:\n%s", status, test.want, errOut)
 			}
 		})
+	}
+}
+
+// Who reads the first lines only is not told that nobody reads the others.
+func TestDemoIsQuiet(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command(string(buildForDemo(t)), "demo")
+	var errOut bytes.Buffer
+	cmd.Stderr = &errOut
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+	out.Close()
+	cmd.Wait()
+	if strings.Contains(errOut.String(), "may not build networks in namespaces") {
+		t.Skip(&errOut)
+	}
+	if errOut.Len() > 0 {
+		t.Errorf("stderr: %s", &errOut)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/config"
 	"nftknock/knock"
 )
@@ -24,7 +25,7 @@ type step struct {
 }
 
 // plan makes the scenarios of a demo, and gives the network the addresses that they need.
-func plan(ctx context.Context, cfg *config.Config, network *network) ([]scenario, error) {
+func plan(ctx context.Context, cfg *config.Config, network *network, bus *event.Bus) ([]scenario, error) {
 	var scenarios []scenario
 	for i := range families {
 		family := &families[i]
@@ -32,15 +33,12 @@ func plan(ctx context.Context, cfg *config.Config, network *network) ([]scenario
 			scenarios = append(scenarios, scenario{family.name, []step{{tries: "everything", skipped: "this machine does without"}}})
 			continue
 		}
-		p := &planner{network: network, family: family, cfg: cfg, checks: int64(i), known: slices.Clone(cfg.AlwaysAllow)}
+		p := &planner{network: network, bus: bus, family: family, cfg: cfg, checks: int64(i), known: slices.Clone(cfg.AlwaysAllow)}
 		for j := range cfg.Doors {
 			door := &cfg.Doors[j]
-			steps := unseen(door)
-			if steps == nil {
-				var err error
-				if steps, err = p.check(ctx, door); err != nil {
-					return nil, err
-				}
+			steps, err := p.check(ctx, door)
+			if err != nil {
+				return nil, err
 			}
 			scenarios = append(scenarios, scenario{fmt.Sprintf("door %s, %s", door.Name, family.name), steps})
 		}
@@ -48,19 +46,9 @@ func plan(ctx context.Context, cfg *config.Config, network *network) ([]scenario
 	return scenarios, nil
 }
 
-// unseen says why there is nothing to see of a door, if so.
-func unseen(door *knock.Door) []step {
-	switch {
-	case len(door.Ports) == 0:
-		return []step{{tries: "everything", skipped: "a trigger guards nothing"}}
-	case len(door.Sequence) == 0 && door.CodeBase == 0:
-		return []step{{tries: "everything", skipped: "it opens to packets, and not to knocks"}}
-	}
-	return nil
-}
-
 type planner struct {
 	network *network
+	bus     *event.Bus
 	family  *family
 	cfg     *config.Config
 	checks  int64          // how many each door has had
@@ -70,6 +58,9 @@ type planner struct {
 // check plans the scenario of a door. Its visitor is known to no door, so that a door that
 // stays open does not spoil the next scenario.
 func (p *planner) check(ctx context.Context, door *knock.Door) ([]step, error) {
+	if len(door.Sequence) == 0 && door.CodeBase == 0 {
+		return []step{{tries: "everything", skipped: "it opens to packets, and not to knocks"}}, nil
+	}
 	visitor, err := p.client(ctx, func(netip.Addr) bool { return true })
 	if err != nil {
 		return nil, err
@@ -77,7 +68,15 @@ func (p *planner) check(ctx context.Context, door *knock.Door) ([]step, error) {
 	if !visitor.IsValid() {
 		return []step{{tries: "everything", skipped: "no address is left that would have to knock"}}, nil
 	}
+	v := &doorCheck{
+		network: p.network, server: p.family.server, door: door, visitor: visitor,
+		secret: p.cfg.OTP[door.Name].Secret, later: p.checks,
+	}
 	letIn := p.family.letIn(door, visitor)
+	if len(door.Ports) == 0 {
+		p.known = append(p.known, letIn)
+		return (&triggerCheck{v, p.bus, letIn}).steps(), nil
+	}
 	neighbour, err := p.neighbour(ctx, visitor, letIn)
 	if err != nil {
 		return nil, err
@@ -88,10 +87,6 @@ func (p *planner) check(ctx context.Context, door *knock.Door) ([]step, error) {
 	}
 	p.known = append(p.known, netip.PrefixFrom(visitor, visitor.BitLen()))
 
-	v := &doorCheck{
-		network: p.network, server: p.family.server, door: door, visitor: visitor,
-		secret: p.cfg.OTP[door.Name].Secret, later: p.checks,
-	}
 	steps := []step{
 		{tries: v.triesPorts(visitor), do: v.isShut},
 		{tries: v.triesKnocksToOpen(), do: v.knocksToOpen},

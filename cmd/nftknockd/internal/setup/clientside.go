@@ -37,7 +37,12 @@ func NewClientSide(host string) (*ClientSide, error) {
 		}
 	}
 	address, err := netip.ParseAddr(host)
-	if !hostForm.MatchString(host) && (err != nil || address.Zone() != "") {
+	switch {
+	case err == nil && address.IsLinkLocalUnicast() && address.Is6():
+		return nil, fmt.Errorf("--host %s needs an interface of the client's, which has another name on each: write a name, such as server.example.org, or another address", host)
+	case err == nil && !address.IsGlobalUnicast() && !address.IsLinkLocalUnicast():
+		return nil, fmt.Errorf("--host %s is no address by which another host reaches this one: write server.example.org, say, or 192.0.2.1", host)
+	case err != nil && !hostForm.MatchString(host):
 		return nil, fmt.Errorf("--host %q is neither a name nor an address: write server.example.org, say, or 192.0.2.1", host)
 	}
 	profile := strings.TrimLeft(notInProfile.ReplaceAllString(host, "-"), "-")
@@ -62,10 +67,16 @@ func (c *ClientSide) Profile(cfg *config.Config, door *knock.Door, person string
 		if k.Name == person || person == "" && len(keys) == 1 {
 			p.Sequence, p.CloseSequence, p.OTPSecret, p.OTPBase = nil, nil, "", 0
 			p.SPAKeyFile, p.SPAPort = k.File, cfg.SPA.Port.Number
-			return p, k.Text, nil
+			return p, config.Secret(k.Key.File()), nil
 		}
 	}
-	return p, "", fmt.Errorf("door %s takes packets of %s: --person says whose client it is", door.Name, strings.Join(names, ", "))
+	switch {
+	case len(names) == 0:
+		return p, "", fmt.Errorf("door %s takes nobody's packets: it has no spa_keys\nhint: nftknockd spa new %s %s makes a key", door.Name, door.Name, person)
+	case person == "":
+		return p, "", fmt.Errorf("door %s takes packets of %s: --person says whose client it is", door.Name, strings.Join(names, ", "))
+	}
+	return p, "", fmt.Errorf("door %s takes no packets of %q: --person is one of %s", door.Name, person, strings.Join(names, ", "))
 }
 
 // Text returns what a client takes: the line for "nftknock add", which draw may draw, too;

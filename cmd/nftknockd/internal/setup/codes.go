@@ -16,12 +16,15 @@ import (
 	"nftknock/knock"
 )
 
+// ErrThere says that a secret's file is there already. It is never overwritten.
+var ErrThere = errors.New("is there already, and clients may rely on it")
+
 // WriteSecret makes a file that nobody but the daemon can read, or root where the
 // daemon is root.
 func WriteSecret(path, configFile, secret string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already, and clients may rely on it\nhint: remove it first if none does", path)
+		return fmt.Errorf("%s %w", path, ErrThere)
 	}
 	if err != nil {
 		return err
