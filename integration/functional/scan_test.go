@@ -2,6 +2,7 @@ package functional
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"testing"
@@ -29,6 +30,30 @@ func TestScansAtRandom(t *testing.T) {
 	lab.EachFamily(t, func(t *testing.T, f lab.Family) {
 		runScans(t, f, 256, func(s lab.Scan) bool { return s.Opens == "" })
 	})
+}
+
+// TestScansCounted counts scans that try three knocks at random, without a decoy: that a source may
+// have several attempts under way opens to no wrong order. One in six is right.
+func TestScansCounted(t *testing.T) {
+	const scans = 600
+	t.Parallel()
+	s := lab.NewTopology(t, lab.IPv4)
+	lab.StartDaemon(t, s.Server, lab.NoDecoys+lab.SSHDoor)
+	var packets []lab.Packet
+	for n := range scans {
+		source := netip.AddrPortFrom(s.Family.Addr(1, byte(20+n/200), byte(1+n%200)), 40000)
+		for _, i := range rand.Perm(3) {
+			port := []uint16{7214, 8391, 6127}[i]
+			packets = append(packets, lab.TCP(source, netip.AddrPortFrom(s.Addr, port), rand.Uint32(), lab.FlagSYN))
+		}
+	}
+	s.Client.Send(t, packets...)
+	s.Settle(t, "ssh", lab.SSHSequence...)
+	opened := len(s.Entries(t, "ssh")) - 1
+	t.Logf("%d of %d", opened, scans)
+	if opened < 55 || opened > 145 { // five standard deviations
+		t.Errorf("%d of %d opened, and it should be a sixth", opened, scans)
+	}
 }
 
 // runScans lets scanners at a server, each from an address of its own, and at once. Not all

@@ -1,10 +1,8 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -65,22 +63,24 @@ func warnings(cfg *config.Config) []config.Problem {
 	return cfg.Warnings(host)
 }
 
-// A strength is what it takes to open a door without knowing anything of it.
+// A strength is what it takes at least to open a door without knowing anything of it.
 type strength struct {
-	scans float64 // how many port scans it takes to knock the sequence by chance; 1: every one does, or there is none
+	scans float64 // how many port scans it takes to knock the sequence; 1: any does, or there is none
 	codes float64 // how many codes have to be tried then; 1: there are none
 }
 
-// strengthOf estimates what guessing a door takes. What counts for the sequence is not
-// how many there are: knocks on ports of no meaning change nothing, so that a scan
-// of all ports in random order tries very many at once. It knocks the n ports of the
-// sequence in the right order, and before any of d decoys, once in (d+1)·(d+2)·…·(d+n)
-// scans. A knock that is repeated at once costs a scan nothing and is not counted.
+// strengthOf estimates what guessing a door takes who goes about it well. Knocks on ports of no
+// meaning change nothing, so that a scan tries very many at once; and it may knock the ports that it
+// has come to in every order before it goes on to the next. It has come to all n ports of the
+// sequence before any of d decoys once in (d+1)·(d+2)·…·(d+n) / n! scans. One that
+// tries each port once has to meet them in their order, too, and opens n! times less often.
 func strengthOf(d *knock.Door, decoys int) strength {
 	s := strength{scans: 1, codes: 1}
-	if decoys > 0 || !inScanOrder(d.Sequence) {
-		for i := range slices.Compact(slices.Clone(d.Sequence)) {
-			s.scans *= float64(decoys + 1 + i)
+	seen := make(map[knock.Port]bool)
+	for _, p := range d.Sequence {
+		if !seen[p] {
+			seen[p] = true
+			s.scans *= float64(decoys+len(seen)) / float64(len(seen))
 		}
 	}
 	if d.CodeBase != 0 {
@@ -99,13 +99,6 @@ func protocols(sequence []knock.Port) int {
 	return len(used)
 }
 
-// inScanOrder reports whether a scan from port to port, up or down, knocks the sequence.
-func inScanOrder(sequence []knock.Port) bool {
-	up := func(a, b knock.Port) int { return cmp.Compare(a.Number, b.Number) }
-	down := func(a, b knock.Port) int { return up(b, a) }
-	return slices.IsSortedFunc(sequence, up) || slices.IsSortedFunc(sequence, down)
-}
-
 // describeStrength says how many tries it takes to guess a door, and how often one may
 // be made. It reveals nothing that a scan would not.
 func describeStrength(d *knock.Door, scan config.Scan) string {
@@ -113,24 +106,21 @@ func describeStrength(d *knock.Door, scan config.Scan) string {
 		return "only a packet made with one of its spa_keys opens it"
 	}
 	s := strengthOf(d, scan.Decoys*protocols(d.Sequence))
-	try := "port scans in random order"
+	try := "port scans that try every order"
 	switch {
 	case d.CodeBase != 0 && len(d.Sequence) > 0:
 		try += ", each with a code after it"
 	case d.CodeBase != 0:
 		try = "codes"
-	case s.scans == 1:
-		return "every port scan in order opens it: set scan.decoys"
+	case scan.Decoys == 0:
+		return "a port scan that tries every order opens it, and nothing stops that: set scan.decoys"
 	}
 	verdict := ""
 	if s.scans*s.codes < enough {
 		verdict = ": too few: knock more ports, or ask for a code too"
 	}
-	pause := "which nothing stops: set scan.decoys"
-	if scan.Decoys > 0 || d.CodeBase != 0 {
-		pause = fmt.Sprintf("and each mutes its source for %s", strings.Replace(scan.Mute.String(), "m0s", "m", 1))
-	}
-	return fmt.Sprintf("a guess takes about %s tries (%s), %s%s", about(s.scans*s.codes), try, pause, verdict)
+	return fmt.Sprintf("a guess takes at least %s tries (%s), and each mutes its source for %s%s",
+		about(s.scans*s.codes), try, config.FormatDuration(scan.Mute), verdict)
 }
 
 // enough is how many tries keep a stranger out: from one address, which is muted for a minute

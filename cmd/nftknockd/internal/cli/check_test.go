@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ func sequenceOf(numbers ...uint16) []knock.Port {
 
 func TestDescribeStrength(t *testing.T) {
 	mixed := sequenceOf(7011, 9035, 8127)
+	both := append(sequenceOf(7011, 8127), knock.Port{Number: 9035, Proto: knock.UDP})
 	for _, tt := range []struct {
 		door knock.Door
 		scan config.Scan
@@ -28,27 +30,31 @@ func TestDescribeStrength(t *testing.T) {
 	}{
 		{
 			knock.Door{Sequence: mixed}, config.Scan{Decoys: 32, Mute: time.Minute},
-			"a guess takes about 39,000 tries (port scans in random order), and each mutes its source for 1m",
+			"a guess takes at least 6,500 tries (port scans that try every order), and each mutes its source for 1m: too few: knock more ports, or ask for a code too",
 		},
 		{
-			knock.Door{Sequence: append(mixed, mixed...)}, config.Scan{Decoys: 32, Mute: 90 * time.Second},
-			"a guess takes about 2 billion tries (port scans in random order), and each mutes its source for 1m30s",
+			knock.Door{Sequence: both}, config.Scan{Decoys: 32, Mute: time.Minute},
+			"a guess takes at least 48,000 tries (port scans that try every order), and each mutes its source for 1m",
+		},
+		{
+			knock.Door{Sequence: append(sequenceOf(4312, 5871), mixed...)}, config.Scan{Decoys: 32, Mute: 90 * time.Second},
+			"a guess takes at least 440,000 tries (port scans that try every order), and each mutes its source for 90s",
 		},
 		{
 			knock.Door{Sequence: mixed}, config.Scan{Mute: time.Minute},
-			"a guess takes about 6 tries (port scans in random order), which nothing stops: set scan.decoys: too few: knock more ports, or ask for a code too",
-		},
-		{
-			knock.Door{Sequence: sequenceOf(7011, 8127, 9035)}, config.Scan{Mute: time.Minute},
-			"every port scan in order opens it: set scan.decoys",
+			"a port scan that tries every order opens it, and nothing stops that: set scan.decoys",
 		},
 		{
 			knock.Door{CodeBase: 20000}, config.Scan{Decoys: 32, Mute: time.Hour},
-			"a guess takes about 330,000 tries (codes), and each mutes its source for 1h0m",
+			"a guess takes at least 330,000 tries (codes), and each mutes its source for 1h",
 		},
 		{
 			knock.Door{Sequence: sequenceOf(7011), CodeBase: 20000}, config.Scan{Decoys: 32, Mute: time.Minute},
-			"a guess takes about 11 million tries (port scans in random order, each with a code after it), and each mutes its source for 1m",
+			"a guess takes at least 11 million tries (port scans that try every order, each with a code after it), and each mutes its source for 1m",
+		},
+		{
+			knock.Door{Sequence: sequenceOf(7011), CodeBase: 20000}, config.Scan{Mute: time.Minute},
+			"a guess takes at least 330,000 tries (port scans that try every order, each with a code after it), and each mutes its source for 1m",
 		},
 	} {
 		if got := describeStrength(&tt.door, tt.scan); got != tt.want {
@@ -57,29 +63,41 @@ func TestDescribeStrength(t *testing.T) {
 	}
 }
 
-// The estimate is what scans of few ports give. They send two SYNs to each port, for
-// the knock that is repeated.
+// The estimate is what scans of few ports give. Before they go on to the next port they try all
+// they have come to, twice up and twice down, with two SYNs to each for the knock that is repeated:
+// that is every order of three ports.
 func TestStrengthSimulated(t *testing.T) {
-	const first, second, decoy, ports, scans = 1, 2, 3, 10, 50_000 // the decoys are 3 to 6; 7 to 10 mean nothing
-	const decoys = 4
-	doors := []knock.Door{{Sequence: sequenceOf(first, second, second), SeqTimeout: time.Hour}}
-	tracker := knock.NewTracker(doors, knock.Scan{}, 1)
+	const first, second, third, decoy, ports, scans = 1, 2, 3, 4, 10, 20_000 // the decoys are 4 to 6; 7 to 10 mean nothing
+	const decoys = 3
+	doors := []knock.Door{{Sequence: sequenceOf(first, second, second, third), SeqTimeout: time.Hour}}
+	tracker := knock.NewTracker(doors, knock.Scan{}, 1000)
 	random := rand.New(rand.NewPCG(1, 2))
-	opened, now := 0, time.Now()
+	now := time.Now()
+	isn := uint32(0)
+	opens := func(source netip.Addr, ports []int) bool {
+		for _, i := range ports {
+			for range 2 {
+				isn++
+				p := knock.Packet{Source: source, SourcePort: 1024, Port: sequenceOf(uint16(i + 1))[0], ISN: isn}
+				if len(tracker.Observe(now, p)) > 0 {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	opened := 0
 	for scan := range uint32(scans) {
 		source := netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, scan)))
-	ports:
-		for _, i := range random.Perm(ports) {
-			port := uint16(i + 1)
-			if port >= decoy && port < decoy+decoys {
+		order := random.Perm(ports)
+		tried := order[:slices.IndexFunc(order, func(i int) bool { return i+1 >= decoy && i+1 < decoy+decoys })]
+		for n := range tried {
+			up := tried[:n+1]
+			down := slices.Clone(up)
+			slices.Reverse(down)
+			if opens(source, slices.Concat(up, up, down, down)) {
+				opened++
 				break
-			}
-			for isn := range uint32(2) {
-				p := knock.Packet{Source: source, SourcePort: 1024, Port: sequenceOf(port)[0], ISN: isn}
-				if len(tracker.Observe(now, p)) > 0 {
-					opened++
-					break ports
-				}
 			}
 		}
 	}
