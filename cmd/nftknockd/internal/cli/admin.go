@@ -11,7 +11,6 @@ import (
 
 	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/control"
-	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/config"
 )
 
@@ -130,7 +129,7 @@ func completeDoor(configFile *string) cobra.CompletionFunc {
 		if err != nil || len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		return gate.DoorNames(cfg), cobra.ShellCompDirectiveNoFileComp
+		return cfg.DoorNames(), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 

@@ -138,7 +138,7 @@ the door's secrets, those of one-time codes included, to whoever sees the screen
 			if err != nil {
 				return err
 			}
-			door, err := doorNamed(cfg, args[0])
+			door, err := cfg.Door(args[0])
 			if err != nil {
 				return err
 			}

@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"nftknock/cmd/internal/usage"
-	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/cmd/nftknockd/internal/setup"
 	"nftknock/config"
 	"nftknock/knock"
@@ -38,18 +37,6 @@ authenticator app shows (TOTP, RFC 6238), knocked at two ports. Each code opens 
 	return cmd
 }
 
-// doorNamed returns the door of a configuration.
-func doorNamed(cfg *config.Config, name string) (*knock.Door, error) {
-	if door := gate.FindDoor(cfg, name); door != nil {
-		return door, nil
-	}
-	names := gate.DoorNames(cfg)
-	if len(names) == 0 {
-		return nil, fmt.Errorf("there is no door %q: the configuration has none", name)
-	}
-	return nil, fmt.Errorf("there is no door %q: the configuration has %s", name, strings.Join(names, ", "))
-}
-
 func otpNewCommand(configFile *string) *cobra.Command {
 	var noQR bool
 	cmd := &cobra.Command{
@@ -67,7 +54,7 @@ file to the daemon's user: the one named like the group that may read the config
 			if err != nil {
 				return err
 			}
-			door, err := doorNamed(cfg, args[0])
+			door, err := cfg.Door(args[0])
 			if err != nil {
 				return err
 			}
@@ -154,7 +141,7 @@ those of the next code. Needs root, or to be the user that the secret's file bel
 			if err != nil {
 				return err
 			}
-			door, err := doorNamed(cfg, args[0])
+			door, err := cfg.Door(args[0])
 			if err != nil {
 				return err
 			}

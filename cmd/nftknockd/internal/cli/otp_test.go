@@ -51,7 +51,7 @@ func TestOTP(t *testing.T) {
 	secretFile := filepath.Join(dir, "ssh.otp")
 	writeConfig(t, file, "")
 
-	fails(t, "nftknockd: there is no door \"web\": the configuration has ssh\n", "otp", "new", "web", "-c", file)
+	fails(t, "nftknockd: no door is named \"web\": there is ssh\n", "otp", "new", "web", "-c", file)
 	fails(t, "nftknockd: door ssh takes no codes\nhint: nftknockd otp new ssh\n", "otp", "show", "ssh", "-c", file)
 	printed := succeeds(t, "otp", "new", "ssh", "-c", file)
 	const use = "to use it, add to [door.ssh] in %s:\n\notp_secret_file = \"ssh.otp\"\notp_base = 20000\n"

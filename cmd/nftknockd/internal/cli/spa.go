@@ -55,7 +55,7 @@ All that it prints is secret: who has it can open the door.`,
 			if err != nil {
 				return err
 			}
-			door, err := doorNamed(cfg, args[0])
+			door, err := cfg.Door(args[0])
 			if err != nil {
 				return err
 			}

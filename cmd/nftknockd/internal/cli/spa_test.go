@@ -20,7 +20,7 @@ func TestSPANew(t *testing.T) {
 	file := filepath.Join(dir, "f.toml")
 	writeConfig(t, file, "")
 
-	fails(t, "nftknockd: there is no door \"web\": the configuration has ssh\n", "spa", "new", "web", "alice", "-c", file)
+	fails(t, "nftknockd: no door is named \"web\": there is ssh\n", "spa", "new", "web", "alice", "-c", file)
 	fails(t, "nftknockd: \"../alice\" cannot be a person's name: want letters, digits, dots, _, @ or -, beginning with a letter or digit\n",
 		"spa", "new", "ssh", "../alice", "-c", file)
 	printed := succeeds(t, "spa", "new", "ssh", "alice", "-c", file, "--host", "server.example.org")

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
-	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/grant"
 )
 
 // A Watch says what to watch.
@@ -50,7 +50,7 @@ func readFeed(query url.Values) (f feed, err error) {
 		f.kinds = append(f.kinds, event.Kind(name))
 	}
 	if query.Has("source") {
-		source, err := gate.ParseSource(query.Get("source"))
+		source, err := grant.ParseSource(query.Get("source"))
 		if err != nil {
 			return f, err
 		}

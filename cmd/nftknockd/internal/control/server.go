@@ -21,6 +21,7 @@ import (
 
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/config"
 )
 
@@ -30,13 +31,13 @@ type Backend interface {
 	Status() (*gate.Status, error)
 	// Open grants a source access, for the door's open_timeout if the duration is 0, and returns
 	// the grant that lets it in.
-	Open(door string, source gate.Source, d time.Duration) (gate.Grant, error)
+	Open(door string, source grant.Source, d time.Duration) (grant.Grant, error)
 	// Revoke ends the grants within a source, or all if it is the zero Source.
-	Revoke(door string, source gate.Source, by gate.Origin) ([]gate.Grant, error)
+	Revoke(door string, source grant.Source, by grant.Origin) ([]grant.Grant, error)
 	// WaysIn says what else lets a source, or anybody, in to the ports of a door.
-	WaysIn(door string, source gate.Source) ([]gate.Way, error)
+	WaysIn(door string, source grant.Source) ([]gate.Way, error)
 	// Unmute listens again to who is muted within a source, and returns what was muted.
-	Unmute(source gate.Source) ([]gate.Source, error)
+	Unmute(source grant.Source) ([]grant.Source, error)
 	// Reload reads the configuration anew.
 	Reload(context.Context) error
 	// Trial tries a configuration, until the context ends.
@@ -137,7 +138,7 @@ func (s *server) openFor(r *http.Request) (*Result, error) {
 	if req.All {
 		return nil, &Error{http.StatusBadRequest, "open: nobody can grant everybody: name a source"}
 	}
-	source, err := gate.ParseSource(req.Source)
+	source, err := grant.ParseSource(req.Source)
 	if err != nil {
 		return nil, err
 	}
@@ -161,13 +162,13 @@ func (s *server) closeFor(r *http.Request) (*Result, error) {
 	if req.All == (req.Source != "") || req.For != "" {
 		return nil, &Error{http.StatusBadRequest, "close: name a source, or all"}
 	}
-	var source gate.Source
+	var source grant.Source
 	if !req.All {
-		if source, err = gate.ParseSource(req.Source); err != nil {
+		if source, err = grant.ParseSource(req.Source); err != nil {
 			return nil, err
 		}
 	}
-	revoked, err := s.backend.Revoke(req.Door, source, gate.Admin)
+	revoked, err := s.backend.Revoke(req.Door, source, grant.Admin)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +196,7 @@ func (s *server) unmuteFor(r *http.Request) (*Result, error) {
 	if req.All || req.For != "" || req.Door != "" {
 		return nil, &Error{http.StatusBadRequest, "unmute: name a source, and nothing else"}
 	}
-	source, err := gate.ParseSource(req.Source)
+	source, err := grant.ParseSource(req.Source)
 	if err != nil {
 		return nil, err
 	}

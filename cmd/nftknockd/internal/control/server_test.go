@@ -19,6 +19,7 @@ import (
 
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/config"
 )
 
@@ -40,15 +41,15 @@ func (f *fakeBackend) ask(format string, args ...any) error {
 }
 
 func (f *fakeBackend) Status() (*gate.Status, error) { return f.status, f.ask("status") }
-func (f *fakeBackend) Open(door string, source gate.Source, d time.Duration) (gate.Grant, error) {
-	return gate.Grant{Door: door, Prefix: source.Prefix, Zone: source.Zone}, f.ask("open %q %v %v", door, source, d)
+func (f *fakeBackend) Open(door string, source grant.Source, d time.Duration) (grant.Grant, error) {
+	return grant.Grant{Door: door, Prefix: source.Prefix, Zone: source.Zone}, f.ask("open %q %v %v", door, source, d)
 }
-func (f *fakeBackend) Revoke(door string, source gate.Source, _ gate.Origin) ([]gate.Grant, error) {
+func (f *fakeBackend) Revoke(door string, source grant.Source, _ grant.Origin) ([]grant.Grant, error) {
 	return nil, f.ask("close %q %v", door, source)
 }
-func (f *fakeBackend) WaysIn(string, gate.Source) ([]gate.Way, error) { return nil, nil }
-func (f *fakeBackend) Unmute(source gate.Source) ([]gate.Source, error) {
-	return []gate.Source{source}, f.ask("unmute %v", source)
+func (f *fakeBackend) WaysIn(string, grant.Source) ([]gate.Way, error) { return nil, nil }
+func (f *fakeBackend) Unmute(source grant.Source) ([]grant.Source, error) {
+	return []grant.Source{source}, f.ask("unmute %v", source)
 }
 func (f *fakeBackend) Reload(context.Context) error { return f.ask("reload") }
 func (f *fakeBackend) Trial(_ context.Context, cfg *config.Config, d time.Duration, show gate.Countdown) (event.Event, error) {
@@ -177,10 +178,10 @@ func TestErrorCodes(t *testing.T) {
 		err  error
 		code int
 	}{
-		{&gate.NoDoorError{Name: "x"}, 404},
-		{&gate.PrefixError{Text: "x"}, 400},
-		{&gate.OverlapError{}, 409},
-		{&gate.StillGrantedError{}, 409},
+		{&config.NoDoorError{Name: "x"}, 404},
+		{&grant.PrefixError{Text: "x"}, 400},
+		{&grant.OverlapError{}, 409},
+		{&grant.StillGrantedError{}, 409},
 		{&gate.ReloadError{Err: errors.New("x")}, 422},
 		{fmt.Errorf("x: %w", event.ErrGone), 410},
 		{event.ErrTooMany, 503},

@@ -8,13 +8,14 @@ import (
 
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/config"
 )
 
 // A Request is the body of open, close and unmute.
 type Request struct {
 	Door   string `json:"door,omitempty"`   // not of unmute
-	Source string `json:"source,omitempty"` // as [gate.ParseSource] reads it
+	Source string `json:"source,omitempty"` // as [grant.ParseSource] reads it
 	For    string `json:"for,omitempty"`    // of open: a duration as open_timeout has it; empty: the door's
 	All    bool   `json:"all,omitempty"`    // of close: instead of a source
 }
@@ -87,11 +88,11 @@ func errorOf(err error) *Error {
 	}
 	code := http.StatusInternalServerError
 	switch {
-	case is[*gate.NoDoorError](err):
+	case is[*config.NoDoorError](err):
 		code = http.StatusNotFound
-	case is[*gate.PrefixError](err):
+	case is[*grant.PrefixError](err):
 		code = http.StatusBadRequest
-	case is[*gate.OverlapError](err), is[*gate.StillGrantedError](err), errors.Is(err, gate.ErrOnTrial):
+	case is[*grant.OverlapError](err), is[*grant.StillGrantedError](err), errors.Is(err, gate.ErrOnTrial):
 		code = http.StatusConflict
 	case is[*gate.ReloadError](err):
 		code = http.StatusUnprocessableEntity

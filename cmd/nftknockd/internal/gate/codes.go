@@ -7,6 +7,7 @@ import (
 
 	"nftknock/cmd/nftknockd/internal/codes"
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/knock"
 )
 
@@ -69,7 +70,7 @@ func (g *Gate) useCode(cl claim) {
 		s.refuse(cl.knock, err)
 		return
 	}
-	if door := FindDoor(s.cfg, cl.knock.Door.Name); door != nil { // a reload may have taken it away
-		g.decide(decision{Grant: grantOf(door, cl.knock.Source, Knock)}, cl.arrived)
+	if door, err := s.cfg.Door(cl.knock.Door.Name); err == nil { // a reload may have taken it away
+		g.decide(decision{Grant: grant.For(door, cl.knock.Source, grant.Knock)}, cl.arrived)
 	}
 }

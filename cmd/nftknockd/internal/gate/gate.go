@@ -30,6 +30,7 @@ import (
 
 	"nftknock/cmd/nftknockd/internal/codes"
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
 	"nftknock/knock"
@@ -122,7 +123,7 @@ type state struct {
 	told     string                 // the status that the service manager was told last
 	trial    *trial                 // nil: none is under way
 	retrying bool                   // a retry of the file is due
-	since    map[grantKey]time.Time // when the grants without an end began, which the kernel does not tell
+	since    map[grant.ID]time.Time // when the grants without an end began, which the kernel does not tell
 	outbox   []outgoing             // to be published
 
 	followers []*follower
@@ -207,7 +208,7 @@ func newGate(deps Deps) (*Gate, error) {
 		reloads: make(chan chan<- error), tasks: make(chan func()), ended: make(chan struct{}), packets: newPackets(), claims: make(chan claim, maxClaims),
 		repairs: make(chan struct{}, 1), retries: make(chan struct{}, 1), stale: make(chan struct{}, 1),
 	}
-	g.state.since = make(map[grantKey]time.Time)
+	g.state.since = make(map[grant.ID]time.Time)
 	g.lost = throttle{every: 10 * time.Second, do: g.reportLost}
 	g.scans = throttle{every: 10 * time.Second, do: func() { signal(g.stale) }}
 	return g, nil
@@ -381,9 +382,9 @@ func (g *Gate) observe(arrived time.Time, p knock.Packet, payload []byte) {
 		case knock.CheckCode:
 			g.checkCode(e, arrived)
 		case knock.Grant:
-			g.decide(decision{Grant: grantOf(e.Door, e.Source, Knock)}, arrived)
+			g.decide(decision{Grant: grant.For(e.Door, e.Source, grant.Knock)}, arrived)
 		case knock.Revoke:
-			g.decide(decision{Grant: grantOf(e.Door, e.Source, Knock), revoke: true}, arrived)
+			g.decide(decision{Grant: grant.For(e.Door, e.Source, grant.Knock), revoke: true}, arrived)
 		}
 	}
 }
@@ -391,7 +392,7 @@ func (g *Gate) observe(arrived time.Time, p knock.Packet, payload []byte) {
 // decide does what a knock asks for, or leaves it to repair. The lock is held.
 func (g *Gate) decide(d decision, arrived time.Time) {
 	s := &g.state
-	s.repair.supersede(d.key())
+	s.repair.supersede(d.ID())
 	if err := s.carryOut(d, arrived); err != nil {
 		s.repair.add(d, err)
 		signal(g.repairs)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/config"
 	"nftknock/knock"
 	"nftknock/nft"
@@ -20,7 +21,7 @@ import (
 
 func TestOpenAndAKernelThatRefuses(t *testing.T) {
 	rehearse(t, func(r *rehearsal) {
-		source := sourceOf(someone)
+		source := grant.SourceOf(someone)
 		r.table.refuse = 1
 		if _, err := r.Open("ssh", source, 0); !errors.Is(err, unix.ENOBUFS) {
 			t.Errorf("open: %v", err)
@@ -34,7 +35,7 @@ func TestOpenAndAKernelThatRefuses(t *testing.T) {
 		r.table.refuse = 2
 		r.knock(7214, 8391, 6127)
 		synctest.Wait()
-		if revoked, err := r.Revoke("ssh", source, Admin); err != nil || len(revoked) > 0 {
+		if revoked, err := r.Revoke("ssh", source, grant.Admin); err != nil || len(revoked) > 0 {
 			t.Errorf("close: %v, %v", revoked, err)
 		}
 		r.table.refuse = 0
@@ -47,10 +48,10 @@ func TestOpenAndAKernelThatRefuses(t *testing.T) {
 
 func TestUnknownDoor(t *testing.T) {
 	rehearse(t, func(r *rehearsal) {
-		_, openErr := r.Open("mail", sourceOf(someone), 0)
-		_, closeErr := r.Revoke("mail", Source{}, Admin)
+		_, openErr := r.Open("mail", grant.SourceOf(someone), 0)
+		_, closeErr := r.Revoke("mail", grant.Source{}, grant.Admin)
 		for _, err := range []error{openErr, closeErr} {
-			if _, ok := errors.AsType[*NoDoorError](err); !ok || err.Error() != `no door is named "mail": there is ssh` {
+			if _, ok := errors.AsType[*config.NoDoorError](err); !ok || err.Error() != `no door is named "mail": there is ssh` {
 				t.Errorf("%#v", err)
 			}
 		}
@@ -72,7 +73,7 @@ func TestSinceForever(t *testing.T) {
 			t.Error("it knows when a grant began that it has not seen")
 		}
 		now := time.Now()
-		if _, err := r.Open("ssh", sourceOf(someone), knock.Forever); err != nil {
+		if _, err := r.Open("ssh", grant.SourceOf(someone), knock.Forever); err != nil {
 			t.Fatal(err)
 		}
 		r.pass(time.Hour)
@@ -116,13 +117,13 @@ func TestEventsAreInOrder(t *testing.T) {
 		}
 		defer events.Close()
 		const each = 200
-		grant := Grant{Door: "ssh", Prefix: netip.PrefixFrom(someone, 32), Origin: Admin}
+		one := grant.Grant{Door: "ssh", Prefix: netip.PrefixFrom(someone, 32), Origin: grant.Admin}
 		var all sync.WaitGroup
 		for range 4 {
 			all.Go(func() {
 				for range each {
-					r.Apply(grant)
-					r.revoke(grant)
+					r.Apply(one)
+					r.revoke(one)
 				}
 			})
 		}

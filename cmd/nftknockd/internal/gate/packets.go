@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/cmd/nftknockd/internal/replay"
 	"nftknock/config"
 	"nftknock/knock"
@@ -269,7 +270,7 @@ func (g *Gate) claimPacket(table string, door *packetDoor, packet spa.Packet, d 
 			return errLink
 		}
 	}
-	if !canSend(source) {
+	if !grant.CanSend(source) {
 		p.refused.bySPA[spa.Address].Add(1)
 		return errNoHost
 	}
@@ -331,17 +332,17 @@ func (g *Gate) usePackets(batch []spentPacket) {
 	g.state.Lock()
 	defer g.unlock()
 	for _, s := range batch {
-		door := FindDoor(g.state.cfg, s.door)
+		door, err := g.state.cfg.Door(s.door)
 		people := g.state.cfg.SPA.Doors[s.door].Keys
-		if door == nil || !slices.ContainsFunc(people, func(k config.SPAKey) bool { return k.Name == s.key }) {
+		if err != nil || !slices.ContainsFunc(people, func(k config.SPAKey) bool { return k.Name == s.key }) {
 			continue // a reload has taken it away
 		}
-		grant := grantOf(door, s.source, SPA)
-		grant.Key = s.key
+		wanted := grant.For(door, s.source, grant.SPA)
+		wanted.Key = s.key
 		if s.timeout != 0 && (door.OpenTimeout == knock.Forever || s.timeout < door.OpenTimeout) {
-			grant.Until = endAfter(s.timeout)
+			wanted.Until = grant.EndAfter(s.timeout)
 		}
-		g.decide(decision{Grant: grant}, s.arrived)
+		g.decide(decision{Grant: wanted}, s.arrived)
 	}
 }
 
@@ -350,7 +351,7 @@ func (g *Gate) refusePacket(door, key string, source netip.Addr, why error) {
 	g.state.Lock()
 	defer g.unlock()
 	g.state.happened(event.Event{
-		Kind: event.Refused, Door: door, Source: source.String(), By: string(SPA), Key: key, Text: why.Error(),
+		Kind: event.Refused, Door: door, Source: source.String(), By: string(grant.SPA), Key: key, Text: why.Error(),
 	})
 }
 

@@ -107,8 +107,8 @@ func (g *Gate) newSightings() *sightings {
 
 // trigger reports whether a door has no ports for a connection to come to.
 func (s *sightings) trigger(door string) bool {
-	d := FindDoor(s.cfg, door)
-	return d != nil && len(d.Ports) == 0
+	d, err := s.cfg.Door(door)
+	return err == nil && len(d.Ports) == 0
 }
 
 // look looks around, once a second: a host may have very many connections.
@@ -160,8 +160,10 @@ func (s *sightings) failure(knocked map[string]event.Event) error {
 	switch {
 	case len(knocked) > 0:
 		for door, e := range knocked {
-			text = fmt.Sprintf("%s was let in through door %s, and no new connection came to %s", e.Source, door,
-				strings.Join(PortNames(FindDoor(s.cfg, door).Ports), ", "))
+			if d, err := s.cfg.Door(door); err == nil {
+				text = fmt.Sprintf("%s was let in through door %s, and no new connection came to %s", e.Source, door,
+					strings.Join(PortNames(d.Ports), ", "))
+			}
 		}
 	case s.heard:
 		text = "knocks were heard, and nobody has knocked a whole sequence"

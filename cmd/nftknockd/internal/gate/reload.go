@@ -12,6 +12,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/config"
 	"nftknock/knock"
 	"nftknock/nft"
@@ -95,7 +96,7 @@ func (g *Gate) replace(cfg *config.Config) error {
 		}
 	}
 	decoys := g.chooseDecoys(cfg)
-	return g.swap(cfg, decoys, listener, &event.Event{Kind: event.Reloaded, Doors: DoorNames(cfg)})
+	return g.swap(cfg, decoys, listener, &event.Event{Kind: event.Reloaded, Doors: cfg.DoorNames()})
 }
 
 // swap puts a configuration and its listener in force, and queues an event. It closes
@@ -129,10 +130,11 @@ func (g *Gate) swapLocked(cfg *config.Config, decoys []knock.Port, listener List
 	s.codes.SetDoors(cfg.OTP)
 	g.packets.setRules(cfg)
 	s.repair.keepDoors(cfg.Doors)
-	for _, grant := range lost {
-		s.revoked(grant)
+	for _, gone := range lost {
+		s.revoked(gone)
 	}
-	maps.DeleteFunc(s.since, func(key grantKey, _ time.Time) bool { return FindDoor(cfg, key.door) == nil })
+	names := cfg.DoorNames()
+	maps.DeleteFunc(s.since, func(key grant.ID, _ time.Time) bool { return !slices.Contains(names, key.Door) })
 	s.tracker = s.tracker.WithDoors(cfg.Doors, knock.Scan{Decoys: decoys, Mute: cfg.Scan.Mute}, cfg.Limits.Sources)
 	if done != nil {
 		s.happened(*done)
@@ -142,9 +144,9 @@ func (g *Gate) swapLocked(cfg *config.Config, decoys []knock.Port, listener List
 
 // grantsWithout returns the grants that end with the doors that a configuration does not
 // have any more. The lock is held, so that none is made meanwhile.
-func (g *Gate) grantsWithout(cfg *config.Config) ([]Grant, error) {
-	gone := func(d knock.Door) bool { return FindDoor(cfg, d.Name) == nil }
-	if !slices.ContainsFunc(g.state.cfg.Doors, gone) {
+func (g *Gate) grantsWithout(cfg *config.Config) ([]grant.Grant, error) {
+	names := cfg.DoorNames()
+	if !slices.ContainsFunc(g.state.cfg.DoorNames(), func(old string) bool { return !slices.Contains(names, old) }) {
 		return nil, nil
 	}
 	snapshot, err := g.deps.Inspect(g.state.cfg.Table)
@@ -154,12 +156,12 @@ func (g *Gate) grantsWithout(cfg *config.Config) ([]Grant, error) {
 	if err != nil {
 		return nil, fmt.Errorf("it cannot be seen who is let in: %w", err)
 	}
-	var lost []Grant
+	var lost []grant.Grant
 	for _, e := range snapshot.Grants {
-		if FindDoor(cfg, e.Door) == nil {
-			grant := grantIn(e)
-			grant.Origin, grant.Key = Admin, ""
-			lost = append(lost, grant)
+		if !slices.Contains(names, e.Door) {
+			gone := grant.Of(e, time.Now())
+			gone.Origin, gone.Key = grant.Admin, ""
+			lost = append(lost, gone)
 		}
 	}
 	return lost, nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/knock"
 )
 
@@ -25,7 +26,7 @@ type repair struct {
 const maxPending = 1024
 
 func (r *repair) add(d decision, err error) {
-	r.supersede(d.key())
+	r.supersede(d.ID())
 	if len(r.pending) == maxPending {
 		r.pending = r.pending[1:]
 	}
@@ -34,8 +35,8 @@ func (r *repair) add(d decision, err error) {
 }
 
 // supersede drops an older decision about the same source and door.
-func (r *repair) supersede(key grantKey) {
-	r.drop(func(d decision) bool { return d.key() == key })
+func (r *repair) supersede(key grant.ID) {
+	r.drop(func(d decision) bool { return d.ID() == key })
 }
 
 // withdraw drops the grants of a door within a prefix, or all of them if it is not valid.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
 	"nftknock/knock"
@@ -254,7 +255,7 @@ func TestPendingIsBounded(t *testing.T) {
 	var r repair
 	source := someone
 	for range 3 * maxPending {
-		r.add(decision{Grant: Grant{Prefix: netip.PrefixFrom(source, 32)}}, unix.ENOBUFS)
+		r.add(decision{Grant: grant.Grant{Prefix: netip.PrefixFrom(source, 32)}}, unix.ENOBUFS)
 		source = source.Next()
 	}
 	if len(r.pending) != maxPending {

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/config"
 	"nftknock/knock"
 	"nftknock/nft"
@@ -90,7 +90,7 @@ func (g *Gate) Status() (*Status, error) {
 	muted, total := s.tracker.MutedSources(time.Now(), maxMuted)
 	daemon.Muted = total
 	for _, m := range muted {
-		daemon.MutedSources = append(daemon.MutedSources, MutedSource{Source{Prefix: m.Prefix}.String(), wallTime(m.Until)})
+		daemon.MutedSources = append(daemon.MutedSources, MutedSource{grant.Source{Prefix: m.Prefix}.String(), wallTime(m.Until)})
 	}
 	daemon.File, daemon.Interfaces = g.deps.File, append([]string{}, cfg.Interfaces...)
 	if s.trial != nil {
@@ -121,7 +121,7 @@ func (g *Gate) Status() (*Status, error) {
 	if snapshot != nil {
 		for i, p := range snapshot.Grants {
 			if p.Since.IsZero() {
-				status.Grants[i].Since = since[grantKey{p.Door, p.Source, p.Zone}]
+				status.Grants[i].Since = since[grant.Of(p, time.Now()).ID()]
 			}
 		}
 	}
@@ -155,9 +155,9 @@ func statusOf(table string, s *nft.Snapshot, err error) (*Status, error) {
 	}
 	now := time.Now()
 	for _, p := range s.Grants {
-		by, key := originOf(p)
+		g := grant.Of(p, now)
 		status.Grants = append(status.Grants, GrantStatus{
-			Door: p.Door, Source: Source{p.Source, p.Zone}.String(), By: by, Key: key, Since: p.Since, Until: endOf(p, now),
+			Door: g.Door, Source: g.Source(), By: string(g.Origin), Key: g.Key, Since: p.Since, Until: g.Until,
 		})
 	}
 	return status, nil
@@ -188,22 +188,6 @@ func inOrder(configured []knock.Door, known []DoorStatus) []DoorStatus {
 	return doors
 }
 
-// originOf reads what [Grant.comment] has written.
-func originOf(p nft.Grant) (by, key string) {
-	if key, ok := strings.CutPrefix(p.By, string(SPA)+" "); ok {
-		return string(SPA), key
-	}
-	return p.By, ""
-}
-
-// endOf returns when a grant ends; the zero time is never.
-func endOf(p nft.Grant, now time.Time) time.Time {
-	if p.Left == knock.Forever {
-		return time.Time{}
-	}
-	return now.Add(p.Left)
-}
-
 // tellPresent tells the bus which grants there are, whose ends the kernel does not tell.
 func (g *Gate) tellPresent() {
 	g.state.Lock()
@@ -217,9 +201,10 @@ func (g *Gate) tellPresent() {
 	now := time.Now()
 	var events []event.Event
 	for _, p := range snapshot.Grants {
-		by, key := originOf(p)
+		present := grant.Of(p, now)
 		events = append(events, event.Event{
-			Time: p.Since, Kind: event.Granted, Door: p.Door, Source: Source{p.Source, p.Zone}.String(), By: by, Key: key, Until: endOf(p, now),
+			Time: p.Since, Kind: event.Granted, Door: present.Door, Source: present.Source(),
+			By: string(present.Origin), Key: present.Key, Until: present.Until,
 		})
 	}
 	g.deps.Bus.Present(events)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/config"
 	"nftknock/knock"
 )
@@ -88,7 +89,7 @@ func (g *Gate) Trace(source netip.Addr) (*Trace, error) {
 func about(source netip.Addr, doors []knock.Door) func(*event.Event) bool {
 	names := map[string]bool{source.String(): true}
 	for i := range doors {
-		names[widen(&doors[i], sourceOf(source)).String()] = true
+		names[grant.SourceOf(source).Widen(&doors[i]).String()] = true
 	}
 	return func(e *event.Event) bool { return names[e.Source] }
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/config"
 	"nftknock/nft"
 )
@@ -179,15 +180,14 @@ func (g *Gate) endTrial() { g.setTrial(nil) }
 // doors that the tried configuration did not have.
 func (g *Gate) undoTrial() error {
 	t := g.state.trial
-	tried := DoorNames(g.state.cfg)
+	tried := g.state.cfg.DoorNames()
 	if err := g.replace(t.before); err != nil {
 		return err
 	}
-	var lost []Grant
+	var lost []grant.Grant
 	for _, p := range t.grants {
 		if !slices.Contains(tried, p.Door) {
-			by, key := originOf(p)
-			lost = append(lost, Grant{Door: p.Door, Prefix: p.Source, Zone: p.Zone, Until: endOf(p, t.began), Origin: Origin(by), Key: key})
+			lost = append(lost, grant.Of(p, t.began))
 		}
 	}
 	g.endTrial()

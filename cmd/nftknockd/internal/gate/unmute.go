@@ -5,18 +5,20 @@ import (
 	"math"
 	"net/netip"
 	"time"
+
+	"nftknock/cmd/nftknockd/internal/grant"
 )
 
 // Unmute listens again to who is muted within a source, and to all that are muted together
 // with one of them. It returns what was muted.
-func (g *Gate) Unmute(source Source) ([]Source, error) {
-	if source.isLinkLocal() && source.Zone == "" {
-		return nil, &PrefixError{fmt.Sprintf("%v means other hosts on each link: want its interface too, such as fe80::1%%eth0", source)}
+func (g *Gate) Unmute(source grant.Source) ([]grant.Source, error) {
+	if source.IsLinkLocal() && source.Zone == "" {
+		return nil, &grant.PrefixError{Text: fmt.Sprintf("%v means other hosts on each link: want its interface too, such as fe80::1%%eth0", source)}
 	}
-	var was []Source
+	var was []grant.Source
 	for _, p := range g.unmute(source) {
-		one := Source{Prefix: p}
-		if source.isLinkLocal() {
+		one := grant.Source{Prefix: p}
+		if source.IsLinkLocal() {
 			one = source
 		}
 		was = append(was, one)
@@ -25,7 +27,7 @@ func (g *Gate) Unmute(source Source) ([]Source, error) {
 	return was, nil
 }
 
-func (g *Gate) unmute(source Source) (was []netip.Prefix) {
+func (g *Gate) unmute(source grant.Source) (was []netip.Prefix) {
 	s := &g.state
 	s.Lock()
 	defer g.unlock()

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/knock"
 )
 
@@ -19,18 +20,18 @@ const maxWays = 16
 
 // WaysIn returns what lets a source, or anybody if it is the zero Source, in to the ports of a
 // door without that door: always_allow, and other doors that guard one of the ports.
-func (g *Gate) WaysIn(name string, source Source) ([]Way, error) {
+func (g *Gate) WaysIn(name string, source grant.Source) ([]Way, error) {
 	g.state.Lock()
 	cfg := g.state.cfg
 	g.unlock()
-	door := FindDoor(cfg, name)
-	if door == nil {
-		return nil, nil
+	door, err := cfg.Door(name)
+	if err != nil {
+		return nil, nil // a reload has taken it away
 	}
 	var ways []Way
 	for _, p := range cfg.AlwaysAllow {
 		if !source.Prefix.IsValid() || source.Prefix.Overlaps(p) {
-			ways = append(ways, Way{Source: Source{Prefix: p}.String()})
+			ways = append(ways, Way{Source: grant.Source{Prefix: p}.String()})
 		}
 	}
 	snapshot, err := g.inspect(cfg.Table)
@@ -39,9 +40,10 @@ func (g *Gate) WaysIn(name string, source Source) ([]Way, error) {
 	}
 	now := time.Now()
 	for _, e := range snapshot.Grants {
-		other := FindDoor(cfg, e.Door)
-		if other != nil && other != door && source.overlaps(e) && sharePort(door, other) {
-			ways = append(ways, Way{Source{e.Source, e.Zone}.String(), e.Door, endOf(e, now)})
+		other, err := cfg.Door(e.Door)
+		if err == nil && other != door && source.Overlaps(e) && sharePort(door, other) {
+			in := grant.Of(e, now)
+			ways = append(ways, Way{in.Source(), in.Door, in.Until})
 		}
 	}
 	return ways[:min(len(ways), maxWays)], nil

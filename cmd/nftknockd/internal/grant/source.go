@@ -1,4 +1,4 @@
-package gate
+package grant
 
 import (
 	"fmt"
@@ -28,13 +28,14 @@ func ParseSource(s string) (Source, error) {
 	if err != nil || a.Zone() != "" && (!a.IsLinkLocalUnicast() || len(a.Zone()) > maxZone) {
 		return Source{}, &PrefixError{"invalid source: want an address or a prefix, such as 203.0.113.7, 2001:db8::/64 or fe80::1%eth0"}
 	}
-	return sourceOf(a.Unmap()), nil
+	return SourceOf(a.Unmap()), nil
 }
 
 // maxZone is how long an interface's name can be (IFNAMSIZ).
 const maxZone = 15
 
-func sourceOf(a netip.Addr) Source {
+// SourceOf returns the source that is one address.
+func SourceOf(a netip.Addr) Source {
 	return Source{netip.PrefixFrom(a.WithZone(""), a.BitLen()), a.Zone()}
 }
 
@@ -46,21 +47,22 @@ func (s Source) String() string {
 	return s.Prefix.String()
 }
 
-// overlaps reports whether a grant of the table has anything to do with a source. One that
+// Overlaps reports whether a grant of the table has anything to do with a source. One that
 // is not valid is everybody; a link-local address without its interface is that of each link.
-func (s Source) overlaps(e nft.Grant) bool {
+func (s Source) Overlaps(e nft.Grant) bool {
 	return !s.Prefix.IsValid() || s.Prefix.Overlaps(e.Source) && (s.Zone == "" || s.Zone == e.Zone)
 }
 
-func (s Source) isLinkLocal() bool {
+// IsLinkLocal reports whether a source means another host on each link.
+func (s Source) IsLinkLocal() bool {
 	return s.Prefix.Addr().Is6() && s.Prefix.Addr().IsLinkLocalUnicast()
 }
 
-// widthOf returns how many bits of a source's address a door lets in with a knock, and the key
+// widthAt returns how many bits of a source's address a door lets in with a knock, and the key
 // that says so. A link-local one is let in alone.
-func widthOf(door *knock.Door, s Source) (bits int, key string) {
+func (s Source) widthAt(door *knock.Door) (bits int, key string) {
 	switch {
-	case s.isLinkLocal():
+	case s.IsLinkLocal():
 		return s.Prefix.Addr().BitLen(), "ipv6_prefix"
 	case s.Prefix.Addr().Is6():
 		return door.IPv6Prefix, "ipv6_prefix"
@@ -68,18 +70,18 @@ func widthOf(door *knock.Door, s Source) (bits int, key string) {
 	return door.IPv4Prefix, "ipv4_prefix"
 }
 
-// widen returns what a door lets in with a source, so that a later knock from there renews it. What is
+// Widen returns what a door lets in with a source, so that a later knock from there renews it. What is
 // wider already stays as it is.
-func widen(door *knock.Door, s Source) Source {
-	if bits, _ := widthOf(door, s); bits < s.Prefix.Bits() {
+func (s Source) Widen(door *knock.Door) Source {
+	if bits, _ := s.widthAt(door); bits < s.Prefix.Bits() {
 		s.Prefix, _ = s.Prefix.Addr().Prefix(bits)
 	}
 	return s
 }
 
-// isWide reports whether a source is wider than what a knock lets in.
-func isWide(door *knock.Door, s Source) bool {
-	bits, _ := widthOf(door, s)
+// IsWide reports whether a source is wider than what a knock lets in.
+func (s Source) IsWide(door *knock.Door) bool {
+	bits, _ := s.widthAt(door)
 	return s.Prefix.Bits() < bits
 }
 
@@ -89,12 +91,12 @@ const (
 	widestIPv6 = 32
 )
 
-// canSend reports whether packets of another host can have an address for their source: not those
+// CanSend reports whether packets of another host can have an address for their source: not those
 // of loopback, of many, or of nobody.
-func canSend(a netip.Addr) bool { return a.IsGlobalUnicast() || a.IsLinkLocalUnicast() }
+func CanSend(a netip.Addr) bool { return a.IsGlobalUnicast() || a.IsLinkLocalUnicast() }
 
-// checkZone refuses an interface on which no packet can arrive now.
-func (s Source) checkZone() error {
+// CheckZone refuses an interface on which no packet can arrive now.
+func (s Source) CheckZone() error {
 	links, err := config.ReadLinks()
 	if s.Zone == "" || err != nil || links == nil {
 		return nil
@@ -111,30 +113,30 @@ func (s Source) checkZone() error {
 	return &PrefixError{fmt.Sprintf("%v: no packet arrives on %s: there are %s", s, s.Zone, strings.Join(names, ", "))}
 }
 
-// fitSource is widen for a source that is to be granted.
-func fitSource(door *knock.Door, s Source) (Source, error) {
+// Fit is Widen for a source that is to be granted.
+func (s Source) Fit(door *knock.Door) (Source, error) {
 	if !s.Prefix.IsValid() {
 		return s, &PrefixError{"not a source"}
 	}
-	if s.isLinkLocal() && (s.Zone == "" || !s.Prefix.IsSingleIP()) {
+	if s.IsLinkLocal() && (s.Zone == "" || !s.Prefix.IsSingleIP()) {
 		return s, &PrefixError{fmt.Sprintf("%v means other hosts on each link: want one address and its interface, such as fe80::1%%eth0", s)}
 	}
-	if s.Zone != "" && !s.isLinkLocal() {
+	if s.Zone != "" && !s.IsLinkLocal() {
 		return s, &PrefixError{fmt.Sprintf("%v is not link-local: want it without %%%s", s, s.Zone)}
 	}
 	widest, family := widestIPv4, "IPv4"
 	if s.Prefix.Addr().Is6() {
 		widest, family = widestIPv6, "IPv6"
 	}
-	if bits, key := widthOf(door, s); s.Prefix.Bits() < min(widest, bits) {
+	if bits, key := s.widthAt(door); s.Prefix.Bits() < min(widest, bits) {
 		return s, &PrefixError{fmt.Sprintf(
 			"%v is too wide: a /%d is the widest of %s that door %s grants: set %s or always_allow in the configuration",
 			s, min(widest, bits), family, door.Name, key)}
 	}
-	if !canSend(s.Prefix.Addr()) {
+	if !CanSend(s.Prefix.Addr()) {
 		return s, &PrefixError{fmt.Sprintf("no packet comes from %v to a guarded interface: want the address of another host", s)}
 	}
-	return widen(door, s), nil
+	return s.Widen(door), nil
 }
 
 // A PrefixError says that a prefix cannot be granted.
@@ -142,11 +144,11 @@ type PrefixError struct{ Text string }
 
 func (e *PrefixError) Error() string { return e.Text }
 
-// settle decides what becomes of a wide prefix that is to be granted beside others, which a set cannot hold if one
+// Settle decides what becomes of a wide prefix that is to be granted beside others, which a set cannot hold if one
 // is within another. The wider one takes the place of those within it, if it lasts as long: a grant
 // never ends before its time because of another one, and never lasts longer. A prefix within one
 // that lasts as long needs no grant of its own.
-func settle(e nft.Grant, others []nft.Grant) (covering *nft.Grant, within []nft.Grant, err error) {
+func Settle(e nft.Grant, others []nft.Grant) (covering *nft.Grant, within []nft.Grant, err error) {
 	for _, other := range others {
 		switch {
 		case other.Source == e.Source: // is renewed
@@ -169,7 +171,7 @@ type OverlapError struct{ Wanted, Granted nft.Grant }
 
 func (e *OverlapError) Error() string {
 	until := "revoked"
-	if end := endAfter(e.Granted.Left); !end.IsZero() {
+	if end := EndAfter(e.Granted.Left); !end.IsZero() {
 		until = end.Format(time.RFC3339)
 	}
 	if e.Granted.Source.Bits() < e.Wanted.Source.Bits() {

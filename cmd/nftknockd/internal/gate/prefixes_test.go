@@ -9,65 +9,18 @@ import (
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/knock"
 	"nftknock/nft"
 )
 
-func TestParseSource(t *testing.T) {
-	for text, want := range map[string]string{
-		"203.0.113.7": "203.0.113.7", "203.0.113.7/24": "203.0.113.0/24", "::ffff:203.0.113.7": "203.0.113.7",
-		"2001:db8::7/64": "2001:db8::/64", "fe80::1%eth0": "fe80::1%eth0", "fe80::1": "fe80::1",
-	} {
-		if s, err := ParseSource(text); err != nil || s.String() != want {
-			t.Errorf("%s: %v, %v, want %s", text, s, err, want)
-		}
-	}
-	for _, text := range []string{
-		"", "ssh", "203.0.113", "::ffff:203.0.113.0/120", "2001:db8::1%eth0", "fe80::1%abcdefghijklmnop", "fe80::/64%eth0",
-	} {
-		if _, err := ParseSource(text); !isPrefixError(err) {
-			t.Errorf("%s: %v", text, err)
-		}
-	}
-}
-
-func isPrefixError(err error) bool {
-	_, ok := errors.AsType[*PrefixError](err)
-	return ok
-}
-
-func mustSource(t *testing.T, text string) Source {
+func mustSource(t *testing.T, text string) grant.Source {
 	t.Helper()
-	s, err := ParseSource(text)
+	s, err := grant.ParseSource(text)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
-}
-
-// What is granted is what was asked for, or what the door grants with a knock if that is wider.
-func TestFitSource(t *testing.T) {
-	door := &knock.Door{Name: "ssh", IPv4Prefix: 24, IPv6Prefix: 64}
-	for text, want := range map[string]string{
-		"203.0.113.7": "203.0.113.0/24", "203.0.113.0/24": "203.0.113.0/24", "203.0.0.0/16": "203.0.0.0/16", "10.0.0.0/8": "10.0.0.0/8",
-		"2001:db8::7": "2001:db8::/64", "2001:db8::/32": "2001:db8::/32", "fe80::7%eth0": "fe80::7%eth0",
-	} {
-		if s, err := fitSource(door, mustSource(t, text)); err != nil || s.String() != want {
-			t.Errorf("%s: %v, %v, want %s", text, s, err, want)
-		}
-	}
-	for _, text := range []string{"0.0.0.0/0", "10.0.0.0/7", "::/0", "2001:d00::/24", "fe80::7", "fe80::/64",
-		"127.0.0.1", "127.0.0.0/8", "::1", "224.0.0.1", "ff02::1", "0.0.0.0", "::", "255.255.255.255"} {
-		if s, err := fitSource(door, mustSource(t, text)); !isPrefixError(err) {
-			t.Errorf("%s: %v, %v", text, s, err)
-		}
-	}
-	if s, err := fitSource(&knock.Door{IPv4Prefix: 4}, mustSource(t, "203.0.113.7")); err != nil || s.String() != "192.0.0.0/4" {
-		t.Errorf("a door that grants more: %v, %v", s, err)
-	}
-	if s, err := fitSource(door, Source{}); !isPrefixError(err) {
-		t.Errorf("nobody: %v, %v", s, err)
-	}
 }
 
 // Wide prefixes are settled with each other: nothing ends before its time, and nothing lasts longer.
@@ -96,10 +49,10 @@ func TestWidePrefixes(t *testing.T) {
 				defer events.Close()
 				r.table.wide = []nft.Grant{{Door: "ssh", Source: netip.MustParsePrefix(test.there), Left: test.left, By: "admin"}}
 				got := ""
-				grant, err := r.Open("ssh", mustSource(t, test.open), test.d)
-				if got = grant.Source(); err != nil {
+				in, err := r.Open("ssh", mustSource(t, test.open), test.d)
+				if got = in.Source(); err != nil {
 					got = err.Error()
-					if _, ok := errors.AsType[*OverlapError](err); !ok {
+					if _, ok := errors.AsType[*grant.OverlapError](err); !ok {
 						t.Errorf("%T", err)
 					}
 				}
@@ -129,7 +82,7 @@ func TestWidePrefixes(t *testing.T) {
 // A link-local source has an interface that is there.
 func TestOpenOnNoInterface(t *testing.T) {
 	rehearse(t, func(r *rehearsal) {
-		if _, err := r.Open("ssh", mustSource(t, "fe80::7%none"), 0); !isPrefixError(err) || !strings.Contains(err.Error(), "no packet arrives on none: there are") {
+		if _, err := r.Open("ssh", mustSource(t, "fe80::7%none"), 0); err == nil || !strings.Contains(err.Error(), "no packet arrives on none: there are") {
 			t.Error(err)
 		}
 	})
@@ -146,7 +99,7 @@ func TestWaysIn(t *testing.T) {
 		for text, want := range map[string]string{
 			"203.0.113.7": "ann 203.0.113.7", "203.0.113.8": "", "192.0.2.7": " 192.0.2.0/24", "": " 192.0.2.0/24,  198.51.100.0/24, ann 203.0.113.7",
 		} {
-			source := Source{}
+			source := grant.Source{}
 			if text != "" {
 				source = mustSource(t, text)
 			}
@@ -179,7 +132,7 @@ func TestRevoke(t *testing.T) {
 			"fe80::1":        "fe80::1%eth0; fe80::1%eth1",
 			"198.51.100.1":   "",
 		} {
-			revoked, err := r.Revoke("ssh", mustSource(t, text), Admin)
+			revoked, err := r.Revoke("ssh", mustSource(t, text), grant.Admin)
 			var got []string
 			for _, g := range revoked {
 				got = append(got, g.Source())
@@ -191,7 +144,7 @@ func TestRevoke(t *testing.T) {
 				t.Errorf("%s: %s, want %s", text, strings.Join(got, "; "), want)
 			}
 		}
-		if revoked, err := r.Revoke("ssh", Source{}, Admin); len(revoked) != 5 || err != nil {
+		if revoked, err := r.Revoke("ssh", grant.Source{}, grant.Admin); len(revoked) != 5 || err != nil {
 			t.Errorf("everybody: %v, %v", revoked, err)
 		}
 	})
@@ -200,17 +153,17 @@ func TestRevoke(t *testing.T) {
 // Several grants are one transaction, and many are several: packets do not wait for all of them.
 func TestBatches(t *testing.T) {
 	rehearse(t, func(r *rehearsal) {
-		var grants []Grant
+		var grants []grant.Grant
 		source := netip.MustParseAddr("10.0.0.1")
 		for range 600 {
-			grants = append(grants, Grant{Door: "ssh", Prefix: netip.PrefixFrom(source, 32), Origin: Admin})
+			grants = append(grants, grant.Grant{Door: "ssh", Prefix: netip.PrefixFrom(source, 32), Origin: grant.Admin})
 			r.snapshot.Grants = append(r.snapshot.Grants, nft.Grant{Door: "ssh", Source: netip.PrefixFrom(source, 32)})
 			source = source.Next()
 		}
 		if err := r.Apply(grants...); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.Revoke("ssh", Source{}, Admin); err != nil {
+		if _, err := r.Revoke("ssh", grant.Source{}, grant.Admin); err != nil {
 			t.Fatal(err)
 		}
 		if want := []int{256, 256, 88, 256, 256, 88}; !slices.Equal(r.table.batches, want) || len(r.table.in) > 0 {
