@@ -60,3 +60,12 @@ func ParsePort(s string) (Port, error) {
 	port.Number = uint16(n)
 	return port, nil
 }
+
+// PortNames returns ports as people write them.
+func PortNames(ports []Port) []string {
+	names := make([]string, len(ports))
+	for i, p := range ports {
+		names[i] = p.String()
+	}
+	return names
+}

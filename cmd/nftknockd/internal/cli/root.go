@@ -13,7 +13,6 @@ import (
 	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/demo"
-	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
 	"nftknock/knock"
@@ -134,4 +133,4 @@ func addStateFlag(cmd *cobra.Command, dir *string) {
 }
 
 // portList returns ports as people write them, one after the other.
-func portList(ports []knock.Port) string { return strings.Join(gate.PortNames(ports), ", ") }
+func portList(ports []knock.Port) string { return strings.Join(knock.PortNames(ports), ", ") }

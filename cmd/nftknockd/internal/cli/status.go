@@ -15,8 +15,8 @@ import (
 
 	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/control"
-	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/cmd/nftknockd/internal/statedir"
+	"nftknock/cmd/nftknockd/internal/status"
 	"nftknock/cmd/nftknockd/internal/term"
 )
 
@@ -42,23 +42,23 @@ there is no table, and so nothing is guarded, the exit status is 1.`,
 	cmd.Flags().BoolVar(&decoys, "decoys", false, "list the decoys, which are secret")
 	socket := addSocketFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		status, err := control.NewClient(*socket).Status()
+		shown, err := control.NewClient(*socket).Status()
 		if errors.Is(err, control.ErrNotRunning) {
 			// What the kernel knows.
-			status, err = gate.KernelStatus(tableOf(*configFile, statedir.Find(state), cmd.ErrOrStderr()))
+			shown, err = status.Kernel(tableOf(*configFile, statedir.Find(state), cmd.ErrOrStderr()))
 		}
 		if err != nil {
 			return err
 		}
-		if status.Daemon != nil && !decoys {
-			status.Daemon.Decoys = nil
+		if shown.Daemon != nil && !decoys {
+			shown.Daemon.Decoys = nil
 		}
 		if asJSON {
-			err = printJSON(cmd.OutOrStdout(), status)
+			err = printJSON(cmd.OutOrStdout(), shown)
 		} else {
-			err = printStatus(cmd.OutOrStdout(), status, decoys)
+			err = printStatus(cmd.OutOrStdout(), shown, decoys)
 		}
-		if err == nil && !status.Exists {
+		if err == nil && !shown.Exists {
 			err = errReported
 		}
 		return err
@@ -72,7 +72,7 @@ func printJSON(w io.Writer, v any) error {
 	return lines.Encode(v)
 }
 
-func printStatus(w io.Writer, s *gate.Status, decoys bool) error {
+func printStatus(w io.Writer, s *status.Status, decoys bool) error {
 	page := page{style: styleOf(w)}
 	page.headline(s)
 	page.doors(s.Doors)
@@ -103,7 +103,7 @@ func styleOf(w io.Writer) style {
 	return style{"\x1b[1m", "\x1b[31m", "\x1b[0m"}
 }
 
-func (p *page) headline(s *gate.Status) {
+func (p *page) headline(s *status.Status) {
 	switch {
 	case s.Running && s.Daemon.Degraded != "":
 		fmt.Fprintf(p, "%sdegraded: %s%s\n", p.red, strings.ReplaceAll(s.Daemon.Degraded, "\n", "; "), p.plain)
@@ -142,7 +142,7 @@ func (p *page) headline(s *gate.Status) {
 	}
 }
 
-func (p *page) doors(doors []gate.DoorStatus) {
+func (p *page) doors(doors []status.Door) {
 	if len(doors) == 0 {
 		return
 	}
@@ -157,7 +157,7 @@ func (p *page) doors(doors []gate.DoorStatus) {
 	})
 }
 
-func (p *page) grants(grants []gate.GrantStatus) {
+func (p *page) grants(grants []status.Grant) {
 	if len(grants) == 0 {
 		fmt.Fprintln(p, "\nno grants")
 		return
@@ -185,7 +185,7 @@ func (p *page) grants(grants []gate.GrantStatus) {
 }
 
 // muted shows who is not listened to, of as many as a person reads.
-func (p *page) muted(sources []gate.MutedSource, total int) {
+func (p *page) muted(sources []status.MutedSource, total int) {
 	if total == 0 {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 
 	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/ruleset"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
 	"nftknock/knock"
@@ -31,13 +32,13 @@ owned (own_table): nft would be its owner.`,
 				return err
 			}
 			var decoys []knock.Port
-			secret, err := gate.DecoySecret(cfg, statedir.Find(state), false)
+			secret, err := ruleset.Secret(cfg, statedir.Find(state), false)
 			if err == nil {
-				decoys = gate.Decoys(cfg, secret)
+				decoys = ruleset.Decoys(cfg, secret)
 			} else {
 				fmt.Fprintf(cmd.ErrOrStderr(), "nftknockd: without decoys: %v\n", err)
 			}
-			_, err = fmt.Fprint(cmd.OutOrStdout(), gate.Ruleset(cfg, decoys))
+			_, err = fmt.Fprint(cmd.OutOrStdout(), ruleset.Of(cfg, decoys))
 			return err
 		},
 	}

@@ -23,6 +23,7 @@ import (
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/cmd/nftknockd/internal/statedir"
+	"nftknock/cmd/nftknockd/internal/status"
 	"nftknock/cmd/nftknockd/internal/term"
 	"nftknock/config"
 )
@@ -117,7 +118,7 @@ type trial struct {
 }
 
 // byDaemon has the running daemon try it.
-func (t *trial) byDaemon(ctx context.Context, client *control.Client, status *gate.Status) error {
+func (t *trial) byDaemon(ctx context.Context, client *control.Client, status *status.Status) error {
 	begun := false
 	err := client.Trial(ctx, control.TrialRequest{Snapshot: t.cfg.Snapshot(), For: t.length.String()}, func(news control.TrialNews) {
 		switch {

@@ -10,7 +10,7 @@ import (
 
 	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/event"
-	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/status"
 )
 
 func whyCommand() *cobra.Command {
@@ -49,7 +49,7 @@ To follow a knock live there is "nftknockd watch --attempts --source ADDR".`,
 }
 
 // explain says in plain words what is known of a source.
-func explain(t *gate.Trace, now time.Time) string {
+func explain(t *status.Trace, now time.Time) string {
 	e := explanation{now: now}
 	e.verdict(t)
 	for _, step := range t.UnderWay {
@@ -82,7 +82,7 @@ func (e *explanation) add(format string, args ...any) {
 	e.lines = append(e.lines, "  "+fmt.Sprintf(format, args...)+"\n")
 }
 
-func (e *explanation) verdict(t *gate.Trace) {
+func (e *explanation) verdict(t *status.Trace) {
 	in := t.AlwaysAllowed != "" || len(t.Grants) > 0
 	switch {
 	case t.AlwaysAllowed != "":
@@ -118,7 +118,7 @@ func (e *explanation) failure(step event.Event) {
 }
 
 // events says what has happened, if the rest does not: the latest comes first.
-func (e *explanation) events(t *gate.Trace) {
+func (e *explanation) events(t *status.Trace) {
 	over := len(t.Grants) > 0 // nothing is to be said of a grant
 	for _, happened := range t.Events {
 		when := e.when(happened.Time)
@@ -145,7 +145,7 @@ func (e *explanation) events(t *gate.Trace) {
 }
 
 // nothing says what to look at when nothing was seen.
-func (e *explanation) nothing(t *gate.Trace) {
+func (e *explanation) nothing(t *status.Trace) {
 	e.add("no knock of it was seen since the daemon was started %s", e.when(t.Started))
 	e.add("what it sends to a guarded port is dropped, and of that only the number is known: SHUT in \"nftknockd status\"")
 	guarded := "all interfaces but loopback are guarded"

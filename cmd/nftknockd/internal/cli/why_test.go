@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
-	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/status"
 )
 
 func TestExplain(t *testing.T) {
@@ -21,22 +21,22 @@ func TestExplain(t *testing.T) {
 	closing := step(1, 1, "wrong knock")
 	closing.Step.Closing = true
 	for name, test := range map[string]struct {
-		trace gate.Trace
+		trace status.Trace
 		want  []string
 	}{
-		"nothing": {gate.Trace{}, []string{"is not let in", "no knock of it was seen", "SHUT in", "all interfaces but loopback", "no knock of anybody", "tcpdump -ni any host 203.0.113.7"}},
+		"nothing": {status.Trace{}, []string{"is not let in", "no knock of it was seen", "SHUT in", "all interfaces but loopback", "no knock of anybody", "tcpdump -ni any host 203.0.113.7"}},
 		"others": {
-			gate.Trace{Heard: 7, LastHeard: ago(3), Interfaces: []string{"eth0"}, Warnings: []string{"there is no interface eth0 now"}},
+			status.Trace{Heard: 7, LastHeard: ago(3), Interfaces: []string{"eth0"}, Warnings: []string{"there is no interface eth0 now"}},
 			[]string{"what arrives at eth0", "there is no interface eth0 now", "7 in all, the latest 3s ago"},
 		},
 		"in": {
-			gate.Trace{Grants: []gate.GrantStatus{{Door: "ssh", Source: "203.0.113.7", By: "knock", Until: now.Add(time.Minute)}}},
+			status.Trace{Grants: []status.Grant{{Door: "ssh", Source: "203.0.113.7", By: "knock", Until: now.Add(time.Minute)}}},
 			[]string{"203.0.113.7 is let in", "granted through door ssh until", "other firewall rules"},
 		},
-		"always": {gate.Trace{AlwaysAllowed: "203.0.113.0/24"}, []string{"never needs to knock: 203.0.113.0/24 is in always_allow"}},
-		"muted":  {gate.Trace{MutedUntil: now.Add(time.Minute)}, []string{"is not let in", "muted until " + until(now.Add(time.Minute))}},
+		"always": {status.Trace{AlwaysAllowed: "203.0.113.0/24"}, []string{"never needs to knock: 203.0.113.0/24 is in always_allow"}},
+		"muted":  {status.Trace{MutedUntil: now.Add(time.Minute)}, []string{"is not let in", "muted until " + until(now.Add(time.Minute))}},
 		"failed": {
-			gate.Trace{
+			status.Trace{
 				UnderWay: []event.Event{step(1, 1, "advanced")},
 				Failed:   []event.Event{closing, step(4, 2, "wrong knock"), step(5, 0, "wrong knock"), step(6, 2, "too slow")},
 			},
@@ -47,18 +47,18 @@ func TestExplain(t *testing.T) {
 			},
 		},
 		"over": {
-			gate.Trace{Events: []event.Event{{Kind: event.Granted, Door: "ssh", Time: ago(90), Until: ago(30)}}},
+			status.Trace{Events: []event.Event{{Kind: event.Granted, Door: "ssh", Time: ago(90), Until: ago(30)}}},
 			[]string{"granted through door ssh 1m30s ago", "that is over, knock again"},
 		},
 		"revoked": {
-			gate.Trace{Events: []event.Event{
+			status.Trace{Events: []event.Event{
 				{Kind: event.Revoked, Door: "ssh", By: "admin", Time: ago(10)},
 				{Kind: event.Granted, Door: "ssh", Time: ago(90), Until: now.Add(time.Minute)},
 			}},
 			[]string{"is not let in\n  revoked at door ssh, by admin, 10s ago"},
 		},
 		"code": {
-			gate.Trace{Events: []event.Event{{Kind: event.Refused, Door: "ssh", Text: "the code, or a later one, has opened already", Time: ago(5)}}},
+			status.Trace{Events: []event.Event{{Kind: event.Refused, Door: "ssh", Text: "the code, or a later one, has opened already", Time: ago(5)}}},
 			[]string{"refused at door ssh: the code, or a later one, has opened already, 5s ago"},
 		},
 	} {

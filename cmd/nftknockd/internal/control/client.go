@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nftknock/cmd/nftknockd/internal/event"
-	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/status"
 	"nftknock/config"
 )
 
@@ -48,8 +48,8 @@ func NewClient(socket string) *Client {
 	return &Client{socket, &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
 }
 
-func (c *Client) Status() (*gate.Status, error) {
-	var s gate.Status
+func (c *Client) Status() (*status.Status, error) {
+	var s status.Status
 	return &s, c.ask(http.MethodGet, "status", nil, &s)
 }
 

@@ -13,7 +13,7 @@ import (
 
 	"nftknock/cmd/internal/build"
 	"nftknock/cmd/nftknockd/internal/event"
-	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/status"
 )
 
 // Metrics count what happens. The rest they ask the gate for when they are scraped.
@@ -149,7 +149,7 @@ func (s *snapshots) Gather() ([]*dto.MetricFamily, error) {
 type gauges struct {
 	backend Backend
 	descs   []*prometheus.Desc
-	collect func(*gate.Status, sendFunc)
+	collect func(*status.Status, sendFunc)
 }
 
 type sendFunc func(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string)
@@ -198,7 +198,7 @@ func (m *gauges) Collect(ch chan<- prometheus.Metric) {
 	})
 }
 
-func collectAll(s *gate.Status, send sendFunc) {
+func collectAll(s *status.Status, send sendFunc) {
 	collectCoarse(s, send)
 	collectGrants(s, send)
 	send(progressGauge, prometheus.GaugeValue, float64(s.Daemon.InProgress))
@@ -213,7 +213,7 @@ func collectAll(s *gate.Status, send sendFunc) {
 	}
 }
 
-func collectCoarse(s *gate.Status, send sendFunc) {
+func collectCoarse(s *status.Status, send sendFunc) {
 	send(startedGauge, prometheus.GaugeValue, float64(s.Daemon.Started.UnixNano())/1e9)
 	send(healthyGauge, prometheus.GaugeValue, oneIf(s.Exists && s.Daemon.Degraded == ""))
 	send(lastGoodGauge, prometheus.GaugeValue, oneIf(s.Daemon.LastGood))
@@ -221,7 +221,7 @@ func collectCoarse(s *gate.Status, send sendFunc) {
 	send(limitGauge, prometheus.GaugeValue, float64(s.Daemon.Limit))
 }
 
-func collectGrants(s *gate.Status, send sendFunc) {
+func collectGrants(s *status.Status, send sendFunc) {
 	grants := make(map[string]int)
 	for _, g := range s.Grants {
 		grants[g.Door]++

@@ -14,7 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"nftknock/cmd/nftknockd/internal/event"
-	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/status"
 )
 
 // The alerts are rules that Prometheus understands, about metrics that there are.
@@ -58,11 +58,11 @@ func TestAlerts(t *testing.T) {
 }
 
 // busyStatus is how a daemon is to which everything has happened.
-func busyStatus() *gate.Status {
-	return &gate.Status{
-		Daemon: &gate.Daemon{InProgress: 1, Muted: 1, MessagesLost: 1},
-		Doors:  []gate.DoorStatus{{Name: "ssh", Granted: 1, Shut: 1}},
-		Grants: []gate.GrantStatus{{Door: "ssh"}},
+func busyStatus() *status.Status {
+	return &status.Status{
+		Daemon: &status.Daemon{InProgress: 1, Muted: 1, MessagesLost: 1},
+		Doors:  []status.Door{{Name: "ssh", Granted: 1, Shut: 1}},
+		Grants: []status.Grant{{Door: "ssh"}},
 	}
 }
 
@@ -93,7 +93,7 @@ func namesIn(text string) map[string]bool {
 // Whoever may read the metrics on TCP does not learn what a packet of theirs has done.
 func TestCoarseMetricsTellNothingOfPackets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, backend := NewMetrics(), &fakeBackend{status: &gate.Status{Daemon: new(gate.Daemon), Doors: []gate.DoorStatus{{Name: "ssh"}}}}
+		m, backend := NewMetrics(), &fakeBackend{status: &status.Status{Daemon: new(status.Daemon), Doors: []status.Door{{Name: "ssh"}}}}
 		coarse := m.Coarse(backend)
 		before := scrape(coarse)
 		backend.status = busyStatus()

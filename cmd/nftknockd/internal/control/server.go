@@ -22,20 +22,21 @@ import (
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/cmd/nftknockd/internal/grant"
+	"nftknock/cmd/nftknockd/internal/status"
 	"nftknock/config"
 )
 
 // A Backend does what is asked for over the socket. Its methods are called from many
 // goroutines.
 type Backend interface {
-	Status() (*gate.Status, error)
+	Status() (*status.Status, error)
 	// Open grants a source access, for the door's open_timeout if the duration is 0, and returns
 	// the grant that lets it in.
 	Open(door string, source grant.Source, d time.Duration) (grant.Grant, error)
 	// Revoke ends the grants within a source, or all if it is the zero Source.
 	Revoke(door string, source grant.Source, by grant.Origin) ([]grant.Grant, error)
 	// WaysIn says what else lets a source, or anybody, in to the ports of a door.
-	WaysIn(door string, source grant.Source) ([]gate.Way, error)
+	WaysIn(door string, source grant.Source) ([]status.Way, error)
 	// Unmute listens again to who is muted within a source, and returns what was muted.
 	Unmute(source grant.Source) ([]grant.Source, error)
 	// Reload reads the configuration anew.
@@ -43,7 +44,7 @@ type Backend interface {
 	// Trial tries a configuration, until the context ends.
 	Trial(context.Context, *config.Config, time.Duration, gate.Countdown) (event.Event, error)
 	// Trace says what the gate knows of a source.
-	Trace(source netip.Addr) (*gate.Trace, error)
+	Trace(source netip.Addr) (*status.Trace, error)
 	Watch(...event.Kind) (*event.Watcher, error)
 	// Follow is Watch with the steps of attempts, of a source, or of all if it is not valid.
 	Follow(source netip.Prefix, kinds ...event.Kind) (w *event.Watcher, end func(), err error)

@@ -20,6 +20,7 @@ import (
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/cmd/nftknockd/internal/grant"
+	"nftknock/cmd/nftknockd/internal/status"
 	"nftknock/config"
 )
 
@@ -28,7 +29,7 @@ type fakeBackend struct {
 	bus    *event.Bus
 	hooks  []config.Hook
 	asked  chan string
-	status *gate.Status
+	status *status.Status
 	err    error
 }
 
@@ -40,14 +41,14 @@ func (f *fakeBackend) ask(format string, args ...any) error {
 	return f.err
 }
 
-func (f *fakeBackend) Status() (*gate.Status, error) { return f.status, f.ask("status") }
+func (f *fakeBackend) Status() (*status.Status, error) { return f.status, f.ask("status") }
 func (f *fakeBackend) Open(door string, source grant.Source, d time.Duration) (grant.Grant, error) {
 	return grant.Grant{Door: door, Prefix: source.Prefix, Zone: source.Zone}, f.ask("open %q %v %v", door, source, d)
 }
 func (f *fakeBackend) Revoke(door string, source grant.Source, _ grant.Origin) ([]grant.Grant, error) {
 	return nil, f.ask("close %q %v", door, source)
 }
-func (f *fakeBackend) WaysIn(string, grant.Source) ([]gate.Way, error) { return nil, nil }
+func (f *fakeBackend) WaysIn(string, grant.Source) ([]status.Way, error) { return nil, nil }
 func (f *fakeBackend) Unmute(source grant.Source) ([]grant.Source, error) {
 	return []grant.Source{source}, f.ask("unmute %v", source)
 }
@@ -58,8 +59,8 @@ func (f *fakeBackend) Trial(_ context.Context, cfg *config.Config, d time.Durati
 func (f *fakeBackend) Watch(kinds ...event.Kind) (*event.Watcher, error) {
 	return f.bus.Watch(kinds)
 }
-func (f *fakeBackend) Trace(source netip.Addr) (*gate.Trace, error) {
-	return new(gate.Trace), f.ask("trace %v", source)
+func (f *fakeBackend) Trace(source netip.Addr) (*status.Trace, error) {
+	return new(status.Trace), f.ask("trace %v", source)
 }
 func (f *fakeBackend) Follow(source netip.Prefix, kinds ...event.Kind) (*event.Watcher, func(), error) {
 	w, err := f.bus.Watch(kinds)

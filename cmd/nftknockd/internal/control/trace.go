@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 
-	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/status"
 )
 
 // trace says what the gate knows of a source.
@@ -20,7 +20,7 @@ func (s *server) trace(w http.ResponseWriter, r *http.Request) {
 }
 
 // Trace asks what the daemon knows of a source.
-func (c *Client) Trace(source string) (*gate.Trace, error) {
-	var t gate.Trace
+func (c *Client) Trace(source string) (*status.Trace, error) {
+	var t status.Trace
 	return &t, c.ask(http.MethodGet, "trace?"+url.Values{"source": {source}}.Encode(), nil, &t)
 }

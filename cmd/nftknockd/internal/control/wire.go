@@ -9,6 +9,7 @@ import (
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/cmd/nftknockd/internal/grant"
+	"nftknock/cmd/nftknockd/internal/status"
 	"nftknock/config"
 )
 
@@ -22,10 +23,10 @@ type Request struct {
 
 // A Result says whose grants were made or revoked, or who was muted.
 type Result struct {
-	Door    string     `json:"door,omitempty"`
-	Sources []string   `json:"sources"`
-	Until   time.Time  `json:"until,omitzero"`  // of open; zero: until revoked
-	Still   []gate.Way `json:"still,omitempty"` // of close: what else lets them in to the door's ports
+	Door    string       `json:"door,omitempty"`
+	Sources []string     `json:"sources"`
+	Until   time.Time    `json:"until,omitzero"`  // of open; zero: until revoked
+	Still   []status.Way `json:"still,omitempty"` // of close: what else lets them in to the door's ports
 }
 
 // Hooks are what is run when.

@@ -20,7 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/ruleset"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
 	"nftknock/knock"
@@ -167,8 +167,8 @@ func (s *sandbox) showRuleset(ctx context.Context, cfg *config.Config) {
 			return
 		}
 	}
-	decoys := gate.Decoys(cfg, []byte(cfg.Scan.Seed))
-	fmt.Fprintf(s.out, "\n  The ruleset, as \"nftknockd ruleset\" prints it: there is no nft to ask the kernel with\n\n%s", gate.Ruleset(cfg, decoys))
+	decoys := ruleset.Decoys(cfg, []byte(cfg.Scan.Seed))
+	fmt.Fprintf(s.out, "\n  The ruleset, as \"nftknockd ruleset\" prints it: there is no nft to ask the kernel with\n\n%s", ruleset.Of(cfg, decoys))
 }
 
 // buildNetwork builds the network that a configuration guards.
@@ -209,4 +209,4 @@ func guardedPorts(doors []knock.Door) []knock.Port {
 }
 
 // portList returns ports as people write them, one after the other.
-func portList(ports []knock.Port) string { return strings.Join(gate.PortNames(ports), ", ") }
+func portList(ports []knock.Port) string { return strings.Join(knock.PortNames(ports), ", ") }

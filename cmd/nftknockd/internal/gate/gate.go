@@ -31,6 +31,7 @@ import (
 	"nftknock/cmd/nftknockd/internal/codes"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/grant"
+	"nftknock/cmd/nftknockd/internal/ruleset"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
 	"nftknock/knock"
@@ -257,7 +258,7 @@ func (g *Gate) install(cfg *config.Config, decoys []knock.Port, listener Listene
 	s := &g.state
 	s.Lock()
 	defer g.unlock()
-	table, err := g.deps.Install(Ruleset(cfg, decoys), cfg.OwnTable == config.Auto)
+	table, err := g.deps.Install(ruleset.Of(cfg, decoys), cfg.OwnTable == config.Auto)
 	if err != nil {
 		return nil, err
 	}

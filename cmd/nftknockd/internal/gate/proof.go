@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/status"
 	"nftknock/config"
 	"nftknock/knock"
 	"nftknock/nft"
@@ -81,7 +82,7 @@ func (g *Gate) accepted() (map[string]uint64, error) {
 	}
 	counts := make(map[string]uint64)
 	for _, name := range snapshot.Doors {
-		counts[name] = doorStatus(snapshot, name).Granted
+		counts[name] = status.DoorOf(snapshot, name).Granted
 	}
 	return counts, nil
 }
@@ -162,7 +163,7 @@ func (s *sightings) failure(knocked map[string]event.Event) error {
 		for door, e := range knocked {
 			if d, err := s.cfg.Door(door); err == nil {
 				text = fmt.Sprintf("%s was let in through door %s, and no new connection came to %s", e.Source, door,
-					strings.Join(PortNames(d.Ports), ", "))
+					strings.Join(knock.PortNames(d.Ports), ", "))
 			}
 		}
 	case s.heard:

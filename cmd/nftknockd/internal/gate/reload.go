@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,6 +14,7 @@ import (
 
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/grant"
+	"nftknock/cmd/nftknockd/internal/ruleset"
 	"nftknock/config"
 	"nftknock/knock"
 	"nftknock/nft"
@@ -117,7 +119,7 @@ func (g *Gate) swapLocked(cfg *config.Config, decoys []knock.Port, listener List
 	if err != nil {
 		return listener, err
 	}
-	if err := s.table.Replace(Ruleset(cfg, decoys)); err != nil {
+	if err := s.table.Replace(ruleset.Of(cfg, decoys)); err != nil {
 		// It may have been committed all the same, if it was the answer that got lost.
 		s.repair.table = fmt.Errorf("the reload failed: %w", err)
 		return listener, err
@@ -165,4 +167,29 @@ func (g *Gate) grantsWithout(cfg *config.Config) ([]grant.Grant, error) {
 		}
 	}
 	return lost, nil
+}
+
+// chooseDecoys is [ruleset.Decoys] for the daemon, which goes on if its secret cannot be kept: with
+// decoys that will be others the next time.
+func (g *Gate) chooseDecoys(cfg *config.Config) []knock.Port {
+	secret, err := ruleset.Secret(cfg, g.deps.State, true)
+	if err != nil {
+		g.deps.Log.Warn("the decoys will not stay the same: set [scan] decoy_seed, or make the state directory writable", "error", err)
+		secret = []byte(rand.Text())
+	}
+	return ruleset.Decoys(cfg, secret)
+}
+
+// renewDecoys chooses other decoys if a program has begun to listen on one: its users
+// would be muted. It is done now and then after a decoy was touched.
+func (g *Gate) renewDecoys() {
+	host, _ := config.ReadHost()
+	if !slices.ContainsFunc(g.state.decoys, func(p knock.Port) bool { return host.Listening[p] }) {
+		return
+	}
+	if err := g.swap(g.state.cfg, g.chooseDecoys(g.state.cfg), g.state.listener, nil); err != nil {
+		g.deps.Log.Error("a program listens on a decoy, and no other can be chosen", "error", err)
+		return
+	}
+	g.deps.Log.Info("a program listens on a decoy: another one was chosen")
 }

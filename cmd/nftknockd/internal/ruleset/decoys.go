@@ -1,18 +1,14 @@
-package gate
+package ruleset
 
 import (
-	"crypto/rand"
-	"slices"
-
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
 	"nftknock/knock"
-	"nftknock/nft"
 )
 
-// DecoySecret returns the secret that a configuration's decoys are derived from: its seed, or
+// Secret returns the secret that a configuration's decoys are derived from: its seed, or
 // else that of the state directory, which create makes if need be.
-func DecoySecret(cfg *config.Config, state statedir.Dir, create bool) ([]byte, error) {
+func Secret(cfg *config.Config, state statedir.Dir, create bool) ([]byte, error) {
 	if cfg.Scan.Seed != "" || cfg.Scan.Decoys == 0 {
 		return []byte(cfg.Scan.Seed), nil
 	}
@@ -64,48 +60,4 @@ func set(ports ...uint16) map[uint16]bool {
 		s[p] = true
 	}
 	return s
-}
-
-// chooseDecoys is Decoys for the daemon, which goes on if its secret cannot be kept: with
-// decoys that will be others the next time.
-func (g *Gate) chooseDecoys(cfg *config.Config) []knock.Port {
-	secret, err := DecoySecret(cfg, g.deps.State, true)
-	if err != nil {
-		g.deps.Log.Warn("the decoys will not stay the same: set [scan] decoy_seed, or make the state directory writable", "error", err)
-		secret = []byte(rand.Text())
-	}
-	return Decoys(cfg, secret)
-}
-
-// renewDecoys chooses other decoys if a program has begun to listen on one: its users
-// would be muted. It is done now and then after a decoy was touched.
-func (g *Gate) renewDecoys() {
-	host, _ := config.ReadHost()
-	if !slices.ContainsFunc(g.state.decoys, func(p knock.Port) bool { return host.Listening[p] }) {
-		return
-	}
-	if err := g.swap(g.state.cfg, g.chooseDecoys(g.state.cfg), g.state.listener, nil); err != nil {
-		g.deps.Log.Error("a program listens on a decoy, and no other can be chosen", "error", err)
-		return
-	}
-	g.deps.Log.Info("a program listens on a decoy: another one was chosen")
-}
-
-// Ruleset returns the table that a configuration asks for, with the decoys that were
-// chosen for it.
-func Ruleset(cfg *config.Config, decoys []knock.Port) *nft.Ruleset {
-	var packets uint16
-	if len(cfg.SPA.Doors) > 0 {
-		packets = cfg.SPA.Port.Number
-	}
-	return nft.NewRuleset(nft.Spec{
-		Table:       cfg.Table,
-		NFLogGroup:  cfg.NFLogGroup,
-		Interfaces:  cfg.Interfaces,
-		AlwaysAllow: cfg.AlwaysAllow,
-		PerSource:   uint32(cfg.Limits.PerSource),
-		Doors:       cfg.Doors,
-		Decoys:      decoys,
-		PacketPort:  packets,
-	})
 }

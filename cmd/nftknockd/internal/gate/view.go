@@ -1,0 +1,225 @@
+package gate
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/grant"
+	"nftknock/cmd/nftknockd/internal/status"
+	"nftknock/config"
+	"nftknock/knock"
+	"nftknock/nft"
+)
+
+// Status returns how the gate is.
+func (g *Gate) Status() (*status.Status, error) {
+	s := &g.state
+	s.Lock()
+	cfg := s.cfg
+	daemon := status.Daemon{
+		Started: g.began, Uptime: time.Since(g.began).Seconds(),
+		InProgress: s.tracker.InProgress(time.Now()), Limit: cfg.Limits.Sources, MessagesLost: s.listener.Lost(),
+		Decoys: knock.PortNames(s.decoys), MutedSources: []status.MutedSource{},
+	}
+	muted, total := s.tracker.MutedSources(time.Now(), status.MaxMuted)
+	daemon.Muted = total
+	for _, m := range muted {
+		daemon.MutedSources = append(daemon.MutedSources, status.MutedSource{Source: grant.Source{Prefix: m.Prefix}.String(), Until: wallTime(m.Until)})
+	}
+	daemon.File, daemon.Interfaces = g.deps.File, append([]string{}, cfg.Interfaces...)
+	if s.trial != nil {
+		daemon.TrialUntil = s.trial.until
+	}
+	daemon.LastGood = s.repair.config != nil
+	if err := s.repair.err(); err != nil {
+		daemon.Degraded = err.Error()
+	}
+	if len(cfg.SPA.Doors) > 0 {
+		daemon.SPARefused = g.packets.refused.counts()
+	}
+	since := maps.Clone(s.since)
+	g.unlock()
+	if links, err := config.ReadLinks(); err == nil {
+		for _, w := range cfg.InterfaceWarnings(links) {
+			daemon.Warnings = append(daemon.Warnings, w.Text)
+		}
+	}
+
+	snapshot, err := g.inspect(cfg.Table)
+	whole, err := status.Of(cfg.Table, snapshot, err)
+	if err != nil {
+		return nil, err
+	}
+	whole.Running, whole.Daemon = true, &daemon
+	whole.Doors = status.InOrder(cfg.Doors, whole.Doors)
+	if snapshot != nil {
+		for i, p := range snapshot.Grants {
+			if p.Since.IsZero() {
+				whole.Grants[i].Since = since[grant.Of(p, time.Now()).ID()]
+			}
+		}
+	}
+	return whole, nil
+}
+
+// inspect reads the kernel's table, for one at a time.
+func (g *Gate) inspect(table string) (*nft.Snapshot, error) {
+	g.inspecting.Lock()
+	defer g.inspecting.Unlock()
+	return g.deps.Inspect(table)
+}
+
+// tellPresent tells the bus which grants there are, whose ends the kernel does not tell.
+func (g *Gate) tellPresent() {
+	g.state.Lock()
+	table := g.state.cfg.Table
+	g.unlock()
+	snapshot, err := g.inspect(table)
+	if err != nil {
+		g.deps.Log.Warn("the end of some grants will not be known", "error", err)
+		return
+	}
+	now := time.Now()
+	var events []event.Event
+	for _, p := range snapshot.Grants {
+		present := grant.Of(p, now)
+		events = append(events, event.Event{
+			Time: p.Since, Kind: event.Granted, Door: present.Door, Source: present.Source(),
+			By: string(present.Origin), Key: present.Key, Until: present.Until,
+		})
+	}
+	g.deps.Bus.Present(events)
+}
+
+// Watch begins to watch what happens, as [event.Bus.Watch] does.
+func (g *Gate) Watch(kinds ...event.Kind) (*event.Watcher, error) {
+	return g.deps.Bus.Watch(kinds)
+}
+
+// Subscribe returns a subscription to what happens, as [event.Bus.Subscribe] does.
+func (g *Gate) Subscribe(after string, kinds ...event.Kind) (*event.Subscription, error) {
+	return g.deps.Bus.Subscribe(after, kinds...)
+}
+
+// Resume returns a subscription that goes on whatever is gone, as [event.Bus.Resume] does.
+func (g *Gate) Resume(after string, kinds ...event.Kind) (*event.Subscription, error) {
+	return g.deps.Bus.Resume(after, kinds...)
+}
+
+// Hooks returns the hooks of the configuration in force.
+func (g *Gate) Hooks() []config.Hook {
+	g.state.Lock()
+	defer g.unlock()
+	return g.state.cfg.Hooks
+}
+
+// Trace returns what the gate knows of a source.
+func (g *Gate) Trace(source netip.Addr) (*status.Trace, error) {
+	source = source.Unmap()
+	bare := source.WithZone("")
+	trace := &status.Trace{
+		Source: source.String(), Started: g.began,
+		Grants: []status.Grant{}, UnderWay: []event.Event{}, Failed: []event.Event{},
+	}
+	s := &g.state
+	s.Lock()
+	cfg := s.cfg
+	seen := s.tracker.Trace(time.Now(), source)
+	trace.Heard = s.heard
+	if s.heard > 0 {
+		trace.LastHeard = wallTime(s.lastHeard)
+	}
+	if err := s.repair.err(); err != nil {
+		trace.Degraded = err.Error()
+	}
+	g.unlock()
+
+	if i := slices.IndexFunc(cfg.AlwaysAllow, func(p netip.Prefix) bool { return p.Contains(bare) }); i >= 0 {
+		trace.AlwaysAllowed = cfg.AlwaysAllow[i].String()
+	}
+	if !seen.MutedUntil.IsZero() {
+		trace.MutedUntil = wallTime(seen.MutedUntil)
+	}
+	for _, step := range seen.UnderWay {
+		trace.UnderWay = append(trace.UnderWay, attemptEvent(step))
+	}
+	for _, step := range seen.Failed {
+		trace.Failed = append(trace.Failed, attemptEvent(step))
+	}
+	trace.Events = g.deps.Bus.Latest(about(source, cfg.Doors))
+	trace.Interfaces = cfg.Interfaces
+	if links, err := config.ReadLinks(); err == nil {
+		for _, w := range cfg.InterfaceWarnings(links) {
+			trace.Warnings = append(trace.Warnings, w.Text)
+		}
+	}
+	whole, err := g.Status()
+	if err != nil {
+		return nil, err
+	}
+	for _, grant := range whole.Grants {
+		if covers(grant.Source, source) {
+			trace.Grants = append(trace.Grants, grant)
+		}
+	}
+	return trace, nil
+}
+
+// about returns whether an event is about a source, or what a door lets in with it.
+func about(source netip.Addr, doors []knock.Door) func(*event.Event) bool {
+	names := map[string]bool{source.String(): true}
+	for i := range doors {
+		names[grant.SourceOf(source).Widen(&doors[i]).String()] = true
+	}
+	return func(e *event.Event) bool { return names[e.Source] }
+}
+
+// covers reports whether an address or prefix, as people write it, has a source in it.
+func covers(name string, source netip.Addr) bool {
+	if a, err := netip.ParseAddr(name); err == nil {
+		return a == source
+	}
+	p, err := netip.ParsePrefix(name)
+	return err == nil && p.Contains(source.WithZone(""))
+}
+
+// maxWays is how many ways are named: one is enough to look.
+const maxWays = 16
+
+// WaysIn returns what lets a source, or anybody if it is the zero Source, in to the ports of a
+// door without that door: always_allow, and other doors that guard one of the ports.
+func (g *Gate) WaysIn(name string, source grant.Source) ([]status.Way, error) {
+	g.state.Lock()
+	cfg := g.state.cfg
+	g.unlock()
+	door, err := cfg.Door(name)
+	if err != nil {
+		return nil, nil // a reload has taken it away
+	}
+	var ways []status.Way
+	for _, p := range cfg.AlwaysAllow {
+		if !source.Prefix.IsValid() || source.Prefix.Overlaps(p) {
+			ways = append(ways, status.Way{Source: grant.Source{Prefix: p}.String()})
+		}
+	}
+	snapshot, err := g.inspect(cfg.Table)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	for _, e := range snapshot.Grants {
+		other, err := cfg.Door(e.Door)
+		if err == nil && other != door && source.Overlaps(e) && sharePort(door, other) {
+			in := grant.Of(e, now)
+			ways = append(ways, status.Way{Source: in.Source(), Door: in.Door, Until: in.Until})
+		}
+	}
+	return ways[:min(len(ways), maxWays)], nil
+}
+
+func sharePort(a, b *knock.Door) bool {
+	return slices.ContainsFunc(a.Ports, func(p knock.Port) bool { return slices.Contains(b.Ports, p) })
+}
