@@ -13,7 +13,7 @@ EXEC := $(if $(SUDO),-exec "sudo env PATH=$(PATH)",)
 # What the tests talk to and listen with, by the command that is looked for and
 # the Debian package that has it.
 TOOLS := nft:nftables sshd:openssh-server ssh:openssh-client knock:knockd nmap:nmap hping3:hping3 \
-	telnet:telnet nc.openbsd:netcat-openbsd ip:iproute2 setpriv:util-linux rsync:rsync curl:curl groff:groff-base
+	telnet:telnet nc.openbsd:netcat-openbsd ip:iproute2 setpriv:util-linux rsync:rsync curl:curl groff:groff-base fwknop:fwknop-client
 # It would begin to ban on the machine it is installed on. Without it, its test is skipped.
 TOOLS += $(if $(CI),fail2ban-regex:fail2ban)
 # It is large. Without it, its test is skipped.
