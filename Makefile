@@ -111,6 +111,7 @@ fuzz: ## fuzz each target for FUZZTIME (1m)
 	done
 
 .PHONY: bench
+bench: TOOLS += fwknopd:fwknop-server iptables:iptables
 bench: tools ## measure beside the peers: a quarter of an hour; writes integration/BENCHMARKS.md
 	$(GO) test -count=1 -timeout 60m $(EXEC) -run '^TestReport$$' ./integration/bench -report -test.v
 

@@ -21,16 +21,33 @@ type knockTimer struct {
 	answers int // a socket that sees what comes back
 	to      netip.Addr
 	people  int // so far
+
+	opens func(from netip.Addr) ([][]byte, error) // the frames that open the door
 }
 
 func newKnockTimer(t testing.TB, s *lab.Topology) *knockTimer {
 	t.Helper()
 	index := s.Client.InterfaceByName(t, "net1").Index
-	return &knockTimer{
+	p := &knockTimer{
 		wire:    openWire(t, s.Client, s.Server, 1),
 		answers: s.Client.PacketSocket(t, index, unix.ETH_P_IP),
 		to:      s.Addr,
 	}
+	p.opens = p.knocks
+	return p
+}
+
+// knocks returns the sequence of the benchmarks.
+func (p *knockTimer) knocks(from netip.Addr) ([][]byte, error) {
+	var knocks [][]byte
+	for _, k := range lab.SSHSequence {
+		syn, err := lab.ParseKnock(from, p.to, k)
+		if err != nil {
+			return nil, err
+		}
+		knocks = append(knocks, p.wire.frame(syn))
+	}
+	return knocks, nil
 }
 
 // A probe is how it went when people knocked.
@@ -97,13 +114,9 @@ func (p *knockTimer) somebody() netip.Addr {
 // knockOnce knocks back to back, and says how long after the last knock was
 // about to be sent the port has answered.
 func (p *knockTimer) knockOnce(from netip.Addr) (took time.Duration, in bool, err error) {
-	var knocks [][]byte
-	for _, k := range lab.SSHSequence {
-		syn, err := lab.ParseKnock(from, p.to, k)
-		if err != nil {
-			return 0, false, err
-		}
-		knocks = append(knocks, p.wire.frame(syn))
+	knocks, err := p.opens(from)
+	if err != nil {
+		return 0, false, err
 	}
 	a := attempt{
 		from: netip.AddrPortFrom(from, uint16(32768+rand.IntN(28000))),

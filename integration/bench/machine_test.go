@@ -34,6 +34,7 @@ prober. Where a target is missed it says so, and why.`)
 		"- " + strings.TrimSpace(h.Run(t, "nft", "--version")),
 		"- " + runtime.Version(),
 		"- peer: " + strings.Split(h.Run(t, "knockd", "-V"), "\n")[0] + ", which runs nft",
+		"- peer: " + nameOfFwknopd + ", which runs iptables",
 		"- peer: port knocking with sets in the kernel, after the example of the nftables wiki",
 	}, "\n"))
 }

@@ -29,6 +29,7 @@ func TestReport(t *testing.T) {
 		{"machine", reportMachine},
 		{"opening", reportOpening},
 		{"loud", reportLoud},
+		{"packets", reportPackets},
 		{"rest", reportRest},
 		{"bystanders", reportBystanders},
 		{"throughput", reportThroughput},
