@@ -31,6 +31,7 @@ import (
 	"nftknock/cmd/nftknockd/internal/codes"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/grant"
+	"nftknock/cmd/nftknockd/internal/packets"
 	"nftknock/cmd/nftknockd/internal/ruleset"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
@@ -91,15 +92,15 @@ type Gate struct {
 	began   time.Time
 	logged  *event.Subscription
 	reloads chan chan<- error
-	repairs chan struct{} // there is something to repair
-	retries chan struct{} // the file, or the state directory, is to be tried again
-	tasks   chan func()   // for Run's goroutine
-	ended   chan struct{} // closed when Run does no more tasks
-	stale   chan struct{} // a decoy was touched: is it still a good one?
-	claims  chan claim    // one-time codes to record
-	packets *packets      // of single packet authorization
-	lost    throttle      // reports messages of the packet log that were lost
-	scans   throttle      // signals stale
+	repairs chan struct{}    // there is something to repair
+	retries chan struct{}    // the file, or the state directory, is to be tried again
+	tasks   chan func()      // for Run's goroutine
+	ended   chan struct{}    // closed when Run does no more tasks
+	stale   chan struct{}    // a decoy was touched: is it still a good one?
+	claims  chan claim       // one-time codes to record
+	packets *packets.Packets // of single packet authorization
+	lost    throttle         // reports messages of the packet log that were lost
+	scans   throttle         // signals stale
 
 	inspecting sync.Mutex // held while the kernel's table is read: one reader at a time
 	publishing sync.Mutex // held while events are published: keeps them in order
@@ -206,9 +207,10 @@ func newGate(deps Deps) (*Gate, error) {
 	}
 	g := &Gate{
 		deps: deps, began: time.Now(), logged: logged,
-		reloads: make(chan chan<- error), tasks: make(chan func()), ended: make(chan struct{}), packets: newPackets(), claims: make(chan claim, maxClaims),
+		reloads: make(chan chan<- error), tasks: make(chan func()), ended: make(chan struct{}), claims: make(chan claim, maxClaims),
 		repairs: make(chan struct{}, 1), retries: make(chan struct{}, 1), stale: make(chan struct{}, 1),
 	}
+	g.packets = packets.New(packets.Deps{Log: deps.Log, State: deps.State, Open: g.openFor, Refused: g.refusePacket})
 	g.state.since = make(map[grant.ID]time.Time)
 	g.lost = throttle{every: 10 * time.Second, do: g.reportLost}
 	g.scans = throttle{every: 10 * time.Second, do: func() { signal(g.stale) }}
@@ -264,7 +266,7 @@ func (g *Gate) install(cfg *config.Config, decoys []knock.Port, listener Listene
 	}
 	s.cfg, s.listener, s.table, s.decoys = cfg, listener, table, decoys
 	s.codes = codes.New(g.deps.State, cfg.OTP)
-	g.packets.setRules(cfg)
+	g.packets.SetRules(cfg)
 	s.tracker = knock.NewTracker(cfg.Doors, knock.Scan{Decoys: decoys, Mute: cfg.Scan.Mute}, cfg.Limits.Sources)
 	if !table.Owned() {
 		s.watcher, watchErr = table.Watch()
@@ -296,8 +298,8 @@ func (g *Gate) Run(ctx context.Context) error {
 	background.Go(func() { g.feedWatchdog(ctx) })
 	background.Go(func() { g.recordCodes(ctx) })
 	background.Go(g.tellPresent)
-	background.Go(func() { g.provePackets(ctx) })
-	background.Go(func() { g.recordPackets(ctx) })
+	background.Go(func() { g.packets.Prove(ctx) })
+	background.Go(func() { g.packets.Record(ctx) })
 	endLog, stopLog := context.WithCancel(context.Background())
 	logging.Go(func() { event.LogTo(endLog, g.deps.Log, g.logged) })
 
@@ -306,7 +308,7 @@ func (g *Gate) Run(ctx context.Context) error {
 	g.deps.Notify(daemon.SdNotifyStopping)
 	cancel()
 	background.Wait()
-	err := errors.Join(g.close(), g.packets.close())
+	err := errors.Join(g.close(), g.packets.Close())
 	stopLog()
 	logging.Wait()
 	g.logged.Close()
@@ -364,7 +366,7 @@ func (g *Gate) close() error {
 // observe takes in one packet from the log, which arrived at a time. The payload is its own
 // until it returns.
 func (g *Gate) observe(arrived time.Time, p knock.Packet, payload []byte) {
-	if g.packets.observe(arrived, p, payload) {
+	if g.packets.Observe(arrived, p, payload) {
 		return
 	}
 	s := &g.state

@@ -130,7 +130,7 @@ func (g *Gate) swapLocked(cfg *config.Config, decoys []knock.Port, listener List
 	}
 	s.cfg, s.listener, s.decoys = cfg, listener, decoys
 	s.codes.SetDoors(cfg.OTP)
-	g.packets.setRules(cfg)
+	g.packets.SetRules(cfg)
 	s.repair.keepDoors(cfg.Doors)
 	for _, gone := range lost {
 		s.revoked(gone)

@@ -38,7 +38,7 @@ func (g *Gate) Status() (*status.Status, error) {
 		daemon.Degraded = err.Error()
 	}
 	if len(cfg.SPA.Doors) > 0 {
-		daemon.SPARefused = g.packets.refused.counts()
+		daemon.SPARefused = g.packets.Refusals()
 	}
 	since := maps.Clone(s.since)
 	g.unlock()

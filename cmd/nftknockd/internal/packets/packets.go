@@ -1,40 +1,53 @@
-package gate
+// Package packets proves the packets of single packet authorization. The way of one:
+//
+//	Observe ─→ arrived ─→ Prove ─→ proved ─→ Record ─→ Deps.Open
+//	 size, alphabet        HMAC, contents,    on disk
+//	                       door, used before
+//
+// The first step is the listener's goroutine, and takes no lock: a flood of garbage keeps
+// nobody from knocking. The others have a goroutine each. A full queue drops what comes.
+package packets
 
 import (
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
 
-	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/cmd/nftknockd/internal/replay"
+	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
 	"nftknock/knock"
 	"nftknock/knock/spa"
 )
 
-// packets proves the packets of single packet authorization. The way of one:
-//
-//	observePacket ─→ arrived ─→ provePackets ─→ spent ─→ recordPackets ─→ decide
-//	 size, alphabet              HMAC, contents,          on disk
-//	                             door, used before
-//
-// The first step is the listener's goroutine, and takes no lock: a flood of garbage keeps
-// nobody from knocking. The others have a goroutine each. A full queue drops what comes.
-type packets struct {
-	rules   atomic.Pointer[packetRules] // nil: no door takes packets
+// Deps are what Packets work with.
+type Deps struct {
+	Log   *slog.Logger
+	State statedir.Dir
+
+	// Open opens doors, and Refused is told of a packet of a key's holder that opens nothing.
+	Open    func([]Opening)
+	Refused func(door, key string, source netip.Addr, why error)
+}
+
+// Packets prove packets by the rules of a configuration.
+type Packets struct {
+	deps    Deps
+	rules   atomic.Pointer[rules] // nil: no door takes packets
 	arrived chan datagram
-	spent   chan spentPacket
+	proved  chan proof
 	refused refusals
 
-	store   *replay.Store // provePackets' alone; nil until it is needed
-	sampled time.Time     // when a stranger's packet was last logged; provePackets' alone
+	store   *replay.Store // Prove's alone; nil until it is needed
+	sampled time.Time     // when a stranger's packet was last logged; Prove's alone
 	sample  atomic.Bool   // one that fails the first step is wanted for the log
 }
 
@@ -42,24 +55,24 @@ const (
 	// maxArrived is how many packets may wait to be proved, each of some hundred bytes.
 	maxArrived = 256
 
-	// maxSpent is how many may wait for the disk, which takes all of them at once.
-	maxSpent = 256
+	// maxProved is how many may wait for the disk, which takes all of them at once.
+	maxProved = 256
 
 	// sampleEvery is how often a packet of a stranger is logged. Finding out what is wrong
 	// with it costs several times what proving does.
 	sampleEvery = 10 * time.Second
 )
 
-// packetRules are what a configuration says of packets.
-type packetRules struct {
+// rules are what a configuration says of packets.
+type rules struct {
 	table  string // whose state it is
 	port   knock.Port
 	maxAge time.Duration
-	keys   *spa.Keys // provePackets' alone
-	doors  []packetDoor
+	keys   *spa.Keys // Prove's alone
+	doors  []door
 }
 
-type packetDoor struct {
+type door struct {
 	door      *knock.Door
 	people    []string // the names of their keys
 	anySource bool
@@ -72,30 +85,36 @@ type datagram struct {
 	payload []byte
 }
 
-// A spentPacket may open a door as soon as it is recorded.
-type spentPacket struct {
-	digest  replay.Digest
-	door    string
-	source  netip.Addr
-	key     string
-	timeout time.Duration // 0: the door's
-	arrived time.Time
+// An Opening is what a packet asks for and is allowed, once it is recorded that it is used.
+type Opening struct {
+	Door    string
+	Source  netip.Addr
+	Key     string        // whose
+	Timeout time.Duration // 0: the door's
+	Arrived time.Time
 }
 
-func newPackets() *packets {
-	return &packets{arrived: make(chan datagram, maxArrived), spent: make(chan spentPacket, maxSpent)}
+// A proof is a packet that opens a door as soon as it is recorded.
+type proof struct {
+	Opening
+	digest replay.Digest
 }
 
-// setRules takes in a configuration.
-func (p *packets) setRules(cfg *config.Config) {
+// New returns Packets without rules: no door takes any.
+func New(deps Deps) *Packets {
+	return &Packets{deps: deps, arrived: make(chan datagram, maxArrived), proved: make(chan proof, maxProved)}
+}
+
+// SetRules takes in a configuration.
+func (p *Packets) SetRules(cfg *config.Config) {
 	if len(cfg.SPA.Doors) == 0 {
 		p.rules.Store(nil)
 		return
 	}
-	rules := &packetRules{table: cfg.Table, port: cfg.SPA.Port, maxAge: cfg.SPA.MaxAge}
+	rules := &rules{table: cfg.Table, port: cfg.SPA.Port, maxAge: cfg.SPA.MaxAge}
 	var keys []spa.Key
 	for i := range cfg.Doors {
-		d := packetDoor{door: &cfg.Doors[i]}
+		d := door{door: &cfg.Doors[i]}
 		of, ok := cfg.SPA.Doors[d.door.Name]
 		if !ok {
 			continue
@@ -142,28 +161,28 @@ func (r *refusals) add(name string) {
 	r.other[slices.Index(otherRefusals[:], name)].Add(1)
 }
 
-// counts returns the refusals of every reason there is.
-func (r *refusals) counts() map[string]uint64 {
+// Refusals returns how many packets were refused, by every reason there is.
+func (p *Packets) Refusals() map[string]uint64 {
 	counts := make(map[string]uint64)
 	for _, reason := range spa.AllReasons() {
-		counts[reason.String()] = r.bySPA[reason].Load()
+		counts[reason.String()] = p.refused.bySPA[reason].Load()
 	}
 	for i, name := range otherRefusals {
-		counts[name] = r.other[i].Load()
+		counts[name] = p.refused.other[i].Load()
 	}
 	return counts
 }
 
-// close gives back what is open, when no goroutine uses it any more.
-func (p *packets) close() error {
+// Close gives back what is open, when no goroutine uses it any more.
+func (p *Packets) Close() error {
 	if p.store == nil {
 		return nil
 	}
 	return p.store.Close()
 }
 
-// observe takes in a datagram if it came to the port of packets.
-func (p *packets) observe(arrived time.Time, to knock.Packet, payload []byte) bool {
+// Observe takes in a datagram if it came to the port of packets.
+func (p *Packets) Observe(arrived time.Time, to knock.Packet, payload []byte) bool {
 	rules := p.rules.Load()
 	if rules == nil || to.Port != rules.port {
 		return false
@@ -182,25 +201,24 @@ func (p *packets) observe(arrived time.Time, to knock.Packet, payload []byte) bo
 	return true
 }
 
-// provePackets proves packets, one after the other.
-func (g *Gate) provePackets(ctx context.Context) {
-	g.packets.sample.Store(true)
+// Prove proves packets, one after the other.
+func (p *Packets) Prove(ctx context.Context) {
+	p.sample.Store(true)
 	wanted := time.NewTicker(sampleEvery)
 	defer wanted.Stop()
 	for {
 		select {
-		case d := <-g.packets.arrived:
-			g.provePacket(d)
+		case d := <-p.arrived:
+			p.prove(d)
 		case <-wanted.C:
-			g.packets.sample.Store(true)
+			p.sample.Store(true)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (g *Gate) provePacket(d datagram) {
-	p := g.packets
+func (p *Packets) prove(d datagram) {
 	rules := p.rules.Load()
 	if rules == nil {
 		return // a reload has taken the doors away
@@ -211,28 +229,28 @@ func (g *Gate) provePacket(d datagram) {
 		if spa.Shape(d.payload) == nil { // otherwise it was counted as it came
 			p.refused.bySPA[reason].Add(1)
 		}
-		g.logStranger(rules, d, reason)
+		p.logStranger(rules, d, reason)
 		return
 	}
 	if refused {
 		p.refused.bySPA[reason].Add(1)
-		g.refusePacket("", packet.Key, d.source, reason)
+		p.deps.Refused("", packet.Key, d.source, reason)
 		return
 	}
 	door, err := rules.doorFor(packet)
 	if err != nil {
 		p.refused.add(refusedDoor)
-		g.refusePacket("", packet.Key, d.source, err)
+		p.deps.Refused("", packet.Key, d.source, err)
 		return
 	}
-	if err := g.claimPacket(rules.table, door, packet, d); err != nil {
-		g.refusePacket(door.door.Name, packet.Key, d.source, err)
+	if err := p.claim(rules.table, door, packet, d); err != nil {
+		p.deps.Refused(door.door.Name, packet.Key, d.source, err)
 	}
 }
 
 // doorFor returns the door that a packet asks for: the first one that takes its key and
 // guards all the ports.
-func (r *packetRules) doorFor(p spa.Packet) (*packetDoor, error) {
+func (r *rules) doorFor(p spa.Packet) (*door, error) {
 	err := errPorts
 	for i := range r.doors {
 		d := &r.doors[i]
@@ -248,11 +266,10 @@ func (r *packetRules) doorFor(p spa.Packet) (*packetDoor, error) {
 	return nil, err
 }
 
-// claimPacket claims a packet that may open a door, and hands it on to be recorded.
-func (g *Gate) claimPacket(table string, door *packetDoor, packet spa.Packet, d datagram) error {
-	p := g.packets
+// claim claims a packet that may open a door, and hands it on to be recorded.
+func (p *Packets) claim(table string, door *door, packet spa.Packet, d datagram) error {
 	if p.store == nil {
-		store, err := replay.Open(filepath.Join(string(g.deps.State), "spa", table))
+		store, err := replay.Open(filepath.Join(string(p.deps.State), "spa", table))
 		if err != nil {
 			p.refused.add(refusedRecord)
 			return fmt.Errorf("cannot tell whether the packet was used before: %w", err)
@@ -284,7 +301,7 @@ func (g *Gate) claimPacket(table string, door *packetDoor, packet spa.Packet, d 
 		return err
 	}
 	select {
-	case p.spent <- spentPacket{digest, door.door.Name, source, packet.Key, packet.Timeout, d.arrived}:
+	case p.proved <- proof{Opening{door.door.Name, source, packet.Key, packet.Timeout, d.arrived}, digest}:
 		return nil
 	default:
 		p.store.Release(digest)
@@ -293,71 +310,46 @@ func (g *Gate) claimPacket(table string, door *packetDoor, packet spa.Packet, d 
 	}
 }
 
-// recordPackets records packets, as many at once as wait, and then opens their doors.
-func (g *Gate) recordPackets(ctx context.Context) {
+// Record records packets, as many at once as wait, and then opens their doors.
+func (p *Packets) Record(ctx context.Context) {
 	for {
 		select {
-		case first := <-g.packets.spent:
-			batch := []spentPacket{first}
+		case first := <-p.proved:
+			batch := []proof{first}
 			for more := true; more; {
 				select {
-				case next := <-g.packets.spent:
+				case next := <-p.proved:
 					batch = append(batch, next)
 				default:
 					more = false
 				}
 			}
-			g.usePackets(batch)
+			p.use(batch)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// usePackets opens doors once it is recorded that their packets are used.
-func (g *Gate) usePackets(batch []spentPacket) {
-	p := g.packets
-	digests := make([]replay.Digest, len(batch))
-	for i, s := range batch {
-		digests[i] = s.digest
+// use opens doors once it is recorded that their packets are used.
+func (p *Packets) use(batch []proof) {
+	digests, openings := make([]replay.Digest, len(batch)), make([]Opening, len(batch))
+	for i, one := range batch {
+		digests[i], openings[i] = one.digest, one.Opening
 	}
 	if err := p.store.Record(time.Now(), digests...); err != nil {
-		for _, s := range batch {
-			p.store.Release(s.digest)
+		for _, one := range batch {
+			p.store.Release(one.digest)
 			p.refused.add(refusedRecord)
-			g.refusePacket(s.door, s.key, s.source, fmt.Errorf("cannot record that the packet was used: %w", err))
+			p.deps.Refused(one.Door, one.Key, one.Source, fmt.Errorf("cannot record that the packet was used: %w", err))
 		}
 		return
 	}
-	g.state.Lock()
-	defer g.unlock()
-	for _, s := range batch {
-		door, err := g.state.cfg.Door(s.door)
-		people := g.state.cfg.SPA.Doors[s.door].Keys
-		if err != nil || !slices.ContainsFunc(people, func(k config.SPAKey) bool { return k.Name == s.key }) {
-			continue // a reload has taken it away
-		}
-		wanted := grant.For(door, s.source, grant.SPA)
-		wanted.Key = s.key
-		if s.timeout != 0 && (door.OpenTimeout == knock.Forever || s.timeout < door.OpenTimeout) {
-			wanted.Until = grant.EndAfter(s.timeout)
-		}
-		g.decide(decision{Grant: wanted}, s.arrived)
-	}
-}
-
-// refusePacket says that a packet of a key's holder opens nothing.
-func (g *Gate) refusePacket(door, key string, source netip.Addr, why error) {
-	g.state.Lock()
-	defer g.unlock()
-	g.state.happened(event.Event{
-		Kind: event.Refused, Door: door, Source: source.String(), By: string(grant.SPA), Key: key, Text: why.Error(),
-	})
+	p.deps.Open(openings)
 }
 
 // logStranger logs one of the packets that no key has made, now and then.
-func (g *Gate) logStranger(rules *packetRules, d datagram, reason spa.Reason) {
-	p := g.packets
+func (p *Packets) logStranger(rules *rules, d datagram, reason spa.Reason) {
 	if time.Since(p.sampled) < sampleEvery {
 		return
 	}
@@ -371,5 +363,5 @@ func (g *Gate) logStranger(rules *packetRules, d datagram, reason spa.Reason) {
 	if key != "" {
 		about = append(about, "key", key)
 	}
-	g.deps.Log.Info("packet refused, one of those that no key has made", about...)
+	p.deps.Log.Info("packet refused, one of those that no key has made", about...)
 }

@@ -3,11 +3,15 @@ package gate
 import (
 	"context"
 	"errors"
+	"net/netip"
+	"slices"
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/codes"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/grant"
+	"nftknock/cmd/nftknockd/internal/packets"
+	"nftknock/config"
 	"nftknock/knock"
 )
 
@@ -73,4 +77,32 @@ func (g *Gate) useCode(cl claim) {
 	if door, err := s.cfg.Door(cl.knock.Door.Name); err == nil { // a reload may have taken it away
 		g.decide(decision{Grant: grant.For(door, cl.knock.Source, grant.Knock)}, cl.arrived)
 	}
+}
+
+// openFor opens doors with packets, whose use is recorded.
+func (g *Gate) openFor(batch []packets.Opening) {
+	g.state.Lock()
+	defer g.unlock()
+	for _, one := range batch {
+		door, err := g.state.cfg.Door(one.Door)
+		people := g.state.cfg.SPA.Doors[one.Door].Keys
+		if err != nil || !slices.ContainsFunc(people, func(k config.SPAKey) bool { return k.Name == one.Key }) {
+			continue // a reload has taken it away
+		}
+		wanted := grant.For(door, one.Source, grant.SPA)
+		wanted.Key = one.Key
+		if one.Timeout != 0 && (door.OpenTimeout == knock.Forever || one.Timeout < door.OpenTimeout) {
+			wanted.Until = grant.EndAfter(one.Timeout)
+		}
+		g.decide(decision{Grant: wanted}, one.Arrived)
+	}
+}
+
+// refusePacket says that a packet of a key's holder opens nothing.
+func (g *Gate) refusePacket(door, key string, source netip.Addr, why error) {
+	g.state.Lock()
+	defer g.unlock()
+	g.state.happened(event.Event{
+		Kind: event.Refused, Door: door, Source: source.String(), By: string(grant.SPA), Key: key, Text: why.Error(),
+	})
 }
