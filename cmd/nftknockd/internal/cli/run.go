@@ -18,6 +18,7 @@ import (
 	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/cmd/nftknockd/internal/journal"
 	"nftknock/cmd/nftknockd/internal/statedir"
+	"nftknock/cmd/nftknockd/internal/trial"
 	"nftknock/config"
 )
 
@@ -95,12 +96,13 @@ func runDaemon(configFile string, state statedir.Dir, socket string, socketWante
 	if noSocket != nil {
 		log.Warn("there is no control socket", "error", noSocket)
 	}
-	servers := control.Serve(g, metrics, listener, cfg.Metrics.Listen, log)
+	tried := trial.Gate{Gate: g}
+	servers := control.Serve(tried, metrics, listener, cfg.Metrics.Listen, log)
 	go reloadAt(ctx, hangups, g)
 
 	hooksCtx, endHooks := context.WithCancel(ctx)
 	var servingHooks sync.WaitGroup
-	servingHooks.Go(func() { control.ServeHooks(hooksCtx, g, hooksSocket, log) })
+	servingHooks.Go(func() { control.ServeHooks(hooksCtx, tried, hooksSocket, log) })
 	defer servingHooks.Wait()
 	defer endHooks()
 

@@ -25,6 +25,7 @@ import (
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/cmd/nftknockd/internal/status"
 	"nftknock/cmd/nftknockd/internal/term"
+	"nftknock/cmd/nftknockd/internal/trial"
 	"nftknock/config"
 )
 
@@ -73,7 +74,7 @@ Knock from a new connection: those that are up stay up, and prove nothing.`,
 		if obstacles := daemonObstacles(file, cfg); len(obstacles) > 0 {
 			return errors.New(strings.Join(obstacles, "\n"))
 		}
-		t := &trial{
+		t := &tryout{
 			file: file, cfg: cfg, length: time.Duration(length), state: statedir.Find(state), socket: *socket,
 			out: cmd.OutOrStdout(), show: newCountdown(cmd.ErrOrStderr()),
 		}
@@ -106,8 +107,8 @@ Knock from a new connection: those that are up stay up, and prove nothing.`,
 	return cmd
 }
 
-// A trial is one that the command has been asked for.
-type trial struct {
+// A tryout is a trial that the command has been asked for.
+type tryout struct {
 	file   string
 	cfg    *config.Config
 	length time.Duration
@@ -118,7 +119,7 @@ type trial struct {
 }
 
 // byDaemon has the running daemon try it.
-func (t *trial) byDaemon(ctx context.Context, client *control.Client, status *status.Status) error {
+func (t *tryout) byDaemon(ctx context.Context, client *control.Client, status *status.Status) error {
 	begun := false
 	err := client.Trial(ctx, control.TrialRequest{Snapshot: t.cfg.Snapshot(), For: t.length.String()}, func(news control.TrialNews) {
 		switch {
@@ -142,7 +143,7 @@ func (t *trial) byDaemon(ctx context.Context, client *control.Client, status *st
 }
 
 // settle puts the file that has passed where the daemon reads it.
-func (t *trial) settle(daemonFile string) error {
+func (t *tryout) settle(daemonFile string) error {
 	if daemonFile == t.file || sameFile(daemonFile, t.file) {
 		enableUnit(t.file)
 		return nil
@@ -181,7 +182,7 @@ func sameFile(a, b string) bool {
 }
 
 // alone tries it without a daemon, and then hands over to the unit or goes on guarding.
-func (t *trial) alone(ctx context.Context, stop func()) error {
+func (t *tryout) alone(ctx context.Context, stop func()) error {
 	stopNow := context.AfterFunc(ctx, stop) // a second signal ends the process, and with it the table
 	metrics := control.NewMetrics()
 	deps := gate.Deps{
@@ -193,7 +194,7 @@ func (t *trial) alone(ctx context.Context, stop func()) error {
 	}
 	var servers control.Servers
 	stopServing := func() { servers.Stop(); servers = nil }
-	serve := func(g *gate.Gate) func() {
+	serve := func(g trial.Gate) func() {
 		listener, err := control.ListenAt(t.socket)
 		if err != nil {
 			deps.Log.Warn("status and the like do not work", "error", err)
@@ -202,7 +203,7 @@ func (t *trial) alone(ctx context.Context, stop func()) error {
 		return stopServing
 	}
 	handedOver := false
-	err := gate.TrialAlone(ctx, t.cfg, deps, t.length, t.show, serve, func(who event.Event) context.Context {
+	err := trial.Alone(ctx, t.cfg, deps, t.length, t.show, serve, func(who event.Event) context.Context {
 		fmt.Fprintf(t.out, "%s came in through door %s: the table is kept.\n", who.Source, who.Door)
 		if unitReads(t.file) && startUnit(t.out) == nil {
 			stopServing() // the unit's daemon takes the socket over, too
@@ -222,7 +223,7 @@ func (t *trial) alone(ctx context.Context, stop func()) error {
 }
 
 // loadToKeep reads the file anew for a process that is not the daemon: the table outlives it.
-func (t *trial) loadToKeep() (*config.Config, error) {
+func (t *tryout) loadToKeep() (*config.Config, error) {
 	cfg, err := config.Load(t.file)
 	if err == nil {
 		cfg.OnStop = config.Keep
@@ -231,7 +232,7 @@ func (t *trial) loadToKeep() (*config.Config, error) {
 }
 
 // awaitUnit waits until the unit's daemon answers.
-func (t *trial) awaitUnit() error {
+func (t *tryout) awaitUnit() error {
 	client := control.NewClient(control.DefaultSocket)
 	for range 300 {
 		if _, err := client.Status(); err == nil {

@@ -20,9 +20,9 @@ import (
 	"golang.org/x/net/netutil"
 
 	"nftknock/cmd/nftknockd/internal/event"
-	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/cmd/nftknockd/internal/status"
+	"nftknock/cmd/nftknockd/internal/trial"
 	"nftknock/config"
 )
 
@@ -42,7 +42,7 @@ type Backend interface {
 	// Reload reads the configuration anew.
 	Reload(context.Context) error
 	// Trial tries a configuration, until the context ends.
-	Trial(context.Context, *config.Config, time.Duration, gate.Countdown) (event.Event, error)
+	Trial(context.Context, *config.Config, time.Duration, trial.Countdown) (event.Event, error)
 	// Trace says what the gate knows of a source.
 	Trace(source netip.Addr) (*status.Trace, error)
 	Watch(...event.Kind) (*event.Watcher, error)
@@ -53,7 +53,7 @@ type Backend interface {
 	Hooks() []config.Hook
 }
 
-var _ Backend = (*gate.Gate)(nil)
+var _ Backend = trial.Gate{}
 
 // What a client may use of the daemon: an administrator's request fits into these.
 const (

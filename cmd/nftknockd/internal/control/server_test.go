@@ -21,6 +21,7 @@ import (
 	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/cmd/nftknockd/internal/status"
+	"nftknock/cmd/nftknockd/internal/trial"
 	"nftknock/config"
 )
 
@@ -53,7 +54,7 @@ func (f *fakeBackend) Unmute(source grant.Source) ([]grant.Source, error) {
 	return []grant.Source{source}, f.ask("unmute %v", source)
 }
 func (f *fakeBackend) Reload(context.Context) error { return f.ask("reload") }
-func (f *fakeBackend) Trial(_ context.Context, cfg *config.Config, d time.Duration, show gate.Countdown) (event.Event, error) {
+func (f *fakeBackend) Trial(_ context.Context, cfg *config.Config, d time.Duration, show trial.Countdown) (event.Event, error) {
 	return event.Event{}, f.ask("trial %v %v", cfg.Doors[0].Name, d)
 }
 func (f *fakeBackend) Watch(kinds ...event.Kind) (*event.Watcher, error) {

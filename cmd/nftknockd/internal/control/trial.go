@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
-	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/trial"
 	"nftknock/config"
 )
 
@@ -67,7 +67,7 @@ type trialNews struct {
 	last time.Time
 }
 
-var _ gate.Countdown = (*trialNews)(nil)
+var _ trial.Countdown = (*trialNews)(nil)
 
 func (t *trialNews) Begin(_ *config.Config, length time.Duration) {
 	t.begun = true

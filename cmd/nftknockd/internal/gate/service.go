@@ -45,7 +45,7 @@ func (g *Gate) feedWatchdog(ctx context.Context) {
 	ticker := time.NewTicker(limit / 3)
 	defer ticker.Stop()
 	for {
-		if g.works() {
+		if g.Works() {
 			g.deps.Notify(daemon.SdNotifyWatchdog)
 		}
 		select {
@@ -56,9 +56,9 @@ func (g *Gate) feedWatchdog(ctx context.Context) {
 	}
 }
 
-// works reports whether a restart would not help: it does against what is wrong with the
+// Works reports whether a restart would not help: it does against what is wrong with the
 // kernel, and not against a file, or another program that has taken the packet log.
-func (g *Gate) works() bool {
+func (g *Gate) Works() bool {
 	s := &g.state
 	s.Lock()
 	defer g.unlock()

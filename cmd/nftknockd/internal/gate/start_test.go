@@ -164,7 +164,7 @@ func TestStartDeaf(t *testing.T) {
 			if text := degradedText(g); strings.Count(text, errTaken.Error()) != 2 || b.table.rules == nil {
 				t.Errorf("%q, table %v", text, b.table.rules)
 			}
-			if g.Healthy() || !g.works() {
+			if g.Healthy() || !g.Works() {
 				t.Error("healthy, or such that a restart would help")
 			}
 			time.Sleep(5 * time.Minute)

@@ -72,12 +72,26 @@ func (g *Gate) inspect(table string) (*nft.Snapshot, error) {
 	return g.deps.Inspect(table)
 }
 
+// Inspect reads the kernel's table.
+func (g *Gate) Inspect() (*nft.Snapshot, error) { return g.inspect(g.Config().Table) }
+
+// Config returns the configuration in force.
+func (g *Gate) Config() *config.Config {
+	g.state.Lock()
+	defer g.unlock()
+	return g.state.cfg
+}
+
+// InProgress returns how many attempts have begun and not succeeded.
+func (g *Gate) InProgress() int {
+	g.state.Lock()
+	defer g.unlock()
+	return g.state.tracker.InProgress(time.Now())
+}
+
 // tellPresent tells the bus which grants there are, whose ends the kernel does not tell.
 func (g *Gate) tellPresent() {
-	g.state.Lock()
-	table := g.state.cfg.Table
-	g.unlock()
-	snapshot, err := g.inspect(table)
+	snapshot, err := g.Inspect()
 	if err != nil {
 		g.deps.Log.Warn("the end of some grants will not be known", "error", err)
 		return
@@ -110,11 +124,7 @@ func (g *Gate) Resume(after string, kinds ...event.Kind) (*event.Subscription, e
 }
 
 // Hooks returns the hooks of the configuration in force.
-func (g *Gate) Hooks() []config.Hook {
-	g.state.Lock()
-	defer g.unlock()
-	return g.state.cfg.Hooks
-}
+func (g *Gate) Hooks() []config.Hook { return g.Config().Hooks }
 
 // Trace returns what the gate knows of a source.
 func (g *Gate) Trace(source netip.Addr) (*status.Trace, error) {
@@ -192,9 +202,7 @@ const maxWays = 16
 // WaysIn returns what lets a source, or anybody if it is the zero Source, in to the ports of a
 // door without that door: always_allow, and other doors that guard one of the ports.
 func (g *Gate) WaysIn(name string, source grant.Source) ([]status.Way, error) {
-	g.state.Lock()
-	cfg := g.state.cfg
-	g.unlock()
+	cfg := g.Config()
 	door, err := cfg.Door(name)
 	if err != nil {
 		return nil, nil // a reload has taken it away

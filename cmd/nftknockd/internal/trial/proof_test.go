@@ -1,4 +1,4 @@
-package gate
+package trial
 
 import (
 	"net/netip"

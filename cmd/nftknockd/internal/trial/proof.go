@@ -1,4 +1,4 @@
-package gate
+package trial
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/cmd/nftknockd/internal/status"
 	"nftknock/config"
 	"nftknock/knock"
@@ -33,12 +34,12 @@ const pollTrial = 250 * time.Millisecond
 // awaitProof waits until a whole knock has let somebody in, and a connection has come in
 // through that door since. Either alone proves little: the knock may come from another
 // address than the connection will, and a connection may come in where nothing is guarded.
-func (g *Gate) awaitProof(ctx context.Context, grants *event.Subscription, length time.Duration, show Countdown) (event.Event, error) {
-	seen := g.newSightings()
+func awaitProof(ctx context.Context, g *gate.Gate, grants *event.Subscription, length time.Duration, show Countdown) (event.Event, error) {
+	seen := newSightings(g)
 	knocked := make(map[string]event.Event)
 	from := make(map[string]uint64) // what a door had let in when it was knocked at
 	for end := time.Now().Add(length); ; {
-		before, err := g.accepted()
+		before, err := accepted(g)
 		if err != nil {
 			return event.Event{}, fmt.Errorf("it cannot be seen who comes in: %w", err)
 		}
@@ -63,7 +64,7 @@ func (g *Gate) awaitProof(ctx context.Context, grants *event.Subscription, lengt
 			return e, errors.New("interrupted")
 		case left <= 0:
 			return e, seen.failure(knocked)
-		case !g.works():
+		case !g.Works():
 			return e, errors.New("the gate does not work: see its log")
 		default:
 			show.Left(left)
@@ -72,11 +73,8 @@ func (g *Gate) awaitProof(ctx context.Context, grants *event.Subscription, lengt
 }
 
 // accepted returns how much each door has let in.
-func (g *Gate) accepted() (map[string]uint64, error) {
-	g.state.Lock()
-	table := g.state.cfg.Table
-	g.unlock()
-	snapshot, err := g.inspect(table)
+func accepted(g *gate.Gate) (map[string]uint64, error) {
+	snapshot, err := g.Inspect()
 	if err != nil {
 		return nil, err
 	}
@@ -98,10 +96,8 @@ type sightings struct {
 	strange string // a connection that nobody has let in
 }
 
-func (g *Gate) newSightings() *sightings {
-	g.state.Lock()
-	s := &sightings{cfg: g.state.cfg, inProgress: g.state.tracker.InProgress(time.Now())}
-	g.unlock()
+func newSightings(g *gate.Gate) *sightings {
+	s := &sightings{cfg: g.Config(), inProgress: g.InProgress()}
 	s.known = toGuarded(s.cfg)
 	return s
 }
@@ -113,14 +109,12 @@ func (s *sightings) trigger(door string) bool {
 }
 
 // look looks around, once a second: a host may have very many connections.
-func (s *sightings) look(g *Gate) {
+func (s *sightings) look(g *gate.Gate) {
 	if time.Since(s.looked) < time.Second {
 		return
 	}
 	s.looked = time.Now()
-	g.state.Lock()
-	s.heard = s.heard || g.state.tracker.InProgress(time.Now()) > s.inProgress
-	g.unlock()
+	s.heard = s.heard || g.InProgress() > s.inProgress
 	var fresh []string
 	for c := range toGuarded(s.cfg) {
 		if !s.known[c] {
@@ -130,7 +124,7 @@ func (s *sightings) look(g *Gate) {
 	if len(fresh) == 0 || s.strange != "" {
 		return
 	}
-	snapshot, err := g.inspect(s.cfg.Table)
+	snapshot, err := g.Inspect()
 	if err != nil {
 		return
 	}
