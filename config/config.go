@@ -32,6 +32,9 @@ type Errors = doc.Errors
 // A Secret is text that must not get into a log or an error.
 type Secret = doc.Secret
 
+// DefaultFile is the configuration of the daemon that comes with the system.
+const DefaultFile = "/etc/nftknock/nftknockd.toml"
+
 // A Config is a valid configuration.
 type Config struct {
 	Interfaces  []string       // guard what arrives here; empty: everywhere but on loopback

@@ -8,6 +8,13 @@ import (
 	"nftknock/knock"
 )
 
+// WarningsHere returns what is unwise in a configuration, on this host. What the host does
+// not let us see gives no warnings.
+func (c *Config) WarningsHere() []Problem {
+	host, _ := ReadHost()
+	return c.Warnings(host)
+}
+
 // Warnings returns what is allowed but unwise, on the given host: what concerns
 // the file first, then door by door. Of a zero Host no ports and no interfaces
 // are known. It is not safe

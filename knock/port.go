@@ -69,3 +69,6 @@ func PortNames(ports []Port) []string {
 	}
 	return names
 }
+
+// PortList returns ports as people write them, one after the other.
+func PortList(ports []Port) string { return strings.Join(PortNames(ports), ", ") }

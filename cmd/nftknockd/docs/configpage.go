@@ -2,7 +2,7 @@ package main
 
 import (
 	"nftknock/cmd/docs"
-	"nftknock/cmd/nftknockd/internal/cli"
+	"nftknock/config"
 )
 
 // configPage returns the man page of the configuration.
@@ -10,7 +10,7 @@ func configPage(reference string) string {
 	return docs.ConfigPage{
 		Name:      "nftknockd.toml",
 		Summary:   "what the port-knocking daemon guards, and the knocks that let in",
-		Path:      cli.DefaultConfig,
+		Path:      config.DefaultFile,
 		Reference: reference,
 		SeeAlso:   "nftknockd(8), nftknockd-check(8), nftknockd-reload(8), nftknock(1), nft(8)",
 	}.String()

@@ -32,7 +32,7 @@ func TestInit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w := warnings(cfg); len(w) > 0 {
+	if w := cfg.WarningsHere(); len(w) > 0 {
 		t.Error(w)
 	}
 

@@ -13,10 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nftknock/cmd/internal/usage"
+	"nftknock/cmd/nftknockd/internal/cli/command"
 	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/cmd/nftknockd/internal/journal"
+	"nftknock/cmd/nftknockd/internal/lastgood"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/cmd/nftknockd/internal/trial"
 	"nftknock/config"
@@ -34,8 +36,8 @@ Needs CAP_NET_ADMIN and nothing else.`,
 		Example: "  nftknockd run -c /etc/nftknock/nftknockd.toml",
 		Args:    usage.Exactly(),
 	}
-	addStateFlag(cmd, &state)
-	socket := addSocketFlag(cmd)
+	command.AddState(cmd, &state)
+	socket := command.AddSocket(cmd)
 	cmd.Flags().Lookup("socket").Usage += "; empty: none"
 	hooksSocket := cmd.Flags().String("hooks-socket", "", "socket `PATH` for \"nftknockd hooks\", which may do no more there than that takes (default "+
 		control.DefaultHooksSocket+" if its directory is there and --socket is not given)")
@@ -57,7 +59,7 @@ func runDaemon(configFile string, state statedir.Dir, socket string, socketWante
 	defer signal.Stop(hangups)
 
 	load := func() (*config.Config, error) { return config.Load(configFile) }
-	first, err := gate.Choose(load, state)
+	first, err := lastgood.Choose(load, state)
 	if err != nil {
 		return err
 	}
@@ -145,7 +147,7 @@ func reloadAt(ctx context.Context, hangups <-chan os.Signal, g *gate.Gate) {
 
 // warn logs what is unwise in a configuration.
 func warn(log *slog.Logger, cfg *config.Config) {
-	for _, w := range warnings(cfg) {
+	for _, w := range cfg.WarningsHere() {
 		log.Warn(w.String())
 	}
 }

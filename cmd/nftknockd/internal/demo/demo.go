@@ -209,4 +209,3 @@ func guardedPorts(doors []knock.Door) []knock.Port {
 }
 
 // portList returns ports as people write them, one after the other.
-func portList(ports []knock.Port) string { return strings.Join(knock.PortNames(ports), ", ") }

@@ -37,11 +37,11 @@ func (v *doorCheck) triesPorts(who any) string {
 	if len(v.door.Ports) > 1 {
 		noun = "ports"
 	}
-	return fmt.Sprintf("%v → %s %s", who, noun, portList(v.door.Ports))
+	return fmt.Sprintf("%v → %s %s", who, noun, knock.PortList(v.door.Ports))
 }
 
 func (v *doorCheck) triesKnocks(sequence []knock.Port) string {
-	return fmt.Sprintf("%v knocks %s", v.visitor, portList(sequence))
+	return fmt.Sprintf("%v knocks %s", v.visitor, knock.PortList(sequence))
 }
 
 func (v *doorCheck) triesKnocksToOpen() string {

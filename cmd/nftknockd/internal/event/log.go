@@ -55,7 +55,7 @@ func Log(log *slog.Logger, e Event) {
 		log.Warn("messages of the kernel's packet log were lost", "total", e.Count)
 		return
 	case Granted, Scan:
-		add("until", until(e.Until))
+		add("until", Until(e.Until))
 	case Reloaded:
 		about = append(about, "doors", len(e.Doors))
 	}
@@ -63,7 +63,8 @@ func Log(log *slog.Logger, e Event) {
 	log.Info(e.Kind.String(), about...)
 }
 
-func until(end time.Time) string {
+// Until returns when a grant ends; the zero time is never.
+func Until(end time.Time) string {
 	if end.IsZero() {
 		return "revoked"
 	}

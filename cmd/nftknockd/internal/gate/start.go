@@ -9,63 +9,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nftknock/cmd/nftknockd/internal/statedir"
+	"nftknock/cmd/nftknockd/internal/lastgood"
 	"nftknock/config"
 )
-
-// A Choice is the configuration to begin with.
-type Choice struct {
-	Config *config.Config
-	Why    error // why it is the last good one; nil: it is the file's
-}
-
-// Choose returns the configuration that [Start] begins with: the file's, or if that cannot
-// be had the one that was in force last. A host that has ever been guarded is guarded
-// whatever becomes of the file. With an error there is neither.
-func Choose(load func() (*config.Config, error), state statedir.Dir) (Choice, error) {
-	cfg, err := loadToStart(load, state)
-	if err == nil {
-		return Choice{Config: cfg}, nil
-	}
-	good, noGood := LastGood(state)
-	if good == nil {
-		if noGood != nil {
-			err = fmt.Errorf("%w\nnor can the last good configuration be used: %w", err, noGood)
-		}
-		return Choice{}, err
-	}
-	return Choice{good, err}, nil
-}
-
-// errOnTrial says that a file has been tried, and nobody has got in by it.
-var errOnTrial = errors.New("the file was on trial, and nobody has proved that it lets anybody in: " +
-	"try it again with `nftknockd trial`, or put it in force all the same with `nftknockd reload`")
-
-// loadToStart reads the file for a start, which takes none that has failed its trial.
-func loadToStart(load func() (*config.Config, error), state statedir.Dir) (*config.Config, error) {
-	cfg, err := load()
-	if err == nil && state.OnTrial(cfg.Fingerprint()) {
-		return nil, errOnTrial
-	}
-	return cfg, err
-}
-
-// LastGood returns the configuration that was in force last; nil if there was none, or
-// with the error that it cannot be used.
-func LastGood(state statedir.Dir) (*config.Config, error) {
-	snapshot, err := state.LastGood()
-	if err != nil || snapshot == nil {
-		return nil, err
-	}
-	return config.Restore(snapshot)
-}
 
 // Start guards by a configuration that was chosen, as [New] does, and keeps it as the last
 // good one. If that is impossible it guards by the last good one there is; if knocks cannot
 // be heard, with the doors shut and nobody let in but those who were. Run tries to do
 // better about once a second. Start waits for a kernel that is out of memory for a moment,
 // until the context ends.
-func Start(ctx context.Context, choice Choice, deps Deps) (*Gate, error) {
+func Start(ctx context.Context, choice lastgood.Choice, deps Deps) (*Gate, error) {
 	g, err := newGate(deps)
 	if err != nil {
 		return nil, err
@@ -78,18 +31,18 @@ func Start(ctx context.Context, choice Choice, deps Deps) (*Gate, error) {
 	return g, nil
 }
 
-func (g *Gate) start(ctx context.Context, choice Choice) error {
+func (g *Gate) start(ctx context.Context, choice lastgood.Choice) error {
 	if choice.Why == nil {
 		err := g.open(choice.Config)
 		if err == nil {
 			g.inForce(choice.Config)
 			return nil
 		}
-		good, noGood := LastGood(g.deps.State)
+		good, noGood := lastgood.Load(g.deps.State)
 		if good == nil {
 			return errors.Join(err, noGood)
 		}
-		choice = Choice{good, err}
+		choice = lastgood.Choice{Config: good, Why: err}
 	}
 	if err := g.openAnyway(ctx, choice.Config); err != nil {
 		return fmt.Errorf("%w\nnor can the last good configuration be put in force: %w", choice.Why, err)
@@ -200,7 +153,7 @@ func (g *Gate) retryFile() {
 		}
 		return
 	}
-	cfg, err := loadToStart(g.deps.Load, g.deps.State)
+	cfg, err := lastgood.ToStart(g.deps.Load, g.deps.State)
 	if err == nil {
 		err = g.replace(cfg)
 	}

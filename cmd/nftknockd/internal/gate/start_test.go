@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/lastgood"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
 	"nftknock/knock"
@@ -51,7 +52,7 @@ func (b *boot) write(t *testing.T, text string) {
 func (b *boot) up(t *testing.T, while func(*Gate)) error {
 	t.Helper()
 	load := func() (*config.Config, error) { return config.Load(b.file) }
-	first, err := Choose(load, b.state)
+	first, err := lastgood.Choose(load, b.state)
 	if err != nil {
 		return err
 	}

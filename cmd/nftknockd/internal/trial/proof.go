@@ -157,7 +157,7 @@ func (s *sightings) failure(knocked map[string]event.Event) error {
 		for door, e := range knocked {
 			if d, err := s.cfg.Door(door); err == nil {
 				text = fmt.Sprintf("%s was let in through door %s, and no new connection came to %s", e.Source, door,
-					strings.Join(knock.PortNames(d.Ports), ", "))
+					knock.PortList(d.Ports))
 			}
 		}
 	case s.heard:

@@ -1,4 +1,4 @@
-package cli
+package observe
 
 import (
 	"strings"
@@ -34,7 +34,7 @@ func TestExplain(t *testing.T) {
 			[]string{"203.0.113.7 is let in", "granted through door ssh until", "other firewall rules"},
 		},
 		"always": {status.Trace{AlwaysAllowed: "203.0.113.0/24"}, []string{"never needs to knock: 203.0.113.0/24 is in always_allow"}},
-		"muted":  {status.Trace{MutedUntil: now.Add(time.Minute)}, []string{"is not let in", "muted until " + until(now.Add(time.Minute))}},
+		"muted":  {status.Trace{MutedUntil: now.Add(time.Minute)}, []string{"is not let in", "muted until " + event.Until(now.Add(time.Minute))}},
 		"failed": {
 			status.Trace{
 				UnderWay: []event.Event{step(1, 1, "advanced")},

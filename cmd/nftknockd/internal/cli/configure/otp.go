@@ -1,4 +1,4 @@
-package cli
+package configure
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nftknock/cmd/internal/usage"
+	"nftknock/cmd/nftknockd/internal/cli/command"
 	"nftknock/cmd/nftknockd/internal/setup"
 	"nftknock/config"
 	"nftknock/knock"
@@ -28,7 +29,7 @@ func otpCommand(configFile *string) *cobra.Command {
 		Short: "Secrets of one-time codes, and the codes of the moment",
 		Long: `A door can ask for a one-time code after its sequence: the six digits that every
 authenticator app shows (TOTP, RFC 6238), knocked at two ports. Each code opens once.`,
-		Args: noSuchCommand,
+		Args: command.NoSuch,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},

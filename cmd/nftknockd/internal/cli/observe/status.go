@@ -1,4 +1,4 @@
-package cli
+package observe
 
 import (
 	"bytes"
@@ -14,7 +14,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"nftknock/cmd/internal/usage"
+	"nftknock/cmd/nftknockd/internal/cli/command"
 	"nftknock/cmd/nftknockd/internal/control"
+	"nftknock/cmd/nftknockd/internal/lastgood"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/cmd/nftknockd/internal/status"
 	"nftknock/cmd/nftknockd/internal/term"
@@ -37,15 +39,15 @@ there is no table, and so nothing is guarded, the exit status is 1.`,
 		Args:    usage.Exactly(),
 	}
 	var state string
-	addStateFlag(cmd, &state)
+	command.AddState(cmd, &state)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object: CONTROL.md describes it")
 	cmd.Flags().BoolVar(&decoys, "decoys", false, "list the decoys, which are secret")
-	socket := addSocketFlag(cmd)
+	socket := command.AddSocket(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		shown, err := control.NewClient(*socket).Status()
 		if errors.Is(err, control.ErrNotRunning) {
 			// What the kernel knows.
-			shown, err = status.Kernel(tableOf(*configFile, statedir.Find(state), cmd.ErrOrStderr()))
+			shown, err = status.Kernel(lastgood.Table(*configFile, statedir.Find(state), cmd.ErrOrStderr()))
 		}
 		if err != nil {
 			return err
@@ -59,7 +61,7 @@ there is no table, and so nothing is guarded, the exit status is 1.`,
 			err = printStatus(cmd.OutOrStdout(), shown, decoys)
 		}
 		if err == nil && !shown.Exists {
-			err = errReported
+			err = command.ErrReported
 		}
 		return err
 	}

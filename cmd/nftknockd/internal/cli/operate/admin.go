@@ -1,17 +1,17 @@
-package cli
+package operate
 
 import (
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"nftknock/cmd/internal/usage"
+	"nftknock/cmd/nftknockd/internal/cli/command"
 	"nftknock/cmd/nftknockd/internal/control"
-	"nftknock/config"
+	"nftknock/cmd/nftknockd/internal/event"
 )
 
 func openCommand(configFile *string) *cobra.Command {
@@ -25,12 +25,12 @@ A prefix takes the place of those within it, if it is granted for as long. Withi
 granted for as long it needs no grant.`,
 		Example:           "  nftknockd open ssh 203.0.113.7\n  nftknockd open ssh 2001:db8:0:7::/64 --for 8h\n  nftknockd open ssh fe80::1%eth0",
 		Args:              usage.Exactly("DOOR", "ADDR"),
-		ValidArgsFunction: completeDoor(configFile),
+		ValidArgsFunction: command.CompleteDoor(configFile),
 	}
 	duration := cmd.Flags().String("for", "", "how long, a `DURATION` such as 90s, 8h, 1d or forever; otherwise the door's open_timeout")
-	socket := addSocketFlag(cmd)
+	socket := command.AddSocket(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		client, err := askDaemon(cmd, *socket)
+		client, err := command.AskDaemon(cmd, *socket)
 		if err != nil {
 			return err
 		}
@@ -38,7 +38,7 @@ granted for as long it needs no grant.`,
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "granted through door %s until %s: %s\n", r.Door, until(r.Until), several(r.Sources))
+		fmt.Fprintf(cmd.OutOrStdout(), "granted through door %s until %s: %s\n", r.Door, event.Until(r.Until), several(r.Sources))
 		return nil
 	}
 	return cmd
@@ -61,14 +61,14 @@ doors that guard the same. Connections that are up stay up.`,
 		}
 		return usage.Exactly("DOOR", "ADDR")(cmd, args)
 	}
-	cmd.ValidArgsFunction = completeDoor(configFile)
-	socket := addSocketFlag(cmd)
+	cmd.ValidArgsFunction = command.CompleteDoor(configFile)
+	socket := command.AddSocket(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		request := control.Request{Door: args[0], All: *all}
 		if !*all {
 			request.Source = args[1]
 		}
-		client, err := askDaemon(cmd, *socket)
+		client, err := command.AskDaemon(cmd, *socket)
 		if err != nil {
 			return err
 		}
@@ -86,31 +86,12 @@ doors that guard the same. Connections that are up stay up.`,
 			if w.Door == "" {
 				fmt.Fprintf(out, "%s still gets in: it is in always_allow\n", w.Source)
 			} else {
-				fmt.Fprintf(out, "%s still gets in: through door %s, to the same port, until %s\n", w.Source, w.Door, until(w.Until))
+				fmt.Fprintf(out, "%s still gets in: through door %s, to the same port, until %s\n", w.Source, w.Door, event.Until(w.Until))
 			}
 		}
 		return nil
 	}
 	return cmd
-}
-
-// askDaemon returns a client of the daemon at a socket. Which file that reads is not up to
-// --config: one that names another is an error.
-func askDaemon(cmd *cobra.Command, socket string) (*control.Client, error) {
-	client := control.NewClient(socket)
-	named := cmd.Flag("config")
-	if !named.Changed {
-		return client, nil
-	}
-	status, err := client.Status()
-	if err != nil {
-		return nil, err
-	}
-	if file := named.Value.String(); !sameFile(file, status.Daemon.File) {
-		return nil, fmt.Errorf("the daemon at %s reads %s, not %s\n"+
-			"hint: nftknockd trial -c FILE tries another file; --socket PATH asks another daemon", socket, status.Daemon.File, file)
-	}
-	return client, nil
 }
 
 // several names up to a few sources.
@@ -120,17 +101,6 @@ func several(sources []string) string {
 		return strings.Join(sources, ", ")
 	}
 	return fmt.Sprintf("%s … %s, %d in all", sources[0], sources[len(sources)-1], len(sources))
-}
-
-// completeDoor completes the names of doors, if the configuration can be read.
-func completeDoor(configFile *string) cobra.CompletionFunc {
-	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		cfg, err := config.Load(*configFile)
-		if err != nil || len(args) > 0 {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		return cfg.DoorNames(), cobra.ShellCompDirectiveNoFileComp
-	}
 }
 
 func reloadCommand() *cobra.Command {
@@ -144,16 +114,16 @@ remain stay. To try another file, and put it in the place of the daemon's, there
 		Example: "  nftknockd reload",
 		Args:    usage.Exactly(),
 	}
-	socket := addSocketFlag(cmd)
+	socket := command.AddSocket(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		client, err := askDaemon(cmd, *socket)
+		client, err := command.AskDaemon(cmd, *socket)
 		if err != nil {
 			return err
 		}
 		err = client.Reload()
 		if e, ok := errors.AsType[*control.Error](err); ok && e.Code == http.StatusUnprocessableEntity {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s\nnftknockd: the old configuration stays in force\n", e.Text)
-			return errReported
+			return command.ErrReported
 		}
 		if err != nil {
 			return err
@@ -166,12 +136,4 @@ remain stay. To try another file, and put it in the place of the daemon's, there
 		return nil
 	}
 	return cmd
-}
-
-// until returns when a grant ends, by the wall clock; the zero time is never.
-func until(end time.Time) string {
-	if end.IsZero() {
-		return "revoked"
-	}
-	return end.Format(time.RFC3339)
 }

@@ -1,4 +1,4 @@
-package cli
+package operate
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nftknock/cmd/internal/usage"
+	"nftknock/cmd/nftknockd/internal/cli/command"
 	"nftknock/cmd/nftknockd/internal/control"
 )
 
@@ -21,7 +22,7 @@ It lets nobody in. Who scans on is muted again.`,
 		Example: "  nftknockd unmute 203.0.113.7\n  nftknockd unmute 2001:db8:0:7::/64\n  nftknockd unmute fe80::1%eth0",
 		Args:    usage.Exactly("ADDR"),
 	}
-	socket := addSocketFlag(cmd)
+	socket := command.AddSocket(cmd)
 	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var sources []string
 		if status, err := control.NewClient(*socket).Status(); err == nil && status.Daemon != nil && len(args) == 0 {
@@ -32,7 +33,7 @@ It lets nobody in. Who scans on is muted again.`,
 		return sources, cobra.ShellCompDirectiveNoFileComp
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		client, err := askDaemon(cmd, *socket)
+		client, err := command.AskDaemon(cmd, *socket)
 		if err != nil {
 			return err
 		}

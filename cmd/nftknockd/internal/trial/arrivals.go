@@ -1,4 +1,4 @@
-package cli
+package trial
 
 import (
 	"context"
@@ -19,20 +19,20 @@ import (
 	"nftknock/knock"
 )
 
-// arrivals counts the packets to knock ports that arrive on interfaces which are not
+// Arrivals count the packets to knock ports that arrive on interfaces which are not
 // guarded, for who tries a configuration that names the wrong ones. The table does not see
 // these: a packet socket does (packet(7)).
-type arrivals struct {
+type Arrivals struct {
 	guarded []string
 
 	mu     sync.Mutex
 	counts map[string]int // by interface
 }
 
-// watchArrivals counts until the context ends. Where every interface is guarded, or nobody
+// WatchArrivals counts until the context ends. Where every interface is guarded, or nobody
 // may look, it counts nothing.
-func watchArrivals(ctx context.Context, cfg *config.Config) *arrivals {
-	a := &arrivals{guarded: cfg.Interfaces, counts: make(map[string]int)}
+func WatchArrivals(ctx context.Context, cfg *config.Config) *Arrivals {
+	a := &Arrivals{guarded: cfg.Interfaces, counts: make(map[string]int)}
 	if len(cfg.Interfaces) == 0 {
 		return a
 	}
@@ -45,7 +45,7 @@ func watchArrivals(ctx context.Context, cfg *config.Config) *arrivals {
 	return a
 }
 
-func (a *arrivals) read(socket *os.File) {
+func (a *Arrivals) read(socket *os.File) {
 	raw, err := socket.SyscallConn()
 	if err != nil {
 		return
@@ -67,7 +67,7 @@ func (a *arrivals) read(socket *os.File) {
 	}
 }
 
-func (a *arrivals) count(index int) {
+func (a *Arrivals) count(index int) {
 	i, err := net.InterfaceByIndex(index)
 	if err != nil || i.Flags&net.FlagLoopback != 0 || slices.Contains(a.guarded, i.Name) {
 		return
@@ -78,7 +78,7 @@ func (a *arrivals) count(index int) {
 }
 
 // String says what was seen, or nothing.
-func (a *arrivals) String() string {
+func (a *Arrivals) String() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var seen []string

@@ -1,4 +1,4 @@
-package cli
+package configure
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nftknock/cmd/internal/usage"
+	"nftknock/cmd/nftknockd/internal/cli/command"
 	"nftknock/cmd/nftknockd/internal/setup"
 	"nftknock/config"
 	"nftknock/knock/spa"
@@ -22,7 +23,7 @@ func spaCommand(configFile *string) *cobra.Command {
 		Short: "Keys of single packet authorization",
 		Long: `A door can be opened by one encrypted packet, which nftknock sends, and every client of
 fwknop's. Each person has a key; each packet opens once.`,
-		Args: noSuchCommand,
+		Args: command.NoSuch,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},

@@ -1,4 +1,4 @@
-package cli
+package operate
 
 import (
 	"context"
@@ -12,19 +12,19 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"nftknock/cmd/internal/usage"
+	"nftknock/cmd/nftknockd/internal/cli/command"
 	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/setup"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/cmd/nftknockd/internal/status"
-	"nftknock/cmd/nftknockd/internal/term"
 	"nftknock/cmd/nftknockd/internal/trial"
 	"nftknock/config"
 )
@@ -57,8 +57,8 @@ Knock from a new connection: those that are up stay up, and prove nothing.`,
 		Args: usage.Exactly(),
 	}
 	cmd.Flags().Var(&length, "for", "how long to wait for a knock: a `DURATION` from 10s to 1h")
-	addStateFlag(cmd, &state)
-	socket := addSocketFlag(cmd)
+	command.AddState(cmd, &state)
+	socket := command.AddSocket(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		file, err := filepath.Abs(*configFile)
 		if err != nil {
@@ -71,14 +71,14 @@ Knock from a new connection: those that are up stay up, and prove nothing.`,
 		if len(cfg.Doors) == 0 {
 			return fmt.Errorf("%s has no door: there is nothing to try", file)
 		}
-		if obstacles := daemonObstacles(file, cfg); len(obstacles) > 0 {
+		if obstacles := setup.DaemonObstacles(file, cfg); len(obstacles) > 0 {
 			return errors.New(strings.Join(obstacles, "\n"))
 		}
 		t := &tryout{
 			file: file, cfg: cfg, length: time.Duration(length), state: statedir.Find(state), socket: *socket,
 			out: cmd.OutOrStdout(), show: newCountdown(cmd.ErrOrStderr()),
 		}
-		for _, w := range warnings(cfg) {
+		for _, w := range cfg.WarningsHere() {
 			fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
 		}
 
@@ -92,7 +92,7 @@ Knock from a new connection: those that are up stay up, and prove nothing.`,
 		status, err := client.Status()
 		watching, cancel := context.WithCancel(context.Background())
 		defer cancel()
-		seen := watchArrivals(watching, cfg)
+		seen := trial.WatchArrivals(watching, cfg)
 		switch {
 		case errors.Is(err, control.ErrNotRunning):
 			err = t.alone(ctx, stop)
@@ -132,7 +132,7 @@ func (t *tryout) byDaemon(ctx context.Context, client *control.Client, status *s
 			t.show.End()
 			fmt.Fprintf(t.out, "%s came in through door %s: the configuration is in force.\n", news.Passed.Source, news.Passed.Door)
 		case news.Left > 0:
-			t.show.Left(seconds(news.Left))
+			t.show.Left(time.Duration(news.Left * float64(time.Second)))
 		}
 	})
 	t.show.End()
@@ -144,7 +144,7 @@ func (t *tryout) byDaemon(ctx context.Context, client *control.Client, status *s
 
 // settle puts the file that has passed where the daemon reads it.
 func (t *tryout) settle(daemonFile string) error {
-	if daemonFile == t.file || sameFile(daemonFile, t.file) {
+	if daemonFile == t.file || command.SameFile(daemonFile, t.file) {
 		enableUnit(t.file)
 		return nil
 	}
@@ -173,12 +173,6 @@ func checkElsewhere(cfg *config.Config, folder string) error {
 		}
 	}
 	return nil
-}
-
-func sameFile(a, b string) bool {
-	x, err1 := os.Stat(a)
-	y, err2 := os.Stat(b)
-	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
 // alone tries it without a daemon, and then hands over to the unit or goes on guarding.
@@ -247,7 +241,7 @@ func (t *tryout) awaitUnit() error {
 
 // unitReads reports whether the unit is installed and reads a file.
 func unitReads(file string) bool {
-	if file != DefaultConfig {
+	if file != config.DefaultFile {
 		return false
 	}
 	for _, dir := range []string{"/etc", "/usr/lib", "/lib"} {
@@ -293,75 +287,4 @@ func (l *trialLength) Set(s string) error {
 	}
 	*l = trialLength(d)
 	return nil
-}
-
-// betweenLines is the time between two lines, where there is no terminal to write over the
-// last one.
-const betweenLines = 30 * time.Second
-
-// A countdown shows how long a trial goes on: on a terminal in one line that is written
-// over, otherwise in a line now and then. What is written to it, a log, goes in between.
-type countdown struct {
-	w        io.Writer
-	terminal bool
-
-	mu   sync.Mutex
-	last time.Duration // shown last
-	open bool          // a line of the countdown has no end yet
-}
-
-func newCountdown(w io.Writer) *countdown { return &countdown{w: w, terminal: term.IsTerminal(w)} }
-
-func (c *countdown) Begin(cfg *config.Config, length time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, d := range cfg.Doors {
-		fmt.Fprintf(c.w, "door %s guards %s\n", d.Name, portList(d.Ports))
-	}
-	fmt.Fprintf(c.w, `The doors are shut, on trial. Knock within %v, then make a NEW connection: what is up stays up.
-A knock and a connection keep them so; otherwise it is undone, also by Ctrl-C, a hangup, or a kill.
-`, length)
-	c.last = length
-}
-
-func (c *countdown) Left(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	d = d.Round(time.Second)
-	switch {
-	case c.terminal:
-		fmt.Fprintf(c.w, "\r%-20s", fmt.Sprintf("%d:%02d left", int(d.Minutes()), int(d.Seconds())%60))
-		c.open = true
-	case c.last-d >= betweenLines:
-		fmt.Fprintf(c.w, "%v left\n", d)
-		c.last = d
-	}
-}
-
-func (c *countdown) Knocked(e event.Event) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.endLine()
-	fmt.Fprintf(c.w, "%s was let in through door %s: now make a new connection\n", e.Source, e.Door)
-}
-
-// end ends the line that is being written over.
-func (c *countdown) End() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.endLine()
-}
-
-func (c *countdown) endLine() {
-	if c.open {
-		fmt.Fprintln(c.w)
-		c.open = false
-	}
-}
-
-func (c *countdown) Write(line []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.endLine()
-	return c.w.Write(line)
 }

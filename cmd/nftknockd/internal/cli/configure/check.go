@@ -1,4 +1,4 @@
-package cli
+package configure
 
 import (
 	"fmt"
@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nftknock/cmd/internal/usage"
+	"nftknock/cmd/nftknockd/internal/cli/command"
+	"nftknock/cmd/nftknockd/internal/setup"
 	"nftknock/config"
 	"nftknock/knock"
 	"nftknock/knock/totp"
@@ -31,18 +33,18 @@ root, can read it and the secrets, too, and how to mend it.`,
 				return err
 			}
 			out := cmd.OutOrStdout()
-			if obstacles := daemonObstacles(*configFile, cfg); len(obstacles) > 0 {
+			if obstacles := setup.DaemonObstacles(*configFile, cfg); len(obstacles) > 0 {
 				fmt.Fprintln(cmd.ErrOrStderr(), strings.Join(obstacles, "\n"))
-				return errReported
+				return command.ErrReported
 			}
 			if inWords {
 				explainConfig(out, cfg)
 			}
-			for _, w := range warnings(cfg) {
+			for _, w := range cfg.WarningsHere() {
 				fmt.Fprintf(out, "warning: %v\n", w)
 			}
 			for _, d := range cfg.Doors {
-				guards := "guards " + portList(d.Ports)
+				guards := "guards " + knock.PortList(d.Ports)
 				if len(d.Ports) == 0 {
 					guards = "guards nothing, it is a trigger"
 				}
@@ -54,13 +56,6 @@ root, can read it and the secrets, too, and how to mend it.`,
 	}
 	cmd.Flags().BoolVar(&inWords, "explain", false, "say in plain words what is guarded, from whom, and what opens it")
 	return cmd
-}
-
-// warnings returns what is unwise in a configuration, on this host. What the
-// host does not let us see gives no warnings.
-func warnings(cfg *config.Config) []config.Problem {
-	host, _ := config.ReadHost()
-	return cfg.Warnings(host)
 }
 
 // A strength is what it takes at least to open a door without knowing anything of it.

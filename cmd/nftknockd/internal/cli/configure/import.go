@@ -1,4 +1,4 @@
-package cli
+package configure
 
 import (
 	"errors"
@@ -90,7 +90,7 @@ func importFile(file, keys string, stdout, stderr io.Writer) error {
 	if _, err := io.WriteString(stdout, result.TOML); err != nil {
 		return err
 	}
-	for _, w := range warnings(cfg) {
+	for _, w := range cfg.WarningsHere() {
 		fmt.Fprintf(stderr, "warning: %v\n", w)
 	}
 	fmt.Fprintf(stderr, "nftknockd: %s: %s, %s, %s not as before\n", file,

@@ -1,4 +1,4 @@
-package cli
+package setup
 
 import (
 	"errors"
@@ -18,12 +18,12 @@ import (
 // daemonUser is whom the unit's daemon runs as (sysusers.d).
 const daemonUser = "nftknock"
 
-// daemonObstacles returns why the unit's daemon cannot read what a configuration needs, a
+// DaemonObstacles returns why the unit's daemon cannot read what a configuration needs, a
 // line each with how to mend it; nil where there is no such user, or the unit does not read
 // the file.
-func daemonObstacles(file string, cfg *config.Config) []string {
+func DaemonObstacles(file string, cfg *config.Config) []string {
 	u, err := user.Lookup(daemonUser)
-	if err != nil || file != DefaultConfig {
+	if err != nil || file != config.DefaultFile {
 		return nil
 	}
 	var r fileReader

@@ -1,4 +1,4 @@
-package cli
+package trial
 
 import (
 	"encoding/binary"
@@ -13,7 +13,7 @@ import (
 // the protocol, which the virtual machine of package bpf does not know.
 func TestToPorts(t *testing.T) {
 	t.Parallel()
-	program := toPorts([]knock.Door{{Sequence: sequenceOf(7214, 8391, 6127)}})
+	program := toPorts([]knock.Door{{Sequence: []knock.Port{{Number: 7214}, {Number: 8391}, {Number: 6127}}}})
 	if _, err := bpf.Assemble(program); err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package cli
+package observe
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nftknock/cmd/internal/usage"
+	"nftknock/cmd/nftknockd/internal/cli/command"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/status"
 )
@@ -29,9 +30,9 @@ To follow a knock live there is "nftknockd watch --attempts --source ADDR".`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object: CONTROL.md describes it")
-	socket := addSocketFlag(cmd)
+	socket := command.AddSocket(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		client, err := askDaemon(cmd, *socket)
+		client, err := command.AskDaemon(cmd, *socket)
 		if err != nil {
 			return err
 		}
@@ -93,13 +94,13 @@ func (e *explanation) verdict(t *status.Trace) {
 		e.head = t.Source + " is not let in\n"
 	}
 	for _, g := range t.Grants {
-		e.add("granted through door %s until %s, as %s, by %s", g.Door, until(g.Until), g.Source, or(shorten(g.By, 64), "nft"))
+		e.add("granted through door %s until %s, as %s, by %s", g.Door, event.Until(g.Until), g.Source, or(shorten(g.By, 64), "nft"))
 	}
 	if in {
 		e.add("if it cannot connect all the same, look at the other firewall rules (nft list ruleset) and at the service")
 	}
 	if !t.MutedUntil.IsZero() {
-		e.add("muted until %s, as it or its network has touched a decoy or knocked a wrong code: its knocks are not looked at", until(t.MutedUntil))
+		e.add("muted until %s, as it or its network has touched a decoy or knocked a wrong code: its knocks are not looked at", event.Until(t.MutedUntil))
 		e.add("to listen to it again at once: nftknockd unmute %s", t.Source)
 	}
 }
@@ -136,7 +137,7 @@ func (e *explanation) events(t *status.Trace) {
 			}
 			over = true
 			if !happened.Until.IsZero() && e.now.After(happened.Until) {
-				e.add("granted through door %s %s, until %s: that is over, knock again", happened.Door, when, until(happened.Until))
+				e.add("granted through door %s %s, until %s: that is over, knock again", happened.Door, when, event.Until(happened.Until))
 			} else {
 				e.add("granted through door %s %s, and taken out of the set by somebody else", happened.Door, when)
 			}

@@ -1,4 +1,4 @@
-package cli
+package configure
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nftknock/cmd/internal/usage"
+	"nftknock/cmd/nftknockd/internal/cli/command"
 	"nftknock/cmd/nftknockd/internal/setup"
 	"nftknock/cmd/nftknockd/internal/term"
 	"nftknock/config"
@@ -97,7 +98,7 @@ func (o *initOptions) run(stdout, stderr io.Writer) error {
 		return err
 	}
 	trial := "nftknockd trial"
-	if o.output != DefaultConfig {
+	if o.output != config.DefaultFile {
 		trial += " -c " + o.output
 	}
 	fmt.Fprintf(stderr, "hint: shut the door, on trial: %s\n", trial)
@@ -132,7 +133,7 @@ terminal, and the profile and what ssh needs, for who would rather write them by
 the door's secrets, those of one-time codes included, to whoever sees the screen.`,
 		Example:           "  nftknockd client ssh --host server.example.org",
 		Args:              usage.Exactly("DOOR"),
-		ValidArgsFunction: completeDoor(configFile),
+		ValidArgsFunction: command.CompleteDoor(configFile),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := config.Load(*configFile)
 			if err != nil {

@@ -1,4 +1,4 @@
-package cli
+package observe
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"nftknock/cmd/nftknockd/internal/cli/command"
 	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/hooks"
@@ -59,12 +60,12 @@ some are missed, and an event says how many.`,
 	cmd.RegisterFlagCompletionFunc("only", completeKind)
 	cmd.Flags().IntVar(&h.AtOnce, "at-once", 4, "with --exec: run at most `N` programs at a time")
 	cmd.Flags().DurationVar(&h.Timeout, "timeout", 30*time.Second, "with --exec: kill a program that takes longer than `DURATION`")
-	socket := addSocketFlag(cmd)
+	socket := command.AddSocket(cmd)
 	cmd.Args = func(_ *cobra.Command, args []string) error {
 		return checkWatch(execute, &h, what, args)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		client, err := askDaemon(cmd, *socket)
+		client, err := command.AskDaemon(cmd, *socket)
 		if err != nil {
 			return err
 		}
