@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,10 +29,18 @@ import (
 // fakeBackend says what it was asked.
 type fakeBackend struct {
 	bus    *event.Bus
-	hooks  []config.Hook
 	asked  chan string
 	status *status.Status
 	err    error
+
+	mu    sync.Mutex
+	hooks []config.Hook
+}
+
+func (f *fakeBackend) setHooks(hooks ...config.Hook) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hooks = hooks
 }
 
 func (f *fakeBackend) ask(format string, args ...any) error {
@@ -77,7 +86,11 @@ func (f *fakeBackend) Subscribe(after string, kinds ...event.Kind) (*event.Subsc
 func (f *fakeBackend) Resume(after string, kinds ...event.Kind) (*event.Subscription, error) {
 	return f.bus.Resume(after, kinds...)
 }
-func (f *fakeBackend) Hooks() []config.Hook { return f.hooks }
+func (f *fakeBackend) Hooks() []config.Hook {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.hooks
+}
 
 func newBackend() *fakeBackend { return &fakeBackend{bus: event.NewBus(), asked: make(chan string, 1)} }
 
