@@ -117,16 +117,16 @@ type state struct {
 	decoys   []knock.Port
 	codes    *codes.Codes
 	table    Table // nil until it is installed, and of a gate that could not start
+	grants   *grant.Book
 	listener Listener
 	watcher  *nft.Watcher // nil if nobody else can change the table
 	repair   repair
-	degraded bool                   // a repair did not put everything right
-	reported string                 // what was wrong when that was reported
-	told     string                 // the status that the service manager was told last
-	trial    *trial                 // nil: none is under way
-	retrying bool                   // a retry of the file is due
-	since    map[grant.ID]time.Time // when the grants without an end began, which the kernel does not tell
-	outbox   []outgoing             // to be published
+	degraded bool       // a repair did not put everything right
+	reported string     // what was wrong when that was reported
+	told     string     // the status that the service manager was told last
+	trial    *trial     // nil: none is under way
+	retrying bool       // a retry of the file is due
+	outbox   []outgoing // to be published
 
 	followers []*follower
 	heard     uint64    // packets that observe has taken in
@@ -211,7 +211,6 @@ func newGate(deps Deps) (*Gate, error) {
 		repairs: make(chan struct{}, 1), retries: make(chan struct{}, 1), stale: make(chan struct{}, 1),
 	}
 	g.packets = packets.New(packets.Deps{Log: deps.Log, State: deps.State, Open: g.openFor, Refused: g.refusePacket})
-	g.state.since = make(map[grant.ID]time.Time)
 	g.lost = throttle{every: 10 * time.Second, do: g.reportLost}
 	g.scans = throttle{every: 10 * time.Second, do: func() { signal(g.stale) }}
 	return g, nil
@@ -265,6 +264,7 @@ func (g *Gate) install(cfg *config.Config, decoys []knock.Port, listener Listene
 		return nil, err
 	}
 	s.cfg, s.listener, s.table, s.decoys = cfg, listener, table, decoys
+	s.grants = grant.NewBook(table, s.happened)
 	s.codes = codes.New(g.deps.State, cfg.OTP)
 	g.packets.SetRules(cfg)
 	s.tracker = knock.NewTracker(cfg.Doors, knock.Scan{Decoys: decoys, Mute: cfg.Scan.Mute}, cfg.Limits.Sources)
@@ -385,19 +385,16 @@ func (g *Gate) observe(arrived time.Time, p knock.Packet, payload []byte) {
 		case knock.CheckCode:
 			g.checkCode(e, arrived)
 		case knock.Grant:
-			g.decide(decision{Grant: grant.For(e.Door, e.Source, grant.Knock)}, arrived)
+			g.decide(grant.Decision{Grant: grant.For(e.Door, e.Source, grant.Knock)}, arrived)
 		case knock.Revoke:
-			g.decide(decision{Grant: grant.For(e.Door, e.Source, grant.Knock), revoke: true}, arrived)
+			g.decide(grant.Decision{Grant: grant.For(e.Door, e.Source, grant.Knock), Revoke: true}, arrived)
 		}
 	}
 }
 
 // decide does what a knock asks for, or leaves it to repair. The lock is held.
-func (g *Gate) decide(d decision, arrived time.Time) {
-	s := &g.state
-	s.repair.supersede(d.ID())
-	if err := s.carryOut(d, arrived); err != nil {
-		s.repair.add(d, err)
+func (g *Gate) decide(d grant.Decision, arrived time.Time) {
+	if err := g.state.grants.Decide(d, arrived); err != nil {
 		signal(g.repairs)
 	}
 }

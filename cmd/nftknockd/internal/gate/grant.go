@@ -5,101 +5,8 @@ import (
 	"slices"
 	"time"
 
-	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/grant"
-	"nftknock/nft"
 )
-
-// A decision is a grant, or that it is revoked.
-type decision struct {
-	grant.Grant
-	revoke bool
-}
-
-// carryOut has the kernel hold a decision, and queues the event that says so. The packet
-// that asked for it arrived at a time, which is zero if none did. The lock is held.
-func (s *state) carryOut(d decision, arrived time.Time) error {
-	if d.revoke {
-		return s.revoke(d.Grant)
-	}
-	_, err := s.apply(arrived, d.Grant)
-	return err
-}
-
-// apply grants, in one transaction, and returns what lets each source in: its grant, or one of a
-// wider prefix that lasts longer.
-func (s *state) apply(arrived time.Time, grants ...grant.Grant) (in []grant.Grant, err error) {
-	var fresh []grant.Grant
-	var elements, within []nft.Grant
-	for _, g := range grants {
-		e, ok := g.Element()
-		if !ok {
-			continue
-		}
-		others, err := s.table.Overlapping(e)
-		if err != nil {
-			return nil, fmt.Errorf("cannot grant: %w", err)
-		}
-		covering, inside, err := grant.Settle(e, others)
-		if err != nil {
-			return nil, err
-		}
-		if covering != nil {
-			in = append(in, grant.Of(*covering, time.Now()))
-			continue
-		}
-		in, fresh, elements, within = append(in, g), append(fresh, g), append(elements, e), append(within, inside...)
-	}
-	if len(fresh) == 0 {
-		return in, nil
-	}
-	if err := s.table.Grant(elements...); err != nil {
-		return nil, fmt.Errorf("cannot grant: %w", err)
-	}
-	for _, e := range within {
-		old := grant.Of(e, time.Now())
-		old.Origin = fresh[0].Origin
-		s.revoked(old)
-	}
-	for _, g := range fresh {
-		s.granted(g, arrived)
-	}
-	return in, nil
-}
-
-// granted notes that the kernel has taken a grant.
-func (s *state) granted(g grant.Grant, arrived time.Time) {
-	delete(s.since, g.ID())
-	if g.Until.IsZero() {
-		s.since[g.ID()] = time.Now()
-	}
-	e := event.Event{Kind: event.Granted, Door: g.Door, Source: g.Source(), By: string(g.Origin), Key: g.Key, Until: g.Until}
-	if !arrived.IsZero() {
-		e.Took = time.Since(arrived)
-	}
-	s.happened(e)
-}
-
-// revoke ends grants, in one transaction. Their Origin is what revokes them.
-func (s *state) revoke(grants ...grant.Grant) error {
-	elements := make([]nft.Grant, len(grants))
-	for i, g := range grants {
-		elements[i] = nft.Grant{Door: g.Door, Source: g.Prefix, Zone: g.Zone}
-	}
-	if err := s.table.Revoke(elements...); err != nil {
-		return fmt.Errorf("cannot revoke: %w", err)
-	}
-	for _, g := range grants {
-		s.revoked(g)
-	}
-	return nil
-}
-
-// revoked notes that the kernel has ended a grant.
-func (s *state) revoked(g grant.Grant) {
-	delete(s.since, g.ID())
-	s.happened(event.Event{Kind: event.Revoked, Door: g.Door, Source: g.Source(), By: string(g.Origin)})
-}
 
 // maxBatch is how many grants change in one transaction: packets wait for it.
 const maxBatch = 256
@@ -122,9 +29,9 @@ func (g *Gate) applyAll(grants []grant.Grant) (in []grant.Grant, err error) {
 		g.state.Lock()
 		defer g.unlock()
 		for _, one := range batch {
-			g.state.repair.supersede(one.ID())
+			g.state.grants.Supersede(one.ID())
 		}
-		granted, err := g.state.apply(time.Time{}, batch...)
+		granted, err := g.state.grants.Apply(time.Time{}, batch...)
 		in = append(in, granted...)
 		return err
 	}
@@ -199,7 +106,7 @@ func (g *Gate) Revoke(name string, source grant.Source, by grant.Origin) ([]gran
 	if err == nil && source.Prefix.IsValid() {
 		source = source.Widen(door)
 	}
-	s.repair.withdraw(name, source.Prefix)
+	s.grants.Withdraw(name, source.Prefix)
 	g.unlock()
 	if err != nil {
 		return nil, err
@@ -239,5 +146,5 @@ func (g *Gate) revoke(grants ...grant.Grant) error {
 	if _, err := g.state.cfg.Door(grants[0].Door); err != nil { // a reload has taken it away
 		return err
 	}
-	return g.state.revoke(grants...)
+	return g.state.grants.Revoke(grants...)
 }

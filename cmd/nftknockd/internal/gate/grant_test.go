@@ -84,7 +84,7 @@ func TestSinceForever(t *testing.T) {
 		if err := r.Reload(context.Background()); err != nil {
 			t.Error(err)
 		}
-		if len(r.state.since) > 0 {
+		if len(r.state.grants.Since()) > 0 {
 			t.Error("it remembers grants of doors that are gone")
 		}
 	})

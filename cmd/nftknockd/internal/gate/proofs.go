@@ -75,7 +75,7 @@ func (g *Gate) useCode(cl claim) {
 		return
 	}
 	if door, err := s.cfg.Door(cl.knock.Door.Name); err == nil { // a reload may have taken it away
-		g.decide(decision{Grant: grant.For(door, cl.knock.Source, grant.Knock)}, cl.arrived)
+		g.decide(grant.Decision{Grant: grant.For(door, cl.knock.Source, grant.Knock)}, cl.arrived)
 	}
 }
 
@@ -94,7 +94,7 @@ func (g *Gate) openFor(batch []packets.Opening) {
 		if one.Timeout != 0 && (door.OpenTimeout == knock.Forever || one.Timeout < door.OpenTimeout) {
 			wanted.Until = grant.EndAfter(one.Timeout)
 		}
-		g.decide(decision{Grant: wanted}, one.Arrived)
+		g.decide(grant.Decision{Grant: wanted}, one.Arrived)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -131,12 +130,7 @@ func (g *Gate) swapLocked(cfg *config.Config, decoys []knock.Port, listener List
 	s.cfg, s.listener, s.decoys = cfg, listener, decoys
 	s.codes.SetDoors(cfg.OTP)
 	g.packets.SetRules(cfg)
-	s.repair.keepDoors(cfg.Doors)
-	for _, gone := range lost {
-		s.revoked(gone)
-	}
-	names := cfg.DoorNames()
-	maps.DeleteFunc(s.since, func(key grant.ID, _ time.Time) bool { return !slices.Contains(names, key.Door) })
+	s.grants.KeepDoors(cfg.DoorNames(), lost)
 	s.tracker = s.tracker.WithDoors(cfg.Doors, knock.Scan{Decoys: decoys, Mute: cfg.Scan.Mute}, cfg.Limits.Sources)
 	if done != nil {
 		s.happened(*done)

@@ -2,69 +2,28 @@ package gate
 
 import (
 	"errors"
-	"net/netip"
-	"slices"
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
-	"nftknock/cmd/nftknockd/internal/grant"
-	"nftknock/knock"
 )
 
-// repair is what has to be repaired: what was decided, and the kernel does not hold.
+// repair is what has to be repaired, besides what [grant.Book] keeps.
 type repair struct {
 	config   error // why it is not the file that is in force; see Start
 	state    error // why the state directory does not hold the configuration in force
 	listener error // why the packet log is not being read
 	table    error // why the table is not as it should be
-	pending  []decision
-	refused  error // why the pending decisions could not be carried out
 }
 
-// maxPending bounds what waits for a kernel that refuses everything. The oldest decision
-// goes first: its grant would end first.
-const maxPending = 1024
-
-func (r *repair) add(d decision, err error) {
-	r.supersede(d.ID())
-	if len(r.pending) == maxPending {
-		r.pending = r.pending[1:]
-	}
-	r.pending = append(r.pending, d)
-	r.refused = err
+// wrong returns what is to be repaired; nil: nothing.
+func (s *state) wrong() error {
+	return errors.Join(s.repair.config, s.repair.state, s.wrongInKernel())
 }
 
-// supersede drops an older decision about the same source and door.
-func (r *repair) supersede(key grant.ID) {
-	r.drop(func(d decision) bool { return d.ID() == key })
+// wrongInKernel returns nil if the kernel is as it should be.
+func (s *state) wrongInKernel() error {
+	return errors.Join(s.repair.listener, s.repair.table, s.grants.Refused())
 }
-
-// withdraw drops the grants of a door within a prefix, or all of them if it is not valid.
-func (r *repair) withdraw(door string, sources netip.Prefix) {
-	r.drop(func(d decision) bool {
-		return d.Door == door && !d.revoke && (!sources.IsValid() || sources.Overlaps(d.Prefix))
-	})
-}
-
-// keepDoors drops what concerns other doors than these.
-func (r *repair) keepDoors(doors []knock.Door) {
-	r.drop(func(d decision) bool {
-		return !slices.ContainsFunc(doors, func(door knock.Door) bool { return door.Name == d.Door })
-	})
-}
-
-func (r *repair) drop(outdated func(decision) bool) {
-	r.pending = slices.DeleteFunc(r.pending, outdated)
-	if len(r.pending) == 0 {
-		r.refused = nil
-	}
-}
-
-// err returns nil if there is nothing to repair.
-func (r *repair) err() error { return errors.Join(r.config, r.state, r.kernel()) }
-
-// kernel returns nil if the kernel is as it should be.
-func (r *repair) kernel() error { return errors.Join(r.listener, r.table, r.refused) }
 
 // retryAfter is how long after a failed repair the next one is tried.
 const retryAfter = 100 * time.Millisecond
@@ -94,7 +53,7 @@ func (g *Gate) tryRepair() (status string, changed bool) {
 	s := &g.state
 	s.Lock()
 	defer g.unlock()
-	before := s.repair.err()
+	before := s.wrong()
 	if before == nil && !s.degraded {
 		return "", false
 	}
@@ -104,15 +63,9 @@ func (g *Gate) tryRepair() (status string, changed bool) {
 	if s.repair.table != nil {
 		s.repair.table = s.table.Restore()
 	}
-	pending := s.repair.pending
-	s.repair.pending, s.repair.refused = nil, nil
-	for _, d := range pending {
-		if err := s.carryOut(d, time.Time{}); err != nil {
-			s.repair.add(d, err)
-		}
-	}
+	s.grants.Retry()
 
-	after := s.repair.err()
+	after := s.wrong()
 	switch {
 	case after == nil:
 		if before != nil {
@@ -124,7 +77,7 @@ func (g *Gate) tryRepair() (status string, changed bool) {
 		s.reported = after.Error()
 	}
 	s.degraded = after != nil
-	if s.repair.kernel() != nil {
+	if s.wrongInKernel() != nil {
 		time.AfterFunc(retryAfter, func() { signal(g.repairs) })
 	}
 	if s.repair.config != nil || s.repair.state != nil {

@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nftknock/cmd/nftknockd/internal/event"
-	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
 	"nftknock/knock"
@@ -249,18 +248,6 @@ func TestRefusedDecisionsKeepTheirOrder(t *testing.T) {
 			t.Error("the closing came last, but the source is in")
 		}
 	})
-}
-
-func TestPendingIsBounded(t *testing.T) {
-	var r repair
-	source := someone
-	for range 3 * maxPending {
-		r.add(decision{Grant: grant.Grant{Prefix: netip.PrefixFrom(source, 32)}}, unix.ENOBUFS)
-		source = source.Next()
-	}
-	if len(r.pending) != maxPending {
-		t.Errorf("%d decisions are pending, the bound is %d", len(r.pending), maxPending)
-	}
 }
 
 func TestLogIsReadAgain(t *testing.T) {

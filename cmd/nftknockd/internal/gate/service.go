@@ -19,7 +19,7 @@ func (g *Gate) notifyReady() {
 
 // serviceStatus is what `systemctl status` shows.
 func (s *state) serviceStatus() string {
-	switch err := s.repair.err(); {
+	switch err := s.wrong(); {
 	case err != nil:
 		return fmt.Sprintf("STATUS=degraded: %v", err)
 	case s.trial != nil:
@@ -63,9 +63,9 @@ func (g *Gate) Works() bool {
 	s.Lock()
 	defer g.unlock()
 	if _, isDeaf := s.listener.(deaf); isDeaf {
-		return s.repair.table == nil && s.repair.refused == nil
+		return s.repair.table == nil && s.grants.Refused() == nil
 	}
-	return s.repair.kernel() == nil
+	return s.wrongInKernel() == nil
 }
 
 // Healthy reports whether the kernel holds what was decided, knocks are heard, and all is
@@ -73,5 +73,5 @@ func (g *Gate) Works() bool {
 func (g *Gate) Healthy() bool {
 	g.state.Lock()
 	defer g.unlock()
-	return g.state.repair.err() == nil
+	return g.state.wrong() == nil
 }

@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -34,13 +33,13 @@ func (g *Gate) Status() (*status.Status, error) {
 		daemon.TrialUntil = s.trial.until
 	}
 	daemon.LastGood = s.repair.config != nil
-	if err := s.repair.err(); err != nil {
+	if err := s.wrong(); err != nil {
 		daemon.Degraded = err.Error()
 	}
 	if len(cfg.SPA.Doors) > 0 {
 		daemon.SPARefused = g.packets.Refusals()
 	}
-	since := maps.Clone(s.since)
+	since := s.grants.Since()
 	g.unlock()
 	if links, err := config.ReadLinks(); err == nil {
 		for _, w := range cfg.InterfaceWarnings(links) {
@@ -142,7 +141,7 @@ func (g *Gate) Trace(source netip.Addr) (*status.Trace, error) {
 	if s.heard > 0 {
 		trace.LastHeard = wallTime(s.lastHeard)
 	}
-	if err := s.repair.err(); err != nil {
+	if err := s.wrong(); err != nil {
 		trace.Degraded = err.Error()
 	}
 	g.unlock()
