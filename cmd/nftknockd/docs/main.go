@@ -36,6 +36,9 @@ func write(dir string) error {
 	if err := addSections(filepath.Join(dir, "man8", "nftknockd.8")); err != nil {
 		return err
 	}
+	if err := docs.SeeAlso(filepath.Join(dir, "man8"), "nftknockd.toml(5)", "nftknock(1)", "nft(8)"); err != nil {
+		return err
+	}
 	man5 := filepath.Join(dir, "man5")
 	if err := os.Mkdir(man5, 0o755); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -58,6 +59,10 @@ func runDaemon(configFile string, state statedir.Dir, socket string, socketWante
 	signal.Notify(hangups, unix.SIGHUP) // from here on: one that comes too early must not end the process
 	defer signal.Stop(hangups)
 
+	configFile, err := filepath.Abs(configFile) // as others see it, from another folder
+	if err != nil {
+		return err
+	}
 	load := func() (*config.Config, error) { return config.Load(configFile) }
 	first, err := lastgood.Choose(load, state)
 	if err != nil {

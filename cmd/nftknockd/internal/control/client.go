@@ -140,7 +140,7 @@ func (c *Client) Trial(ctx context.Context, r TrialRequest, see func(TrialNews))
 		var news TrialNews
 		if err := lines.Decode(&news); err != nil {
 			if ctx.Err() != nil {
-				return errors.New("interrupted: what was before is in force again")
+				return errors.New("interrupted; what was before is in force again")
 			}
 			return errors.New("the daemon has ended: it starts with what was before")
 		}

@@ -57,7 +57,7 @@ func Alone(ctx context.Context, cfg *config.Config, deps gate.Deps, length time.
 	if err == nil {
 		err = g.Commit(table, cfg)
 	} else {
-		err = fmt.Errorf("%w: the table is gone, and everything as it was", err)
+		err = fmt.Errorf("%w; the table is gone, and everything as it was", err)
 	}
 	if err == nil {
 		if guard := passed(who); guard != nil {
@@ -91,5 +91,5 @@ func (g Gate) Trial(ctx context.Context, cfg *config.Config, length time.Duratio
 		return who, g.PassTrial(cfg, who)
 	}
 	g.UndoTrial(err)
-	return who, fmt.Errorf("%w: what was before is in force again", err)
+	return who, fmt.Errorf("%w; what was before is in force again", err)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -71,8 +72,11 @@ func AskDaemon(cmd *cobra.Command, socket string) (*control.Client, error) {
 	return client, nil
 }
 
-// SameFile reports whether two paths lead to one file.
+// SameFile reports whether two paths lead to one file, or would if it were there.
 func SameFile(a, b string) bool {
+	if abs, err := filepath.Abs(a); err == nil && abs == b {
+		return true
+	}
 	x, err1 := os.Stat(a)
 	y, err2 := os.Stat(b)
 	return err1 == nil && err2 == nil && os.SameFile(x, y)

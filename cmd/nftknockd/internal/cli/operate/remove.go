@@ -27,10 +27,15 @@ table is the one of the configuration that was in force last.`,
 				table = lastgood.Table(*configFile, statedir.Find(state), cmd.ErrOrStderr())
 			}
 			was, err := nft.Remove(table)
-			if err == nil && !was {
+			switch {
+			case err != nil:
+				return err
+			case was:
+				fmt.Fprintf(cmd.OutOrStdout(), "removed table inet %s: nothing is guarded any more\n", table)
+			default:
 				fmt.Fprintf(cmd.OutOrStdout(), "there is no table inet %s\n", table)
 			}
-			return err
+			return nil
 		},
 	}
 	command.AddState(cmd, &state)
