@@ -99,7 +99,7 @@ func TestClientBetter(t *testing.T) {
 			{"--source " + nowhere + " " + server + " 7214", nowhere + " is not an address of this machine"},
 			{"--source x " + server + " 7214", "is not an address"},
 			{"--retry 1 " + server + " 7214", "--retry needs a port"},
-			{"--wait 22:udp " + server + " 7214", "invalid argument"},
+			{"--wait 22:udp " + server + " 7214", "want a whole number from 0 to 65535"},
 		} {
 			r := s.Client.Try(t, lab.Nftknock, strings.Fields(tt.line)...)
 			if r.Exit() != 1 || r.Stdout != "" || !strings.Contains(r.Stderr, tt.want) {
