@@ -50,8 +50,9 @@ type Servers []*running
 
 // A running server.
 type running struct {
-	http *http.Server
-	end  context.CancelFunc // of what would not end by itself: event streams
+	http  *http.Server
+	end   context.CancelFunc // of what would not end by itself: event streams
+	ended chan struct{}      // closed when the listener is
 }
 
 // Serve answers at a socket, unless it is nil, and shows metrics at an address, unless it
@@ -75,15 +76,17 @@ func Serve(backend Backend, metrics *Metrics, socket net.Listener, metricsAddres
 func start(s *http.Server, l net.Listener, log *slog.Logger) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.BaseContext = func(net.Listener) context.Context { return ctx }
+	ended := make(chan struct{})
 	go func() {
+		defer close(ended)
 		if err := s.Serve(Limit(l)); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("control server stopped", "address", l.Addr().String(), "error", err)
 		}
 	}()
-	return &running{s, cancel}
+	return &running{s, cancel, ended}
 }
 
-// Stop waits a little for answers that are being given.
+// Stop waits a little for answers that are being given, and until nothing listens.
 func (s Servers) Stop() {
 	for _, r := range s {
 		r.end()
@@ -92,5 +95,6 @@ func (s Servers) Stop() {
 			r.http.Close()
 		}
 		cancel()
+		<-r.ended
 	}
 }
