@@ -82,6 +82,19 @@ func StepOf(s knock.Step) *Step {
 	return &Step{Closing: s.Action == knock.Revoke, Count: s.Count, Of: s.Of, Outcome: s.Outcome.String()}
 }
 
+// AttemptOf returns the event that tells a step.
+func AttemptOf(step knock.Step) Event {
+	e := Event{Time: WallTime(step.Time), Kind: Attempt, Source: step.Source.String(), Step: StepOf(step)}
+	if step.Door != nil {
+		e.Door = step.Door.Name
+	}
+	return e
+}
+
+// WallTime returns a time of the tracker's, which is on the monotonic clock, by the wall
+// clock as it is now.
+func WallTime(t time.Time) time.Time { return time.Now().Add(time.Until(t)).Round(0) }
+
 // String returns the step in words.
 func (s Step) String() string {
 	if s.Of == 0 {

@@ -66,7 +66,7 @@ func TestFollow(t *testing.T) {
 		}
 		r.knockFrom(ann, 7214, 8391, 8391)
 		all := read(w)
-		if n := len(all); n > stepsShown+3 {
+		if n := len(all); n > event.StepsShown+3 {
 			t.Errorf("%d steps are shown", n)
 		}
 		if last := all[len(all)-1]; last != "attempt ssh 203.0.113.7 2 of 3: wrong knock" {
@@ -75,7 +75,7 @@ func TestFollow(t *testing.T) {
 		if got := strings.Join(read(one), "; "); got != "attempt ssh 203.0.113.7 1 of 3; attempt ssh 203.0.113.7 2 of 3; attempt ssh 203.0.113.7 2 of 3: wrong knock" {
 			t.Errorf("of ann: %s", got)
 		}
-		time.Sleep(stepsOver)
+		time.Sleep(event.StepsOver)
 		if got := strings.Join(read(w), "; "); got != fmt.Sprintf("left out   %d", 1000+3-len(all)) {
 			t.Errorf("after a second: %s", got)
 		}

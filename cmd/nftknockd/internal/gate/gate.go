@@ -31,9 +31,11 @@ import (
 	"nftknock/cmd/nftknockd/internal/codes"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/grant"
+	"nftknock/cmd/nftknockd/internal/kernel"
 	"nftknock/cmd/nftknockd/internal/packets"
 	"nftknock/cmd/nftknockd/internal/ruleset"
 	"nftknock/cmd/nftknockd/internal/statedir"
+	"nftknock/cmd/nftknockd/internal/throttle"
 	"nftknock/config"
 	"nftknock/knock"
 	"nftknock/nft"
@@ -56,35 +58,10 @@ type Deps struct {
 
 	Notify func(state string) // tells the service manager, as sd_notify(3) has it; nil: nobody
 
-	Listen  func(group uint16, observe func(arrived time.Time, p knock.Packet, payload []byte), lost func()) (Listener, error)
-	Install func(r *nft.Ruleset, own bool) (Table, error)
+	Listen  func(group uint16, observe func(arrived time.Time, p knock.Packet, payload []byte), lost func()) (kernel.Listener, error)
+	Install func(r *nft.Ruleset, own bool) (kernel.Table, error)
 	Inspect func(table string) (*nft.Snapshot, error)
 }
-
-// A Table is what the gate needs of an [nft.Table].
-type Table interface {
-	Grant(...nft.Grant) error
-	Revoke(...nft.Grant) error
-	Overlapping(nft.Grant) ([]nft.Grant, error)
-	Replace(*nft.Ruleset) error
-	Restore() error
-	Remove() error
-	Owned() bool
-	Watch() (*nft.Watcher, error)
-	Close() error
-}
-
-// A Listener is what the gate needs of an [nft.Listener].
-type Listener interface {
-	Failed() <-chan error
-	Lost() uint64
-	Close() error
-}
-
-var (
-	_ Table    = (*nft.Table)(nil)
-	_ Listener = (*nft.Listener)(nil)
-)
 
 // A Gate guards a network namespace.
 type Gate struct {
@@ -92,15 +69,15 @@ type Gate struct {
 	began   time.Time
 	logged  *event.Subscription
 	reloads chan chan<- error
-	repairs chan struct{}    // there is something to repair
-	retries chan struct{}    // the file, or the state directory, is to be tried again
-	tasks   chan func()      // for Run's goroutine
-	ended   chan struct{}    // closed when Run does no more tasks
-	stale   chan struct{}    // a decoy was touched: is it still a good one?
-	claims  chan claim       // one-time codes to record
-	packets *packets.Packets // of single packet authorization
-	lost    throttle         // reports messages of the packet log that were lost
-	scans   throttle         // signals stale
+	repairs chan struct{}     // there is something to repair
+	retries chan struct{}     // the file, or the state directory, is to be tried again
+	tasks   chan func()       // for Run's goroutine
+	ended   chan struct{}     // closed when Run does no more tasks
+	stale   chan struct{}     // a decoy was touched: is it still a good one?
+	claims  chan claim        // one-time codes to record
+	packets *packets.Packets  // of single packet authorization
+	lost    throttle.Throttle // reports messages of the packet log that were lost
+	scans   throttle.Throttle // signals stale
 
 	inspecting sync.Mutex // held while the kernel's table is read: one reader at a time
 	publishing sync.Mutex // held while events are published: keeps them in order
@@ -116,9 +93,9 @@ type state struct {
 	tracker  *knock.Tracker
 	decoys   []knock.Port
 	codes    *codes.Codes
-	table    Table // nil until it is installed, and of a gate that could not start
+	table    kernel.Table // nil until it is installed, and of a gate that could not start
 	grants   *grant.Book
-	listener Listener
+	listener kernel.Listener
 	watcher  *nft.Watcher // nil if nobody else can change the table
 	repair   repair
 	degraded bool       // a repair did not put everything right
@@ -193,10 +170,10 @@ func newGate(deps Deps) (*Gate, error) {
 		deps.Notify = func(string) {}
 	}
 	if deps.Listen == nil {
-		deps.Listen = listen
+		deps.Listen = kernel.Listen
 	}
 	if deps.Install == nil {
-		deps.Install = install
+		deps.Install = kernel.Install
 	}
 	if deps.Inspect == nil {
 		deps.Inspect = nft.Inspect
@@ -211,25 +188,9 @@ func newGate(deps Deps) (*Gate, error) {
 		repairs: make(chan struct{}, 1), retries: make(chan struct{}, 1), stale: make(chan struct{}, 1),
 	}
 	g.packets = packets.New(packets.Deps{Log: deps.Log, State: deps.State, Open: g.openFor, Refused: g.refusePacket})
-	g.lost = throttle{every: 10 * time.Second, do: g.reportLost}
-	g.scans = throttle{every: 10 * time.Second, do: func() { signal(g.stale) }}
+	g.lost = throttle.Throttle{Every: 10 * time.Second, Do: g.reportLost}
+	g.scans = throttle.Throttle{Every: 10 * time.Second, Do: func() { signal(g.stale) }}
 	return g, nil
-}
-
-func listen(group uint16, observe func(arrived time.Time, p knock.Packet, payload []byte), lost func()) (Listener, error) {
-	l, err := nft.Listen(group, observe, lost)
-	if err != nil {
-		return nil, err // not a nil of another type
-	}
-	return l, nil
-}
-
-func install(r *nft.Ruleset, own bool) (Table, error) {
-	t, err := nft.Open(r, own)
-	if err != nil {
-		return nil, err
-	}
-	return t, nil
 }
 
 // open reads the packet log and then installs the table. The table of a daemon that was
@@ -247,7 +208,7 @@ func (g *Gate) open(cfg *config.Config) error {
 }
 
 // installWith installs the table of a configuration.
-func (g *Gate) installWith(cfg *config.Config, decoys []knock.Port, listener Listener) error {
+func (g *Gate) installWith(cfg *config.Config, decoys []knock.Port, listener kernel.Listener) error {
 	watchErr, err := g.install(cfg, decoys, listener)
 	if watchErr != nil {
 		g.deps.Log.Warn("changes that others make to the table will not be noticed", "error", watchErr)
@@ -255,7 +216,7 @@ func (g *Gate) installWith(cfg *config.Config, decoys []knock.Port, listener Lis
 	return err
 }
 
-func (g *Gate) install(cfg *config.Config, decoys []knock.Port, listener Listener) (watchErr, err error) {
+func (g *Gate) install(cfg *config.Config, decoys []knock.Port, listener kernel.Listener) (watchErr, err error) {
 	s := &g.state
 	s.Lock()
 	defer g.unlock()
@@ -274,8 +235,8 @@ func (g *Gate) install(cfg *config.Config, decoys []knock.Port, listener Listene
 	return watchErr, nil
 }
 
-func (g *Gate) listen(cfg *config.Config) (Listener, error) {
-	return g.deps.Listen(cfg.NFLogGroup, g.observe, g.lost.call)
+func (g *Gate) listen(cfg *config.Config) (kernel.Listener, error) {
+	return g.deps.Listen(cfg.NFLogGroup, g.observe, g.lost.Call)
 }
 
 // reportLost reports messages of the packet log that did not arrive.
@@ -381,7 +342,7 @@ func (g *Gate) observe(arrived time.Time, p knock.Packet, payload []byte) {
 		switch e.Action {
 		case knock.Muted:
 			s.happened(event.Event{Kind: event.Scan, Source: e.Source.String(), Until: time.Now().Add(s.cfg.Scan.Mute)})
-			g.scans.call()
+			g.scans.Call()
 		case knock.CheckCode:
 			g.checkCode(e, arrived)
 		case knock.Grant:
@@ -404,38 +365,5 @@ func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
-	}
-}
-
-// A throttle does something when it is called, but not more often than once in a time:
-// calls that come too soon become one, when it is over.
-type throttle struct {
-	every time.Duration
-	do    func()
-
-	mu      sync.Mutex
-	resting bool
-	called  bool // while resting
-}
-
-func (t *throttle) call() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.resting {
-		t.called = true
-		return
-	}
-	t.resting = true
-	go t.do()
-	time.AfterFunc(t.every, t.wake)
-}
-
-func (t *throttle) wake() {
-	t.mu.Lock()
-	again := t.called
-	t.resting, t.called = false, false
-	t.mu.Unlock()
-	if again {
-		t.call()
 	}
 }

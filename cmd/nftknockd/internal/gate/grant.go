@@ -21,7 +21,7 @@ func (g *Gate) Apply(grants ...grant.Grant) error {
 
 // applyAll is Apply, and returns what lets the sources in.
 func (g *Gate) applyAll(grants []grant.Grant) (in []grant.Grant, err error) {
-	narrow, wide, err := g.fit(grants)
+	narrow, wide, err := grant.Fit(g.Config(), grants)
 	if err != nil {
 		return nil, err
 	}
@@ -48,29 +48,6 @@ func (g *Gate) applyAll(grants []grant.Grant) (in []grant.Grant, err error) {
 	return in, nil
 }
 
-// fit returns grants as wide as their doors have them, and apart from them those of wide prefixes.
-func (g *Gate) fit(grants []grant.Grant) (narrow, wide []grant.Grant, err error) {
-	g.state.Lock()
-	defer g.unlock()
-	for _, one := range grants {
-		door, err := g.state.cfg.Door(one.Door)
-		if err != nil {
-			return nil, nil, err
-		}
-		fitted, err := grant.Source{Prefix: one.Prefix, Zone: one.Zone}.Fit(door)
-		if err != nil {
-			return nil, nil, err
-		}
-		one.Prefix = fitted.Prefix
-		if fitted.IsWide(door) {
-			wide = append(wide, one)
-		} else {
-			narrow = append(narrow, one)
-		}
-	}
-	return narrow, wide, nil
-}
-
 // Open grants a source access on an administrator's behalf, for the door's open_timeout if the
 // duration is 0, and returns the grant that lets the source in.
 func (g *Gate) Open(door string, source grant.Source, d time.Duration) (grant.Grant, error) {
@@ -78,9 +55,7 @@ func (g *Gate) Open(door string, source grant.Source, d time.Duration) (grant.Gr
 		return grant.Grant{}, err
 	}
 	if d == 0 {
-		g.state.Lock()
-		config, err := g.state.cfg.Door(door)
-		g.unlock()
+		config, err := g.Config().Door(door)
 		if err != nil {
 			return grant.Grant{}, err
 		}
@@ -115,17 +90,7 @@ func (g *Gate) Revoke(name string, source grant.Source, by grant.Origin) ([]gran
 	if err != nil {
 		return nil, err
 	}
-	var within []grant.Grant
-	var still *grant.StillGrantedError
-	for _, e := range snapshot.Grants {
-		switch {
-		case e.Door != name || !source.Overlaps(e):
-		case source.Prefix.IsValid() && e.Source.Bits() < source.Prefix.Bits():
-			still = &grant.StillGrantedError{Door: name, Source: source.String(), With: e.Source}
-		default:
-			within = append(within, grant.Grant{Door: name, Prefix: e.Source, Zone: e.Zone, Origin: by})
-		}
-	}
+	within, still := grant.Within(snapshot.Grants, name, source, by)
 	var revoked []grant.Grant
 	for batch := range slices.Chunk(within, maxBatch) {
 		if err := g.revoke(batch...); err != nil {
@@ -133,10 +98,7 @@ func (g *Gate) Revoke(name string, source grant.Source, by grant.Origin) ([]gran
 		}
 		revoked = append(revoked, batch...)
 	}
-	if still != nil {
-		return revoked, still
-	}
-	return revoked, nil
+	return revoked, still
 }
 
 // revoke takes the lock for some grants: packets do not wait for all of them.

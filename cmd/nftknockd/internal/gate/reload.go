@@ -13,6 +13,7 @@ import (
 
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/grant"
+	"nftknock/cmd/nftknockd/internal/kernel"
 	"nftknock/cmd/nftknockd/internal/ruleset"
 	"nftknock/config"
 	"nftknock/knock"
@@ -90,7 +91,7 @@ func (g *Gate) replace(cfg *config.Config) error {
 		return errors.New("`[metrics]` " + restart)
 	}
 	listener := g.state.listener
-	if _, isDeaf := listener.(deaf); isDeaf || cfg.NFLogGroup != old.NFLogGroup {
+	if _, isDeaf := listener.(kernel.Deaf); isDeaf || cfg.NFLogGroup != old.NFLogGroup {
 		var err error
 		if listener, err = g.listen(cfg); err != nil {
 			return err
@@ -102,7 +103,7 @@ func (g *Gate) replace(cfg *config.Config) error {
 
 // swap puts a configuration and its listener in force, and queues an event. It closes
 // the listener that is not needed any more.
-func (g *Gate) swap(cfg *config.Config, decoys []knock.Port, listener Listener, done *event.Event) error {
+func (g *Gate) swap(cfg *config.Config, decoys []knock.Port, listener kernel.Listener, done *event.Event) error {
 	unused, err := g.swapLocked(cfg, decoys, listener, done)
 	if unused != g.state.listener {
 		unused.Close() // not under the lock, which observe may be waiting for
@@ -110,7 +111,7 @@ func (g *Gate) swap(cfg *config.Config, decoys []knock.Port, listener Listener, 
 	return err
 }
 
-func (g *Gate) swapLocked(cfg *config.Config, decoys []knock.Port, listener Listener, done *event.Event) (unused Listener, err error) {
+func (g *Gate) swapLocked(cfg *config.Config, decoys []knock.Port, listener kernel.Listener, done *event.Event) (unused kernel.Listener, err error) {
 	s := &g.state
 	s.Lock()
 	defer g.unlock()

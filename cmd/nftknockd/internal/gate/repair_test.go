@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/kernel"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
 	"nftknock/knock"
@@ -34,8 +35,8 @@ type fakeTable struct {
 }
 
 var (
-	_ Table    = (*fakeTable)(nil)
-	_ Listener = (*fakeListener)(nil)
+	_ kernel.Table    = (*fakeTable)(nil)
+	_ kernel.Listener = (*fakeListener)(nil)
 )
 
 func (f *fakeTable) try(do func()) error {
@@ -170,7 +171,7 @@ func rehearseConfig(t *testing.T, cfg *config.Config, test func(*rehearsal)) {
 			State:  statedir.Dir(t.TempDir()),
 			Load:   func() (*config.Config, error) { return r.next() },
 			Notify: func(state string) { r.told = append(r.told, state) },
-			Listen: func(uint16, func(time.Time, knock.Packet, []byte), func()) (Listener, error) {
+			Listen: func(uint16, func(time.Time, knock.Packet, []byte), func()) (kernel.Listener, error) {
 				if r.refused > 0 {
 					r.refused--
 					return nil, unix.EBUSY
@@ -179,7 +180,7 @@ func rehearseConfig(t *testing.T, cfg *config.Config, test func(*rehearsal)) {
 				r.listeners = append(r.listeners, l)
 				return l, nil
 			},
-			Install: func(*nft.Ruleset, bool) (Table, error) { return r.table, nil },
+			Install: func(*nft.Ruleset, bool) (kernel.Table, error) { return r.table, nil },
 			Inspect: func(string) (*nft.Snapshot, error) { return r.snapshot, nil },
 		})
 		if err != nil {
@@ -321,7 +322,7 @@ func TestReloadForgetsDoorsThatAreNoMore(t *testing.T) {
 func TestLossesAreLoggedRarely(t *testing.T) {
 	rehearse(t, func(r *rehearsal) {
 		for range 25 * 10 {
-			r.lost.call()
+			r.lost.Call()
 			r.pass(100 * time.Millisecond)
 		}
 		r.pass(time.Minute)

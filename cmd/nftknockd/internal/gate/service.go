@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+
+	"nftknock/cmd/nftknockd/internal/kernel"
 )
 
 // notifyReady tells the service manager that the configuration is in force.
@@ -62,7 +64,7 @@ func (g *Gate) Works() bool {
 	s := &g.state
 	s.Lock()
 	defer g.unlock()
-	if _, isDeaf := s.listener.(deaf); isDeaf {
+	if _, isDeaf := s.listener.(kernel.Deaf); isDeaf {
 		return s.repair.table == nil && s.grants.Refused() == nil
 	}
 	return s.wrongInKernel() == nil

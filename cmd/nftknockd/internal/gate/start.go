@@ -7,8 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"nftknock/cmd/nftknockd/internal/kernel"
 	"nftknock/cmd/nftknockd/internal/lastgood"
 	"nftknock/config"
 )
@@ -61,7 +60,7 @@ func lastGoodError(why error) error {
 func (g *Gate) openAnyway(ctx context.Context, cfg *config.Config) error {
 	listener, deafness := g.listen(cfg)
 	if deafness != nil {
-		listener = deaf{}
+		listener = kernel.Deaf{}
 	}
 	decoys := g.chooseDecoys(cfg)
 	for {
@@ -69,7 +68,7 @@ func (g *Gate) openAnyway(ctx context.Context, cfg *config.Config) error {
 		if err == nil {
 			break
 		}
-		if !passing(err) || ctx.Err() != nil {
+		if !kernel.Passing(err) || ctx.Err() != nil {
 			listener.Close()
 			return err
 		}
@@ -82,25 +81,6 @@ func (g *Gate) openAnyway(ctx context.Context, cfg *config.Config) error {
 	}
 	return nil
 }
-
-// passing reports whether an error of the kernel's may go by itself.
-func passing(err error) bool {
-	for _, errno := range []unix.Errno{unix.ENOMEM, unix.ENOBUFS, unix.EAGAIN, unix.EINTR, unix.EBUSY} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	return false
-}
-
-// deaf is the listener of a gate that hears no knocks.
-type deaf struct{}
-
-func (deaf) Failed() <-chan error { return nil }
-func (deaf) Lost() uint64         { return 0 }
-func (deaf) Close() error         { return nil }
-
-var _ Listener = deaf{}
 
 // inForce follows up on a configuration of the file's that has been put in force.
 func (g *Gate) inForce(cfg *config.Config) {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/kernel"
 	"nftknock/cmd/nftknockd/internal/lastgood"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
@@ -60,13 +61,13 @@ func (b *boot) up(t *testing.T, while func(*Gate)) error {
 	g, err := Start(t.Context(), first, Deps{
 		Log: slog.New(slog.NewTextHandler(&b.logged, nil)), Bus: event.NewBus(), State: b.state, Load: load,
 		Notify: func(state string) { b.told = append(b.told, state) },
-		Listen: func(uint16, func(time.Time, knock.Packet, []byte), func()) (Listener, error) {
+		Listen: func(uint16, func(time.Time, knock.Packet, []byte), func()) (kernel.Listener, error) {
 			if err := b.listen(); err != nil {
 				return nil, err
 			}
 			return &fakeListener{failed: make(chan error, 1)}, nil
 		},
-		Install: func(r *nft.Ruleset, _ bool) (Table, error) {
+		Install: func(r *nft.Ruleset, _ bool) (kernel.Table, error) {
 			if err := b.shut(); err != nil {
 				return nil, err
 			}

@@ -26,7 +26,7 @@ func (g *Gate) Status() (*status.Status, error) {
 	muted, total := s.tracker.MutedSources(time.Now(), status.MaxMuted)
 	daemon.Muted = total
 	for _, m := range muted {
-		daemon.MutedSources = append(daemon.MutedSources, status.MutedSource{Source: grant.Source{Prefix: m.Prefix}.String(), Until: wallTime(m.Until)})
+		daemon.MutedSources = append(daemon.MutedSources, status.MutedSource{Source: grant.Source{Prefix: m.Prefix}.String(), Until: event.WallTime(m.Until)})
 	}
 	daemon.File, daemon.Interfaces = g.deps.File, append([]string{}, cfg.Interfaces...)
 	if s.trial != nil {
@@ -139,7 +139,7 @@ func (g *Gate) Trace(source netip.Addr) (*status.Trace, error) {
 	seen := s.tracker.Trace(time.Now(), source)
 	trace.Heard = s.heard
 	if s.heard > 0 {
-		trace.LastHeard = wallTime(s.lastHeard)
+		trace.LastHeard = event.WallTime(s.lastHeard)
 	}
 	if err := s.wrong(); err != nil {
 		trace.Degraded = err.Error()
@@ -150,15 +150,15 @@ func (g *Gate) Trace(source netip.Addr) (*status.Trace, error) {
 		trace.AlwaysAllowed = cfg.AlwaysAllow[i].String()
 	}
 	if !seen.MutedUntil.IsZero() {
-		trace.MutedUntil = wallTime(seen.MutedUntil)
+		trace.MutedUntil = event.WallTime(seen.MutedUntil)
 	}
 	for _, step := range seen.UnderWay {
-		trace.UnderWay = append(trace.UnderWay, attemptEvent(step))
+		trace.UnderWay = append(trace.UnderWay, event.AttemptOf(step))
 	}
 	for _, step := range seen.Failed {
-		trace.Failed = append(trace.Failed, attemptEvent(step))
+		trace.Failed = append(trace.Failed, event.AttemptOf(step))
 	}
-	trace.Events = g.deps.Bus.Latest(about(source, cfg.Doors))
+	trace.Events = g.deps.Bus.Latest(status.About(source, cfg.Doors))
 	trace.Interfaces = cfg.Interfaces
 	if links, err := config.ReadLinks(); err == nil {
 		for _, w := range cfg.InterfaceWarnings(links) {
@@ -170,33 +170,12 @@ func (g *Gate) Trace(source netip.Addr) (*status.Trace, error) {
 		return nil, err
 	}
 	for _, grant := range whole.Grants {
-		if covers(grant.Source, source) {
+		if grant.Covers(source) {
 			trace.Grants = append(trace.Grants, grant)
 		}
 	}
 	return trace, nil
 }
-
-// about returns whether an event is about a source, or what a door lets in with it.
-func about(source netip.Addr, doors []knock.Door) func(*event.Event) bool {
-	names := map[string]bool{source.String(): true}
-	for i := range doors {
-		names[grant.SourceOf(source).Widen(&doors[i]).String()] = true
-	}
-	return func(e *event.Event) bool { return names[e.Source] }
-}
-
-// covers reports whether an address or prefix, as people write it, has a source in it.
-func covers(name string, source netip.Addr) bool {
-	if a, err := netip.ParseAddr(name); err == nil {
-		return a == source
-	}
-	p, err := netip.ParsePrefix(name)
-	return err == nil && p.Contains(source.WithZone(""))
-}
-
-// maxWays is how many ways are named: one is enough to look.
-const maxWays = 16
 
 // WaysIn returns what lets a source, or anybody if it is the zero Source, in to the ports of a
 // door without that door: always_allow, and other doors that guard one of the ports.
@@ -206,27 +185,9 @@ func (g *Gate) WaysIn(name string, source grant.Source) ([]status.Way, error) {
 	if err != nil {
 		return nil, nil // a reload has taken it away
 	}
-	var ways []status.Way
-	for _, p := range cfg.AlwaysAllow {
-		if !source.Prefix.IsValid() || source.Prefix.Overlaps(p) {
-			ways = append(ways, status.Way{Source: grant.Source{Prefix: p}.String()})
-		}
-	}
 	snapshot, err := g.inspect(cfg.Table)
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
-	for _, e := range snapshot.Grants {
-		other, err := cfg.Door(e.Door)
-		if err == nil && other != door && source.Overlaps(e) && sharePort(door, other) {
-			in := grant.Of(e, now)
-			ways = append(ways, status.Way{Source: in.Source(), Door: in.Door, Until: in.Until})
-		}
-	}
-	return ways[:min(len(ways), maxWays)], nil
-}
-
-func sharePort(a, b *knock.Door) bool {
-	return slices.ContainsFunc(a.Ports, func(p knock.Port) bool { return slices.Contains(b.Ports, p) })
+	return status.WaysIn(cfg, snapshot, door, source), nil
 }

@@ -192,3 +192,40 @@ type StillGrantedError struct {
 func (e *StillGrantedError) Error() string {
 	return fmt.Sprintf("%s is still let in through door %s with all of %v: revoke that prefix", e.Source, e.Door, e.With)
 }
+
+// Fit returns grants as wide as their doors have them, and apart from them those of wide prefixes.
+func Fit(cfg *config.Config, grants []Grant) (narrow, wide []Grant, err error) {
+	for _, g := range grants {
+		door, err := cfg.Door(g.Door)
+		if err != nil {
+			return nil, nil, err
+		}
+		fitted, err := Source{g.Prefix, g.Zone}.Fit(door)
+		if err != nil {
+			return nil, nil, err
+		}
+		g.Prefix = fitted.Prefix
+		if fitted.IsWide(door) {
+			wide = append(wide, g)
+		} else {
+			narrow = append(narrow, g)
+		}
+	}
+	return narrow, wide, nil
+}
+
+// Within returns the grants of a door, of those that the table holds, that are within a source, to
+// be revoked by somebody; all if the source is not valid. If a wider prefix still lets the source
+// in the error is a [*StillGrantedError].
+func Within(held []nft.Grant, door string, source Source, by Origin) (within []Grant, still error) {
+	for _, e := range held {
+		switch {
+		case e.Door != door || !source.Overlaps(e):
+		case source.Prefix.IsValid() && e.Source.Bits() < source.Prefix.Bits():
+			still = &StillGrantedError{Door: door, Source: source.String(), With: e.Source}
+		default:
+			within = append(within, Grant{Door: door, Prefix: e.Source, Zone: e.Zone, Origin: by})
+		}
+	}
+	return within, still
+}

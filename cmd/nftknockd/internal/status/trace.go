@@ -1,9 +1,15 @@
 package status
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/grant"
+	"nftknock/config"
+	"nftknock/knock"
+	"nftknock/nft"
 )
 
 // A Trace is what the gate knows of a source: whether it is in, and what it last saw of it.
@@ -33,4 +39,49 @@ type Way struct {
 	Source string    `json:"source"`         // an address, or a prefix
 	Door   string    `json:"door,omitempty"` // empty: it is in always_allow
 	Until  time.Time `json:"until,omitzero"` // zero: until revoked, or of always_allow
+}
+
+// About returns whether an event is about a source, or what a door lets in with it.
+func About(source netip.Addr, doors []knock.Door) func(*event.Event) bool {
+	names := map[string]bool{source.String(): true}
+	for i := range doors {
+		names[grant.SourceOf(source).Widen(&doors[i]).String()] = true
+	}
+	return func(e *event.Event) bool { return names[e.Source] }
+}
+
+// Covers reports whether the grant lets a source in.
+func (g Grant) Covers(source netip.Addr) bool {
+	if a, err := netip.ParseAddr(g.Source); err == nil {
+		return a == source
+	}
+	p, err := netip.ParsePrefix(g.Source)
+	return err == nil && p.Contains(source.WithZone(""))
+}
+
+// maxWays is how many ways are named: one is enough to look.
+const maxWays = 16
+
+// WaysIn returns what lets a source, or anybody if it is the zero Source, in to the ports of a
+// door without that door: always_allow, and other doors that guard one of the ports.
+func WaysIn(cfg *config.Config, snapshot *nft.Snapshot, door *knock.Door, source grant.Source) []Way {
+	var ways []Way
+	for _, p := range cfg.AlwaysAllow {
+		if !source.Prefix.IsValid() || source.Prefix.Overlaps(p) {
+			ways = append(ways, Way{Source: grant.Source{Prefix: p}.String()})
+		}
+	}
+	now := time.Now()
+	for _, e := range snapshot.Grants {
+		other, err := cfg.Door(e.Door)
+		if err == nil && other != door && source.Overlaps(e) && sharePort(door, other) {
+			in := grant.Of(e, now)
+			ways = append(ways, Way{Source: in.Source(), Door: in.Door, Until: in.Until})
+		}
+	}
+	return ways[:min(len(ways), maxWays)]
+}
+
+func sharePort(a, b *knock.Door) bool {
+	return slices.ContainsFunc(a.Ports, func(p knock.Port) bool { return slices.Contains(b.Ports, p) })
 }

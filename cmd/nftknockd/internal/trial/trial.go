@@ -10,6 +10,7 @@ import (
 
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/kernel"
 	"nftknock/config"
 	"nftknock/nft"
 )
@@ -26,7 +27,7 @@ func Alone(ctx context.Context, cfg *config.Config, deps gate.Deps, length time.
 		return err
 	}
 	var table *nft.Table
-	deps.Install = func(r *nft.Ruleset, _ bool) (gate.Table, error) {
+	deps.Install = func(r *nft.Ruleset, _ bool) (kernel.Table, error) {
 		var err error
 		if table, err = nft.OpenTrial(r); err != nil {
 			return nil, err
