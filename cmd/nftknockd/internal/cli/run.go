@@ -103,7 +103,7 @@ func runDaemon(configFile string, state statedir.Dir, socket string, socketWante
 	if noSocket != nil {
 		log.Warn("there is no control socket", "error", noSocket)
 	}
-	tried := trial.Gate{Gate: g}
+	tried := trial.Gate{Gate: g, Log: log, State: state}
 	servers := control.Serve(tried, metrics, listener, cfg.Metrics.Listen, log)
 	go reloadAt(ctx, hangups, g)
 

@@ -89,21 +89,21 @@ type Gate struct {
 type state struct {
 	sync.Mutex
 
-	cfg      *config.Config
-	tracker  *knock.Tracker
-	decoys   []knock.Port
-	codes    *codes.Codes
-	table    kernel.Table // nil until it is installed, and of a gate that could not start
-	grants   *grant.Book
-	listener kernel.Listener
-	watcher  *nft.Watcher // nil if nobody else can change the table
-	repair   repair
-	degraded bool       // a repair did not put everything right
-	reported string     // what was wrong when that was reported
-	told     string     // the status that the service manager was told last
-	trial    *trial     // nil: none is under way
-	retrying bool       // a retry of the file is due
-	outbox   []outgoing // to be published
+	cfg        *config.Config
+	tracker    *knock.Tracker
+	decoys     []knock.Port
+	codes      *codes.Codes
+	table      kernel.Table // nil until it is installed, and of a gate that could not start
+	grants     *grant.Book
+	listener   kernel.Listener
+	watcher    *nft.Watcher // nil if nobody else can change the table
+	repair     repair
+	degraded   bool       // a repair did not put everything right
+	reported   string     // what was wrong when that was reported
+	told       string     // the status that the service manager was told last
+	trialUntil time.Time  // when the trial that is under way ends; zero: none is
+	retrying   bool       // a retry of the file is due
+	outbox     []outgoing // to be published
 
 	followers []*follower
 	heard     uint64    // packets that observe has taken in

@@ -48,7 +48,7 @@ func (g *Gate) reload() error {
 	g.deps.Notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
 	cfg, err := g.loadForReload()
 	if err == nil {
-		err = g.replace(cfg)
+		err = g.Replace(cfg)
 	}
 	if err != nil {
 		g.deps.Bus.Publish(event.Event{Kind: event.ReloadRefused, Text: err.Error()})
@@ -59,14 +59,14 @@ func (g *Gate) reload() error {
 		g.deps.Notify(daemon.SdNotifyReady + "\nSTATUS=reload refused, the old configuration stays in force: " + first)
 		return &ReloadError{err}
 	}
-	g.inForce(cfg)
+	g.InForce(cfg)
 	g.notifyReady()
 	return nil
 }
 
 func (g *Gate) loadForReload() (*config.Config, error) {
 	switch {
-	case g.state.trial != nil:
+	case !g.state.trialUntil.IsZero():
 		return nil, ErrOnTrial
 	case g.deps.Load == nil:
 		return nil, errors.New("there is no file to read anew")
@@ -74,9 +74,9 @@ func (g *Gate) loadForReload() (*config.Config, error) {
 	return g.deps.Load()
 }
 
-// replace changes the table in one transaction. The grants of doors that remain stay, and
+// Replace changes the table in one transaction. The grants of doors that remain stay, and
 // attempts at sequences that do not change go on.
-func (g *Gate) replace(cfg *config.Config) error {
+func (g *Gate) Replace(cfg *config.Config) error {
 	const how = "cannot change while the daemon runs: stop it, run `nftknockd remove`, and start it again"
 	const restart = "cannot change while the daemon runs: restart it; doors stay shut and grants stay"
 	old := g.state.cfg // Run's goroutine, which this is, alone changes it

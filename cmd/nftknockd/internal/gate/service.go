@@ -24,8 +24,8 @@ func (s *state) serviceStatus() string {
 	switch err := s.wrong(); {
 	case err != nil:
 		return fmt.Sprintf("STATUS=degraded: %v", err)
-	case s.trial != nil:
-		return "STATUS=guarding on trial until " + s.trial.until.Format(time.TimeOnly)
+	case !s.trialUntil.IsZero():
+		return "STATUS=guarding on trial until " + s.trialUntil.Format(time.TimeOnly)
 	case len(s.cfg.Doors) == 0:
 		return "STATUS=no door is configured: nothing is guarded"
 	case len(s.cfg.Doors) == 1:

@@ -34,7 +34,7 @@ func (g *Gate) start(ctx context.Context, choice lastgood.Choice) error {
 	if choice.Why == nil {
 		err := g.open(choice.Config)
 		if err == nil {
-			g.inForce(choice.Config)
+			g.InForce(choice.Config)
 			return nil
 		}
 		good, noGood := lastgood.Load(g.deps.State)
@@ -82,8 +82,8 @@ func (g *Gate) openAnyway(ctx context.Context, cfg *config.Config) error {
 	return nil
 }
 
-// inForce follows up on a configuration of the file's that has been put in force.
-func (g *Gate) inForce(cfg *config.Config) {
+// InForce follows up on a configuration of the file's that has been put in force.
+func (g *Gate) InForce(cfg *config.Config) {
 	if g.deps.InForce != nil {
 		g.deps.InForce(cfg)
 	}
@@ -123,7 +123,7 @@ func (g *Gate) retryFile() {
 	g.state.Lock()
 	g.state.retrying = false
 	g.unlock()
-	if g.state.trial != nil {
+	if !g.state.trialUntil.IsZero() {
 		return
 	}
 	r := &g.state.repair // Run's goroutine, which this is, alone changes these errors
@@ -135,10 +135,10 @@ func (g *Gate) retryFile() {
 	}
 	cfg, err := lastgood.ToStart(g.deps.Load, g.deps.State)
 	if err == nil {
-		err = g.replace(cfg)
+		err = g.Replace(cfg)
 	}
 	if err == nil {
-		g.inForce(cfg)
+		g.InForce(cfg)
 		return
 	}
 	g.state.Lock()

@@ -2,12 +2,12 @@ package gate
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/config"
 )
 
 // Whoever follows reloads learns of a configuration that is tried, and of what comes back.
@@ -19,10 +19,11 @@ func TestTrialIsReloaded(t *testing.T) {
 		}
 		defer events.Close()
 		tried := parse(t, "[door.web]\nports = [443]\nsequence = [5303, 4871]\n")
-		if err := r.BeginTrial(context.Background(), tried, time.Minute); err != nil {
-			t.Fatal(err)
+		for _, cfg := range []*config.Config{tried, r.Config()} {
+			if err := r.Do(context.Background(), func() error { return r.Replace(cfg) }); err != nil {
+				t.Fatal(err)
+			}
 		}
-		r.UndoTrial(errors.New("nobody has knocked"))
 		for _, want := range []string{"web", "ssh"} {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			e, err := events.Next(ctx)

@@ -29,9 +29,7 @@ func (g *Gate) Status() (*status.Status, error) {
 		daemon.MutedSources = append(daemon.MutedSources, status.MutedSource{Source: grant.Source{Prefix: m.Prefix}.String(), Until: event.WallTime(m.Until)})
 	}
 	daemon.File, daemon.Interfaces = g.deps.File, append([]string{}, cfg.Interfaces...)
-	if s.trial != nil {
-		daemon.TrialUntil = s.trial.until
-	}
+	daemon.TrialUntil = s.trialUntil
 	daemon.LastGood = s.repair.config != nil
 	if err := s.wrong(); err != nil {
 		daemon.Degraded = err.Error()

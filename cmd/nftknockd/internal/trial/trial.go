@@ -6,11 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
+	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/cmd/nftknockd/internal/kernel"
+	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
 	"nftknock/nft"
 )
@@ -50,7 +54,7 @@ func Alone(ctx context.Context, cfg *config.Config, deps gate.Deps, length time.
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- g.Run(gateCtx) }()
-	stopServing := serve(Gate{g})
+	stopServing := serve(Gate{g, deps.Log, deps.State})
 
 	show.Begin(cfg, length)
 	who, err := awaitProof(ctx, g, grants, length, show)
@@ -71,7 +75,11 @@ func Alone(ctx context.Context, cfg *config.Config, deps gate.Deps, length time.
 }
 
 // A Gate is one that configurations are tried with.
-type Gate struct{ *gate.Gate }
+type Gate struct {
+	*gate.Gate
+	Log   *slog.Logger
+	State statedir.Dir
+}
 
 // Trial puts a configuration in force, and takes it back in one transaction unless, within
 // a time, a whole knock of it has let somebody in and a connection came in by that. It is
@@ -83,14 +91,84 @@ func (g Gate) Trial(ctx context.Context, cfg *config.Config, length time.Duratio
 		return event.Event{}, err
 	}
 	defer grants.Close()
-	if err := g.BeginTrial(ctx, cfg, length); err != nil {
+	var before *earlier
+	err = g.Do(ctx, func() (err error) {
+		before, err = g.begin(cfg, length)
+		return err
+	})
+	if err != nil {
 		return event.Event{}, err
 	}
 	show.Begin(cfg, length)
 	who, err := awaitProof(ctx, g.Gate, grants, length, show)
 	if err == nil {
-		return who, g.PassTrial(cfg, who)
+		g.Log.Info("the trial has passed", "door", who.Door, "source", who.Source)
+		return who, g.Do(context.Background(), func() error {
+			g.Announce(time.Time{})
+			g.InForce(cfg)
+			return nil
+		})
 	}
-	g.UndoTrial(err)
-	return who, fmt.Errorf("%w; what was before is in force again", err)
+	for {
+		failed := g.Do(context.Background(), func() error { return g.undo(before) })
+		if failed == nil || errors.Is(failed, gate.ErrStopped) { // the next start is with what was before
+			break
+		}
+		g.Log.Error("what was before the trial cannot be put in force yet", "error", failed)
+		time.Sleep(retryAfter)
+	}
+	g.Log.Warn("the trial has failed, what was before is in force again", "why", err)
+	return who, fmt.Errorf("%w: what was before is in force again", err)
+}
+
+// retryAfter is how long after the kernel has refused what was before it is asked again.
+const retryAfter = 100 * time.Millisecond
+
+// earlier is what a trial goes back to.
+type earlier struct {
+	cfg    *config.Config
+	grants []nft.Grant // that there were, of any door
+	at     time.Time
+}
+
+func (g Gate) begin(cfg *config.Config, length time.Duration) (*earlier, error) {
+	if g.OnTrial() {
+		return nil, gate.ErrOnTrial
+	}
+	snapshot, err := g.Inspect()
+	if err != nil {
+		return nil, err
+	}
+	// First, so that no crash can come between.
+	if err := g.State.BeginTrial(cfg.Fingerprint()); err != nil {
+		return nil, err
+	}
+	before := &earlier{g.Config(), snapshot.Grants, time.Now()}
+	until := before.at.Add(length)
+	if err := g.Replace(cfg); err != nil {
+		return nil, errors.Join(err, g.State.EndTrial())
+	}
+	g.Announce(until)
+	g.Log.Warn("a configuration is on trial", "until", until.Format(time.RFC3339))
+	return before, nil
+}
+
+// undo puts in force what was before, with everybody who was let in then through doors that
+// the tried configuration did not have.
+func (g Gate) undo(before *earlier) error {
+	tried := g.Config().DoorNames()
+	if err := g.Replace(before.cfg); err != nil {
+		return err
+	}
+	var lost []grant.Grant
+	for _, p := range before.grants {
+		if !slices.Contains(tried, p.Door) {
+			lost = append(lost, grant.Of(p, before.at))
+		}
+	}
+	g.Announce(time.Time{})
+	if err := g.Apply(lost...); err != nil {
+		g.Log.Error("some of who was in before the trial have to knock again", "error", err)
+	}
+	return nil
 }
