@@ -8,6 +8,18 @@ import (
 	"nftknock/knock"
 )
 
+// InterfaceWarningsHere returns the texts of InterfaceWarnings, on this host.
+func (c *Config) InterfaceWarningsHere() (texts []string) {
+	links, err := ReadLinks()
+	if err != nil {
+		return nil
+	}
+	for _, w := range c.InterfaceWarnings(links) {
+		texts = append(texts, w.Text)
+	}
+	return texts
+}
+
 // WarningsHere returns what is unwise in a configuration, on this host. What the host does
 // not let us see gives no warnings.
 func (c *Config) WarningsHere() []Problem {

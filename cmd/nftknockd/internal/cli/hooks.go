@@ -15,6 +15,7 @@ import (
 	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/hooks"
 	"nftknock/cmd/nftknockd/internal/journal"
+	"nftknock/cmd/nftknockd/internal/service"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
 )
@@ -73,7 +74,7 @@ When there is no hook, or no daemon, it ends after a few seconds, with status 0.
 			Log:      log,
 			Stdout:   cmd.OutOrStdout(),
 			Stderr:   cmd.ErrOrStderr(),
-			Ready:    func() { notify(log, daemon.SdNotifyReady) },
+			Ready:    func() { service.Notify(log, daemon.SdNotifyReady) },
 		}
 		return c.Run(ctx)
 	}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
@@ -20,6 +19,7 @@ import (
 	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/cmd/nftknockd/internal/journal"
 	"nftknock/cmd/nftknockd/internal/lastgood"
+	"nftknock/cmd/nftknockd/internal/service"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/cmd/nftknockd/internal/trial"
 	"nftknock/config"
@@ -95,7 +95,7 @@ func runDaemon(configFile string, state statedir.Dir, socket string, socketWante
 		File:    configFile,
 		Load:    load,
 		InForce: func(cfg *config.Config) { warn(log, cfg) },
-		Notify:  func(state string) { notify(log, state) },
+		Notify:  func(state string) { service.Notify(log, state) },
 	})
 	if err != nil {
 		return err
@@ -154,12 +154,5 @@ func reloadAt(ctx context.Context, hangups <-chan os.Signal, g *gate.Gate) {
 func warn(log *slog.Logger, cfg *config.Config) {
 	for _, w := range cfg.WarningsHere() {
 		log.Warn(w.String())
-	}
-}
-
-// notify tells the service manager, if there is one (sd_notify(3)).
-func notify(log *slog.Logger, state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
-		log.Warn("the service manager cannot be told", "state", state, "error", err)
 	}
 }

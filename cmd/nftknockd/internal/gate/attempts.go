@@ -56,7 +56,7 @@ func (s *state) stepped(step knock.Step) {
 		if e.Kind == "" {
 			e = event.AttemptOf(step)
 		}
-		s.outbox = append(s.outbox, outgoing{e, f.watcher})
+		s.outbox.AddFor(f.watcher, e)
 	}
 }
 
@@ -66,6 +66,6 @@ func (g *Gate) endSecond(f *follower) {
 	s.Lock()
 	defer g.unlock()
 	if leftOut := f.pace.EndSecond(); leftOut > 0 {
-		s.outbox = append(s.outbox, outgoing{event.Event{Time: time.Now(), Kind: event.LeftOut, Count: leftOut}, f.watcher})
+		s.outbox.AddFor(f.watcher, event.Event{Time: time.Now(), Kind: event.LeftOut, Count: leftOut})
 	}
 }

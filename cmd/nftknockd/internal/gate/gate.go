@@ -34,6 +34,7 @@ import (
 	"nftknock/cmd/nftknockd/internal/kernel"
 	"nftknock/cmd/nftknockd/internal/packets"
 	"nftknock/cmd/nftknockd/internal/ruleset"
+	"nftknock/cmd/nftknockd/internal/service"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/cmd/nftknockd/internal/throttle"
 	"nftknock/config"
@@ -98,34 +99,25 @@ type state struct {
 	listener   kernel.Listener
 	watcher    *nft.Watcher // nil if nobody else can change the table
 	repair     repair
-	degraded   bool       // a repair did not put everything right
-	reported   string     // what was wrong when that was reported
-	told       string     // the status that the service manager was told last
-	trialUntil time.Time  // when the trial that is under way ends; zero: none is
-	retrying   bool       // a retry of the file is due
-	outbox     []outgoing // to be published
+	degraded   bool         // a repair did not put everything right
+	reported   string       // what was wrong when that was reported
+	told       string       // the status that the service manager was told last
+	trialUntil time.Time    // when the trial that is under way ends; zero: none is
+	retrying   bool         // a retry of the file is due
+	outbox     event.Outbox // to be published
 
 	followers []*follower
 	heard     uint64    // packets that observe has taken in
 	lastHeard time.Time // when the latest of them arrived
 }
 
-// An outgoing event is everybody's, or one watcher's.
-type outgoing struct {
-	event.Event
-	to *event.Watcher // nil: everybody's
-}
-
 // happened queues an event.
-func (s *state) happened(e event.Event) {
-	e.Time = time.Now()
-	s.outbox = append(s.outbox, outgoing{Event: e})
-}
+func (s *state) happened(e event.Event) { s.outbox.Add(e) }
 
 // unlock releases the state, and then publishes what has happened under its lock. When it
 // returns that is published, by this goroutine or another.
 func (g *Gate) unlock() {
-	quiet := len(g.state.outbox) == 0
+	quiet := g.state.outbox.Empty()
 	g.state.Unlock()
 	if quiet {
 		return
@@ -133,16 +125,10 @@ func (g *Gate) unlock() {
 	g.publishing.Lock()
 	defer g.publishing.Unlock()
 	g.state.Lock()
-	events := g.state.outbox
-	g.state.outbox = nil
+	outbox := g.state.outbox
+	g.state.outbox = event.Outbox{}
 	g.state.Unlock()
-	for _, e := range events {
-		if e.to != nil {
-			e.to.Offer(e.Event)
-		} else {
-			g.deps.Bus.Publish(e.Event)
-		}
-	}
+	outbox.Publish(g.deps.Bus)
 }
 
 // New guards as a configuration says: the packet log is read, and the table installed. It
@@ -200,7 +186,7 @@ func (g *Gate) open(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := g.installWith(cfg, g.chooseDecoys(cfg), listener); err != nil {
+	if err := g.installWith(cfg, ruleset.LastingDecoys(cfg, g.deps.State, g.deps.Log), listener); err != nil {
 		listener.Close() // not under the lock, which observe may be waiting for
 		return err
 	}
@@ -256,7 +242,7 @@ func (g *Gate) Run(ctx context.Context) error {
 	g.notifyReady()
 	ctx, cancel := context.WithCancel(ctx)
 	var background, logging sync.WaitGroup
-	background.Go(func() { g.feedWatchdog(ctx) })
+	background.Go(func() { service.FeedWatchdog(ctx, g.deps.Log, g.Works, g.deps.Notify) })
 	background.Go(func() { g.recordCodes(ctx) })
 	background.Go(g.tellPresent)
 	background.Go(func() { g.packets.Prove(ctx) })

@@ -2,12 +2,10 @@ package gate
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
@@ -77,18 +75,9 @@ func (g *Gate) loadForReload() (*config.Config, error) {
 // Replace changes the table in one transaction. The grants of doors that remain stay, and
 // attempts at sequences that do not change go on.
 func (g *Gate) Replace(cfg *config.Config) error {
-	const how = "cannot change while the daemon runs: stop it, run `nftknockd remove`, and start it again"
-	const restart = "cannot change while the daemon runs: restart it; doors stay shut and grants stay"
 	old := g.state.cfg // Run's goroutine, which this is, alone changes it
-	switch {
-	case cfg.Table != old.Table:
-		return errors.New("`table` " + how)
-	case cfg.OwnTable != old.OwnTable:
-		return errors.New("`own_table` " + how)
-	case cfg.LogFormat != old.LogFormat:
-		return errors.New("`log_format` " + restart)
-	case cfg.Metrics != old.Metrics:
-		return errors.New("`[metrics]` " + restart)
+	if err := cfg.CheckReload(old); err != nil {
+		return err
 	}
 	listener := g.state.listener
 	if _, isDeaf := listener.(kernel.Deaf); isDeaf || cfg.NFLogGroup != old.NFLogGroup {
@@ -97,7 +86,7 @@ func (g *Gate) Replace(cfg *config.Config) error {
 			return err
 		}
 	}
-	decoys := g.chooseDecoys(cfg)
+	decoys := ruleset.LastingDecoys(cfg, g.deps.State, g.deps.Log)
 	return g.swap(cfg, decoys, listener, &event.Event{Kind: event.Reloaded, Doors: cfg.DoorNames()})
 }
 
@@ -153,26 +142,7 @@ func (g *Gate) grantsWithout(cfg *config.Config) ([]grant.Grant, error) {
 	if err != nil {
 		return nil, fmt.Errorf("it cannot be seen who is let in: %w", err)
 	}
-	var lost []grant.Grant
-	for _, e := range snapshot.Grants {
-		if !slices.Contains(names, e.Door) {
-			gone := grant.Of(e, time.Now())
-			gone.Origin, gone.Key = grant.Admin, ""
-			lost = append(lost, gone)
-		}
-	}
-	return lost, nil
-}
-
-// chooseDecoys is [ruleset.Decoys] for the daemon, which goes on if its secret cannot be kept: with
-// decoys that will be others the next time.
-func (g *Gate) chooseDecoys(cfg *config.Config) []knock.Port {
-	secret, err := ruleset.Secret(cfg, g.deps.State, true)
-	if err != nil {
-		g.deps.Log.Warn("the decoys will not stay the same: set [scan] decoy_seed, or make the state directory writable", "error", err)
-		secret = []byte(rand.Text())
-	}
-	return ruleset.Decoys(cfg, secret)
+	return grant.Without(snapshot.Grants, names), nil
 }
 
 // renewDecoys chooses other decoys if a program has begun to listen on one: its users
@@ -182,7 +152,7 @@ func (g *Gate) renewDecoys() {
 	if !slices.ContainsFunc(g.state.decoys, func(p knock.Port) bool { return host.Listening[p] }) {
 		return
 	}
-	if err := g.swap(g.state.cfg, g.chooseDecoys(g.state.cfg), g.state.listener, nil); err != nil {
+	if err := g.swap(g.state.cfg, ruleset.LastingDecoys(g.state.cfg, g.deps.State, g.deps.Log), g.state.listener, nil); err != nil {
 		g.deps.Log.Error("a program listens on a decoy, and no other can be chosen", "error", err)
 		return
 	}

@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -32,30 +31,6 @@ func (s *state) serviceStatus() string {
 		return "STATUS=guarding, 1 door"
 	}
 	return fmt.Sprintf("STATUS=guarding, %d doors", len(s.cfg.Doors))
-}
-
-// feedWatchdog tells the service manager that the daemon works, while it does: a daemon
-// that does not for longer than WatchdogSec is restarted. Without a watchdog it returns.
-func (g *Gate) feedWatchdog(ctx context.Context) {
-	limit, err := daemon.SdWatchdogEnabled(false)
-	if err != nil {
-		g.deps.Log.Warn("the service manager's watchdog cannot be fed", "error", err)
-	}
-	if err != nil || limit == 0 {
-		return
-	}
-	ticker := time.NewTicker(limit / 3)
-	defer ticker.Stop()
-	for {
-		if g.Works() {
-			g.deps.Notify(daemon.SdNotifyWatchdog)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
 }
 
 // Works reports whether a restart would not help: it does against what is wrong with the

@@ -9,6 +9,7 @@ import (
 
 	"nftknock/cmd/nftknockd/internal/kernel"
 	"nftknock/cmd/nftknockd/internal/lastgood"
+	"nftknock/cmd/nftknockd/internal/ruleset"
 	"nftknock/config"
 )
 
@@ -62,7 +63,7 @@ func (g *Gate) openAnyway(ctx context.Context, cfg *config.Config) error {
 	if deafness != nil {
 		listener = kernel.Deaf{}
 	}
-	decoys := g.chooseDecoys(cfg)
+	decoys := ruleset.LastingDecoys(cfg, g.deps.State, g.deps.Log)
 	for {
 		err := g.installWith(cfg, decoys, listener)
 		if err == nil {

@@ -39,11 +39,7 @@ func (g *Gate) Status() (*status.Status, error) {
 	}
 	since := s.grants.Since()
 	g.unlock()
-	if links, err := config.ReadLinks(); err == nil {
-		for _, w := range cfg.InterfaceWarnings(links) {
-			daemon.Warnings = append(daemon.Warnings, w.Text)
-		}
-	}
+	daemon.Warnings = cfg.InterfaceWarningsHere()
 
 	snapshot, err := g.inspect(cfg.Table)
 	whole, err := status.Of(cfg.Table, snapshot, err)
@@ -158,11 +154,7 @@ func (g *Gate) Trace(source netip.Addr) (*status.Trace, error) {
 	}
 	trace.Events = g.deps.Bus.Latest(status.About(source, cfg.Doors))
 	trace.Interfaces = cfg.Interfaces
-	if links, err := config.ReadLinks(); err == nil {
-		for _, w := range cfg.InterfaceWarnings(links) {
-			trace.Warnings = append(trace.Warnings, w.Text)
-		}
-	}
+	trace.Warnings = cfg.InterfaceWarningsHere()
 	whole, err := g.Status()
 	if err != nil {
 		return nil, err

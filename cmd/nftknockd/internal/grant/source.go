@@ -229,3 +229,16 @@ func Within(held []nft.Grant, door string, source Source, by Origin) (within []G
 	}
 	return within, still
 }
+
+// Without returns the grants, of those that the table holds, that end with their door: all but
+// those of the doors that remain.
+func Without(held []nft.Grant, remain []string) (ended []Grant) {
+	for _, e := range held {
+		if !slices.Contains(remain, e.Door) {
+			g := Of(e, time.Now())
+			g.Origin, g.Key = Admin, ""
+			ended = append(ended, g)
+		}
+	}
+	return ended
+}

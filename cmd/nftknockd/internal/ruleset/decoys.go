@@ -1,6 +1,9 @@
 package ruleset
 
 import (
+	"crypto/rand"
+	"log/slog"
+
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
 	"nftknock/knock"
@@ -60,4 +63,15 @@ func set(ports ...uint16) map[uint16]bool {
 		s[p] = true
 	}
 	return s
+}
+
+// LastingDecoys are those of a daemon, which goes on if its secret cannot be kept: with decoys that
+// will be others the next time.
+func LastingDecoys(cfg *config.Config, state statedir.Dir, log *slog.Logger) []knock.Port {
+	secret, err := Secret(cfg, state, true)
+	if err != nil {
+		log.Warn("the decoys will not stay the same: set [scan] decoy_seed, or make the state directory writable", "error", err)
+		secret = []byte(rand.Text())
+	}
+	return Decoys(cfg, secret)
 }

@@ -170,10 +170,8 @@ func (s *sightings) failure(knocked map[string]event.Event) error {
 		}
 		text += fmt.Sprintf("; %s has connected to port %s without being let in: its interface is not guarded", source, port)
 	}
-	if links, err := config.ReadLinks(); err == nil {
-		for _, w := range s.cfg.InterfaceWarnings(links) {
-			text += "; " + w.Text
-		}
+	for _, w := range s.cfg.InterfaceWarningsHere() {
+		text += "; " + w
 	}
 	return errors.New(text)
 }

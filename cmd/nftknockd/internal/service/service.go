@@ -1,0 +1,41 @@
+// Package service tells the service manager how the daemon is (sd_notify(3)).
+package service
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// Notify tells the service manager, if there is one (sd_notify(3)).
+func Notify(log *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("the service manager cannot be told", "state", state, "error", err)
+	}
+}
+
+// FeedWatchdog tells it by notify that the daemon works, while it does: a daemon that does not
+// for longer than WatchdogSec is restarted. Without a watchdog it returns.
+func FeedWatchdog(ctx context.Context, log *slog.Logger, works func() bool, notify func(state string)) {
+	limit, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		log.Warn("the service manager's watchdog cannot be fed", "error", err)
+	}
+	if err != nil || limit == 0 {
+		return
+	}
+	ticker := time.NewTicker(limit / 3)
+	defer ticker.Stop()
+	for {
+		if works() {
+			notify(daemon.SdNotifyWatchdog)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
