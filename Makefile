@@ -37,7 +37,7 @@ SYSTEMS := linux darwin windows freebsd openbsd
 .PHONY: cross
 cross: ## build the client for every system it is for, into bin/cross/
 	@for os in $(SYSTEMS); do \
-		GOOS=$$os $(GO) vet ./cmd/nftknock ./config ./knock || exit 1; \
+		GOOS=$$os $(GO) vet ./cmd/nftknock/... ./config ./knock || exit 1; \
 		for arch in amd64 arm64; do \
 			file=bin/cross/nftknock-$$os-$$arch; [ $$os != windows ] || file=$$file.exe; \
 			echo $$file; \

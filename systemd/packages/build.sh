@@ -71,10 +71,7 @@ go -C systemd/packages build -o "$tmp/sbom" ./sbom
 for program in nftknockd nftknock; do
 	docs=$tmp/docs/$program
 	mkdir -p "$docs"
-	case $program in
-	nftknockd) go run ./cmd/nftknockd/docs "$docs" ;;
-	*) go run ./cmd/$program docs "$docs" ;;
-	esac
+	go run "./cmd/$program/docs" "$docs"
 	for page in "$docs"/man?/*; do
 		gz=$build/man/$program${page#"$docs"}.gz
 		mkdir -p "${gz%/*}"
