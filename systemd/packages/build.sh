@@ -104,9 +104,13 @@ done
 # Every file has the time of the commit, and none that of its making.
 find "$build" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 
+# --version tells the commit, whatever GOFLAGS says, if git can tell it.
+vcs=false
+! git rev-parse HEAD >/dev/null 2>&1 || vcs=auto
+
 for arch in "${arches[@]}"; do
 	for program in nftknockd nftknock; do
-		CGO_ENABLED=0 GOOS=linux GOARCH=$(goarch "$arch") GOARM=7 go build -trimpath -ldflags='-s -w' -o "$build/$program" ./cmd/$program
+		CGO_ENABLED=0 GOOS=linux GOARCH=$(goarch "$arch") GOARM=7 go build -buildvcs=$vcs -trimpath -ldflags='-s -w' -o "$build/$program" ./cmd/$program
 		"$tmp/sbom" "$version" "$build/$program" >"$tmp/out/${program}_${version}_$arch.cdx.json"
 	done
 	touch --date="@$SOURCE_DATE_EPOCH" "$build/nftknockd" "$build/nftknock"

@@ -70,6 +70,9 @@ func resolve(host string) ([]netip.Addr, error) {
 		return []netip.Addr{a.Unmap()}, zoneExists(a)
 	}
 	found, err := net.DefaultResolver.LookupIPAddr(context.Background(), name)
+	if problem, ok := errors.AsType[*net.DNSError](err); ok {
+		return nil, fmt.Errorf("%s cannot be looked up: %s", host, problem.Err)
+	}
 	if err != nil {
 		return nil, err
 	}
