@@ -101,7 +101,21 @@ FW_ACCESS_TIMEOUT      60
 // A packetOpening is how a system let people in by packets.
 type packetOpening struct {
 	opening
-	memory megabytes // of the daemon, after it
+	garbage string    // that arrives meanwhile; empty: none
+	memory  megabytes // of the daemon, after it
+}
+
+// garbageKinds is what arrives while people open the door.
+var garbageKinds = []struct {
+	name   string
+	rate   int
+	shaped bool
+}{
+	{"", 0, false},
+	{"random", 100_000, false},
+	{"random", 0, false},
+	{"shaped", 10_000, true},
+	{"shaped", 100_000, true},
 }
 
 // reportPackets measures single packet authorization beside fwknopd: at rest, and while datagrams
@@ -124,31 +138,34 @@ func reportPackets(t *testing.T, r *benchReport) {
 	}
 	var all []packetOpening
 	for _, system := range packetSystems {
-		for _, rate := range []int{-1, 100_000, 0} {
+		for _, garbage := range garbageKinds {
 			if len(all) > 0 {
 				p.people = (p.people/holders + 1) * holders // everybody is somebody new, and has a key
 			}
 			running := system.start(t, s, keys)
 			time.Sleep(time.Second) // it has come to rest
-			o := packetOpening{opening: opening{system: system.name, asked: rate}}
-			if rate < 0 {
+			o := packetOpening{opening: opening{system: system.name, asked: garbage.rate}, garbage: garbage.name}
+			if garbage.name == "" {
 				o.people = p.knock(t, system.idle)
 			} else {
-				o.underGarbage(t, s, p, running.pid)
+				o.underGarbage(t, s, p, running.pid, garbage.shaped)
 			}
 			o.memory = memory(t, running.pid, "VmHWM")
 			running.stop()
 			all = append(all, o)
+			if len(o.people.took) == 0 {
+				break // more garbage would not tell more
+			}
 		}
 	}
 	r.sayPackets(all)
 }
 
 // underGarbage measures while garbage arrives.
-func (o *packetOpening) underGarbage(t testing.TB, s *lab.Topology, p *knockTimer, pid int) {
+func (o *packetOpening) underGarbage(t testing.TB, s *lab.Topology, p *knockTimer, pid int, shaped bool) {
 	t.Helper()
 	cpu := cpuTime(t, pid)
-	f := startFlood(t, p.wire, forgeGarbage(p.wire, netip.AddrPortFrom(s.Addr, packetPort)), o.asked, mostOfFlood)
+	f := startFlood(t, p.wire, forgeGarbage(p.wire, netip.AddrPortFrom(s.Addr, packetPort), shaped), o.asked, mostOfFlood)
 	time.Sleep(500 * time.Millisecond)
 	o.people = p.knock(t, peopleInFlood)
 	f.stop(t)
@@ -166,10 +183,11 @@ func datagram(from, to netip.AddrPort, payload []byte) lab.Packet {
 }
 
 // forgeGarbage returns datagrams of the length and in the alphabet of a packet, each of which
-// comes from somebody else and says something else.
-func forgeGarbage(w *wire, to netip.AddrPort) func() []byte {
+// comes from somebody else and says something else. Shaped ones have every bit right that is
+// the same in all packets, so that nothing but their HMAC tells that they are none.
+func forgeGarbage(w *wire, to netip.AddrPort, shaped bool) func() []byte {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-	const length, bits = 205, 6
+	const message, length, bits = 161, 204, 6 // of 128 bytes, without fwknop's prefix; with the HMAC
 	frame := w.frame(datagram(netip.AddrPortFrom(netip.IPv4Unspecified(), 40000), to, make([]byte, length)))
 	ip, text := frame[ipHeader:], frame[len(frame)-length:]
 	rest := uint32(^binary.BigEndian.Uint16(ip[10:]))
@@ -185,6 +203,9 @@ func forgeGarbage(w *wire, to netip.AddrPort) func() []byte {
 			text[i] = alphabet[r&(1<<bits-1)]
 			r >>= bits
 		}
+		if shaped {
+			text[0], text[message-1], text[length-1] = '8', 'A', 'A'
+		}
 		return frame
 	}
 }
@@ -194,19 +215,21 @@ func (r *benchReport) sayPackets(all []packetOpening) {
 	r.say(fmt.Sprintf(`
 Single packet authorization beside fwknopd, which runs iptables; %d people have a key each. From the moment before a packet is
 sent to the first answer to a SYN on the guarded port, as above: on an idle machine, and while datagrams from random sources arrive
-that have a packet's length and alphabet, and no key's HMAC. Opened means by the first packet, within a second. CPU is that of
-the daemon, user and system, for each datagram; memory, the most that it had.`, holders))
-	rows := [][]string{{"", "garbage", "reached", "opened", "median", "99 %", "CPU", "memory"}}
+that have a packet's length and alphabet, and no key's HMAC. Those that are shaped also have each bit right that is the same in all
+packets: each of them costs the HMAC of every key, and when more come than that allows, packets are lost among them. Opened means by
+the first packet, within a second; where nobody gets in, no more is tried. CPU is that of the daemon, user and system, for each
+datagram; memory, the most that it had.`, holders))
+	rows := [][]string{{"", "garbage", "", "reached", "opened", "median", "99 %", "CPU", "memory"}}
 	median := make(map[string]span)
 	var targets []target
 	for _, o := range all {
-		row := []string{o.system, "–", "–", o.people.opened(), o.people.quantile(0.5).String(), o.people.quantile(0.99).String(), "–", o.memory.String()}
-		if o.asked < 0 {
+		row := []string{o.system, "–", "–", "–", o.people.opened(), o.people.quantile(0.5).String(), o.people.quantile(0.99).String(), "–", o.memory.String()}
+		if o.garbage == "" {
 			median[o.system] = o.people.quantile(0.5)
 		} else {
-			row[1], row[2], row[6] = o.floodName(), o.flood.String(), span(o.cpu).String()
+			row[1], row[2], row[3], row[7] = o.garbage, o.floodName(), o.flood.String(), span(o.cpu).String()
 		}
-		if o.system == nameOfOurs && o.asked >= 0 {
+		if o.system == nameOfOurs && o.garbage == "random" {
 			targets = append(targets,
 				exactly("packets/opened", "opened, "+o.floodName(), o.people.opened(), fmt.Sprintf("%d of %[1]d", peopleInFlood)),
 				atMost("packets/median", "median, "+o.floodName(), o.people.quantile(0.5), span(10*time.Millisecond)),

@@ -49,6 +49,24 @@ func TestPacketsOfNftknock(t *testing.T) {
 	})
 }
 
+// TestPacketAddress asks to let in somebody else, as behind a router whose address is known, and
+// whoever sends the packet, where it is not.
+func TestPacketAddress(t *testing.T) {
+	t.Parallel()
+	s := newPacketSite(t, lab.IPv4, strings.Replace(packetDoors, "[door.web]", "spa_any_source = true\n[door.web]", 1))
+	u := newPacketUser(t, s, fmt.Sprintf("wait = 22\nspa_address = %q\n", s.Neighbour))
+	s.Client.Start(t, u.env[0], u.with(lab.Nftknock, "home")...) // it waits for a port that does not open to it
+	s.WaitIn(t, "ssh", s.Neighbour)
+	s.ExpectOut(t, "ssh", s.Person)
+
+	u = newPacketUser(t, s, "wait = 22\nspa_address = \"0.0.0.0\"\n")
+	u.run(t, lab.Nftknock, "home")
+	s.WaitIn(t, "ssh", s.Person)
+	u = newPacketUser(t, s, "wait = 80\nspa_address = \"0.0.0.0\"\n")
+	s.Client.Start(t, u.env[0], u.with(lab.Nftknock, "home")...)
+	s.expectRefused(t, "key=alice", "takes the door's spa_any_source")
+}
+
 // TestPacketProxy goes through the shut door with ssh, whose ProxyCommand sends a packet.
 func TestPacketProxy(t *testing.T) {
 	for name, proxy := range map[string]string{

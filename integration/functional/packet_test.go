@@ -246,6 +246,13 @@ func TestPacketContents(t *testing.T) {
 	lab.Eventually(t, "it is counted", func() bool { return s.Status(t).Daemon.SPARefused["no_key"] == 1 })
 	s.ExpectOut(t, "ssh", s.Person)
 	lab.ExpectLine(t, s.Daemon, "packet refused, one of those that no key has made", "no key makes its HMAC")
+
+	// Anybody can have sent garbage in somebody's name: nobody is muted for it.
+	s.send(t, s.Person, []byte("garbage"), []byte(strings.Repeat("8", 160)+"A"+strings.Repeat("8", 42)+"A"))
+	lab.Eventually(t, "it is counted", func() bool { return s.Status(t).Daemon.SPARefused["no_key"] == 2 })
+	if status := s.Tell(t, "status"); !strings.Contains(status, "0 muted;") {
+		t.Error(status)
+	}
 }
 
 // TestPacketKeyTakenOut locks a person out.

@@ -60,6 +60,12 @@ func explainDoor(w io.Writer, cfg *config.Config, d *knock.Door) {
 		fmt.Fprintf(w, "  %s either of these:\n    - %s;\n    - %s.\n", opens, ways[0], ways[1])
 	}
 	who := "the address that it came from"
+	switch packets := len(cfg.SPA.Doors[d.Name].Keys) > 0; {
+	case packets && len(ways) == 1:
+		who = "the address that the packet names"
+	case packets:
+		who = "the address that the knocks came from, or that the packet names,"
+	}
 	if d.IPv4Prefix < 32 || d.IPv6Prefix < 128 {
 		who += fmt.Sprintf(" and its neighbours (/%d of IPv4, /%d of IPv6)", d.IPv4Prefix, d.IPv6Prefix)
 	}
