@@ -24,6 +24,9 @@ type Fleet struct {
 	MaxGrant    time.Duration // the longest that another gate's grant is taken for: 1s to 365d, default 24h
 }
 
+// Shares reports whether the grants of a door are shared.
+func (f *Fleet) Shares(door string) bool { return len(f.Doors) == 0 || slices.Contains(f.Doors, door) }
+
 var (
 	fleetKeys = []string{"url", "credentials", "key_file", "group", "doors", "max_grant"}
 

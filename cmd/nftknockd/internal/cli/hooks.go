@@ -13,6 +13,7 @@ import (
 
 	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/control"
+	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/hooks"
 	"nftknock/cmd/nftknockd/internal/journal"
 	"nftknock/cmd/nftknockd/internal/service"
@@ -57,7 +58,7 @@ When there is no hook, or no daemon, it ends after a few seconds, with status 0.
 	}
 	cmd.Flags().IntVar(&atOnce, "at-once", 4, "run at most `N` programs at a time")
 	cmd.Flags().StringVar(&state, "state", "", "state `DIR`ectory (default $STATE_DIRECTORY, or "+defaultHooksState+")")
-	socket := cmd.Flags().String("socket", control.DefaultHooksSocket, "the daemon's `PATH`: its hooks socket, or its control socket")
+	socket := cmd.Flags().String("socket", control.HooksCompanion.Socket, "the daemon's `PATH`: its hooks socket, or its control socket")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if state == "" && os.Getenv("STATE_DIRECTORY") == "" {
 			state = defaultHooksState
@@ -69,7 +70,7 @@ When there is no hook, or no daemon, it ends after a few seconds, with status 0.
 		log := journal.New(cmd.ErrOrStderr(), config.Text)
 		c := hooks.Companion{
 			Daemon:   control.NewClient(*socket),
-			Position: hooks.PositionFile{Path: filepath.Join(string(dir), "position.json"), Replace: dir.Replace},
+			Position: event.PositionFile{Path: filepath.Join(string(dir), "position.json"), Replace: dir.Replace},
 			AtOnce:   atOnce,
 			Log:      log,
 			Stdout:   cmd.OutOrStdout(),

@@ -81,7 +81,7 @@ lets a source in for a time once it has knocked the right sequence.`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.FlagError(err) })
 	configFile := root.PersistentFlags().StringP("config", "c", config.DefaultFile, "configuration `FILE`")
-	root.AddCommand(runCommand(configFile), hooksCommand(), demoCommand(configFile))
+	root.AddCommand(runCommand(configFile), hooksCommand(), fleetCommand(), demoCommand(configFile))
 	root.AddCommand(observe.Commands(configFile)...)
 	root.AddCommand(operate.Commands(configFile)...)
 	root.AddCommand(configure.Commands(configFile)...)

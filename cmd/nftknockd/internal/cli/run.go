@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -40,21 +41,38 @@ Needs CAP_NET_ADMIN and nothing else.`,
 	command.AddState(cmd, &state)
 	socket := command.AddSocket(cmd)
 	cmd.Flags().Lookup("socket").Usage += "; empty: none"
-	hooksSocket := cmd.Flags().String("hooks-socket", "", "socket `PATH` for \"nftknockd hooks\", which may do no more there than that takes (default "+
-		control.DefaultHooksSocket+" if its directory is there and --socket is not given)")
+	companions := []companion{{command: "hooks", Companion: control.HooksCompanion}, {command: "fleet", Companion: control.FleetCompanion}}
+	for i := range companions {
+		companions[i].addFlag(cmd)
+	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		named := cmd.Flags().Changed("socket")
-		if !named && *hooksSocket == "" {
-			*hooksSocket = control.FindHooksSocket()
+		for i := range companions {
+			if c := &companions[i]; !named && c.socket == "" {
+				c.socket = c.FindSocket()
+			}
 		}
-		return runDaemon(*configFile, statedir.Find(state), *socket, named, *hooksSocket, cmd.ErrOrStderr())
+		return runDaemon(*configFile, statedir.Find(state), *socket, named, companions, cmd.ErrOrStderr())
 	}
 	return cmd
 }
 
+// A companion is one of the daemon's, and where it is served.
+type companion struct {
+	*control.Companion
+	command string
+	socket  string
+}
+
+func (c *companion) addFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.socket, c.command+"-socket", "", fmt.Sprintf(
+		"socket `PATH` for \"nftknockd %s\", which may do no more there than that takes (default %s if its directory is there and --socket is not given)",
+		c.command, c.Socket))
+}
+
 // runDaemon guards until it is told to stop. Without a control socket it goes on,
 // unless the socket was asked for by name.
-func runDaemon(configFile string, state statedir.Dir, socket string, socketWanted bool, hooksSocket string, stderr io.Writer) error {
+func runDaemon(configFile string, state statedir.Dir, socket string, socketWanted bool, companions []companion, stderr io.Writer) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, unix.SIGHUP) // from here on: one that comes too early must not end the process
 	defer signal.Stop(hangups)
@@ -107,11 +125,13 @@ func runDaemon(configFile string, state statedir.Dir, socket string, socketWante
 	servers := control.Serve(tried, metrics, listener, cfg.Metrics.Listen, log)
 	go reloadAt(ctx, hangups, g)
 
-	hooksCtx, endHooks := context.WithCancel(ctx)
-	var servingHooks sync.WaitGroup
-	servingHooks.Go(func() { control.ServeHooks(hooksCtx, tried, hooksSocket, log) })
-	defer servingHooks.Wait()
-	defer endHooks()
+	companionsCtx, endCompanions := context.WithCancel(ctx)
+	var servingCompanions sync.WaitGroup
+	for _, c := range companions {
+		servingCompanions.Go(func() { c.Serve(companionsCtx, tried, c.socket, log) })
+	}
+	defer servingCompanions.Wait()
+	defer endCompanions()
 
 	// The servers end before the gate that they ask.
 	serving, end := context.WithCancel(context.Background())

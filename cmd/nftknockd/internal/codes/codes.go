@@ -112,9 +112,35 @@ func (c *Codes) Release(cl Claim) {
 // file returns the file that holds the last accepted step. Its name tells nothing about
 // the secret.
 func (c *Codes) file(secret config.Secret) string {
+	return filepath.Join(string(c.state), "otp", mark(secret))
+}
+
+// mark returns what stands for a secret, and tells nothing about it.
+func mark(secret config.Secret) string {
 	h := hmac.New(sha256.New, []byte(secret))
 	h.Write([]byte("nftknockd: the last accepted step"))
-	return filepath.Join(string(c.state), "otp", fmt.Sprintf("%x", h.Sum(nil)[:16]))
+	return fmt.Sprintf("%x", h.Sum(nil)[:16])
+}
+
+// Mark returns what stands for a claim among gates that share secrets: the mark of the secret, which
+// does not tell it, and the step.
+func (cl Claim) Mark() (secret string, step int64) { return mark(cl.secret), cl.step }
+
+// Spend claims what was used at another gate, and all codes of the secret from before. It
+// reports false if the secret is no door's, or if that is known.
+func (c *Codes) Spend(secretMark string, step int64) (Claim, bool) {
+	for _, door := range c.doors {
+		if door.Secret == "" || mark(door.Secret) != secretMark {
+			continue
+		}
+		last, known, err := c.lastStep(door.Secret)
+		if err != nil || known && step <= last {
+			return Claim{}, false
+		}
+		c.last[door.Secret] = step
+		return Claim{secret: door.Secret, step: step, last: last, known: known}, true
+	}
+	return Claim{}, false
 }
 
 // lastStep returns the last claimed step of a secret, and whether there is one.

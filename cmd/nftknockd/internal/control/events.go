@@ -44,7 +44,7 @@ type feed struct {
 
 func readFeed(query url.Values) (f feed, err error) {
 	for _, name := range query["kind"] {
-		if !slices.Contains(event.Kinds, event.Kind(name)) {
+		if k := event.Kind(name); k != event.Used && !slices.Contains(event.Kinds, k) {
 			return f, &Error{http.StatusBadRequest, fmt.Sprintf("no kind of event is called %q", name)}
 		}
 		f.kinds = append(f.kinds, event.Kind(name))

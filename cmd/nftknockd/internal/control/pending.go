@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -69,10 +70,14 @@ func (c *pendingConnections) remove(conn net.Conn) {
 	}
 }
 
-// bodyLimit is how large the body of a request may be. A trial's holds files.
+// bodyLimit is how large the body of a request may be. A trial's holds files, and a fleet's
+// many decisions.
 func bodyLimit(r *http.Request) int64 {
-	if r.URL.Path == "/v1/trial" {
+	switch {
+	case r.URL.Path == "/v1/trial":
 		return maxTrial
+	case strings.HasPrefix(r.URL.Path, "/v1/fleet/"):
+		return maxFleet
 	}
 	return maxBody
 }

@@ -51,6 +51,12 @@ type Backend interface {
 	Subscribe(after string, kinds ...event.Kind) (*event.Subscription, error)
 	Resume(after string, kinds ...event.Kind) (*event.Subscription, error)
 	Hooks() []config.Hook
+	Fleet() *config.Fleet // nil: there is none
+	// Share carries out what other gates have decided, and Spend refuses what was used there.
+	Share([]grant.Shared) error
+	Spend(context.Context, []event.Spent) error
+	SharedGrants() ([]status.Grant, error)
+	ReportFleet(status.Fleet)
 }
 
 var _ Backend = trial.Gate{}
@@ -76,6 +82,7 @@ func NewServer(backend Backend, metrics http.Handler) *http.Server {
 	mux.HandleFunc("GET /v1/trace", s.trace)
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("GET /v1/hooks", s.hooks)
+	s.handleFleet(mux)
 	mux.Handle("GET /metrics", metrics)
 	return newHTTPServer(mux)
 }
@@ -86,6 +93,15 @@ func NewHooksServer(backend Backend) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("GET /v1/hooks", s.hooks)
+	return newHTTPServer(mux)
+}
+
+// NewFleetServer returns a server for who shares grants, and may do nothing else.
+func NewFleetServer(backend Backend) *http.Server {
+	s := &server{backend}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/events", s.events)
+	s.handleFleet(mux)
 	return newHTTPServer(mux)
 }
 

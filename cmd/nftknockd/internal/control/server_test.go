@@ -28,6 +28,8 @@ import (
 
 // fakeBackend says what it was asked.
 type fakeBackend struct {
+	Backend // of a fleet, which no test asks for
+
 	bus    *event.Bus
 	asked  chan string
 	status *status.Status

@@ -89,7 +89,7 @@ func errorOf(err error) *Error {
 	}
 	code := http.StatusInternalServerError
 	switch {
-	case is[*config.NoDoorError](err):
+	case is[*config.NoDoorError](err), errors.Is(err, gate.ErrNoFleet):
 		code = http.StatusNotFound
 	case is[*grant.PrefixError](err):
 		code = http.StatusBadRequest

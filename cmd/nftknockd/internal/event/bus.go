@@ -133,7 +133,10 @@ func (b *Bus) Latest(ok func(*Event) bool) []Event {
 }
 
 func wants(kinds []Kind) func(Kind) bool {
-	return func(k Kind) bool { return len(kinds) == 0 || slices.Contains(kinds, k) }
+	if len(kinds) == 0 {
+		return func(k Kind) bool { return k != Used }
+	}
+	return func(k Kind) bool { return slices.Contains(kinds, k) }
 }
 
 // A Watcher receives the events since it began to watch, as far as it keeps up: it is

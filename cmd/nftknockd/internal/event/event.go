@@ -34,10 +34,12 @@ const (
 
 	Attempt Kind = "attempt"  // a step of an attempt; see below
 	LeftOut Kind = "left_out" // steps of attempts: too many came at once
+
+	Used Kind = "used" // a packet or a one-time code; see below
 )
 
-// Kinds are all kinds there are, but for Attempt and LeftOut: those go to who follows
-// attempts, and to nobody else.
+// Kinds are all kinds there are, but for Attempt and LeftOut, which go to who follows
+// attempts, and for Used, which goes to who asks for it: a fleet.
 var Kinds = []Kind{Granted, Revoked, Expired, Refused, Scan, Reloaded, ReloadRefused, Degraded, Recovered, Lost, Missed}
 
 // String returns the kind in words.
@@ -54,13 +56,14 @@ type Event struct {
 	Kind   Kind      `json:"kind"`
 	Door   string    `json:"door,omitempty"`   // of an attempt by a muted source: none
 	Source string    `json:"source,omitempty"` // an address, or a prefix
-	By     string    `json:"by,omitempty"`     // of granted and revoked: ByKnock, BySPA or ByAdmin; of refused: BySPA
-	Key    string    `json:"key,omitempty"`    // of BySPA: whose key
+	By     string    `json:"by,omitempty"`     // of granted and revoked: ByKnock, BySPA, ByAdmin or ByFleet; of refused: BySPA
+	Key    string    `json:"key,omitempty"`    // of BySPA: whose key; of ByFleet: which gate
 	Until  time.Time `json:"until,omitzero"`   // of granted; zero: until revoked. Of scan: until when the source is muted
 	Doors  []string  `json:"doors,omitempty"`  // of reloaded: the doors there are now
 	Count  uint64    `json:"count,omitempty"`  // of lost, since the daemon started; of missed and left out, since the last one; 0: not known
 	Text   string    `json:"text,omitempty"`   // the reason; may be several lines
 	Step   *Step     `json:"step,omitempty"`   // of attempt
+	Spent  *Spent    `json:"spent,omitempty"`  // of used
 
 	// Took is how long a grant took, from the arrival of its last packet at the daemon; 0 if
 	// no packet asked for it, or if it had to be repeated.
@@ -110,11 +113,29 @@ func (s Step) String() string {
 	return text
 }
 
+// A Spent is what was used, as other gates need it to refuse it. It tells no secret: a
+// packet is spent once it is known, and of a code just the secret's mark is there.
+type Spent struct {
+	Packet string    `json:"packet,omitempty"` // the digest of a packet, in hexadecimal
+	Made   time.Time `json:"made,omitzero"`    // when the packet says it was made
+	Code   string    `json:"code,omitempty"`   // the mark of a code's secret, in hexadecimal
+	Step   int64     `json:"step,omitempty"`   // of the code, as RFC 6238 has it
+}
+
+// ID identifies what was used.
+func (s Spent) ID() string {
+	if s.Code != "" {
+		return fmt.Sprintf("code %s %d", s.Code, s.Step)
+	}
+	return "packet " + s.Packet
+}
+
 // The origins of grants and revocations.
 const (
 	ByKnock = "knock"
 	ByAdmin = "admin"
 	BySPA   = "spa"
+	ByFleet = "fleet" // another gate, which is the key
 )
 
 // Line returns the event as a line for people.

@@ -87,9 +87,12 @@ func OpenJournal(path string, replace func(path string, data []byte) error, log 
 // NewBus returns a bus that goes on from what the journal holds. Its taps are as in [NewBus].
 func (j *Journal) NewBus(taps ...func(Event)) *Bus { return newBus(j.history.clone(), taps) }
 
+// recorded are the kinds of events that a journal holds.
+var recorded = append(slices.Clone(Kinds), Used)
+
 // Record writes the events of a bus until the context ends, and then all events from before.
 func (j *Journal) Record(ctx context.Context, bus *Bus) error {
-	events, err := bus.Resume(j.history.id(j.history.seq))
+	events, err := bus.Resume(j.history.id(j.history.seq), recorded...)
 	if err != nil {
 		return err
 	}
@@ -232,7 +235,7 @@ func (h *history) readLine(number int, l journalLine) error {
 		h.seq, h.ours.evicted, h.strangers.evicted = l.Seq, l.OursEvicted, l.StrangersEvicted
 	case l.Run != "" && (len(h.runs) == 0 || l.Seq >= h.runs[len(h.runs)-1].after):
 		h.runs = append(h.runs, run{l.Run, l.Seq})
-	case l.Event != nil && l.Seq > h.seq && slices.Contains(Kinds, l.Event.Kind) && len(h.runs) > 0:
+	case l.Event != nil && l.Seq > h.seq && slices.Contains(recorded, l.Event.Kind) && len(h.runs) > 0:
 		e := *l.Event
 		e.seq = l.Seq
 		h.add(e)

@@ -36,6 +36,7 @@ import (
 	"nftknock/cmd/nftknockd/internal/ruleset"
 	"nftknock/cmd/nftknockd/internal/service"
 	"nftknock/cmd/nftknockd/internal/statedir"
+	"nftknock/cmd/nftknockd/internal/status"
 	"nftknock/cmd/nftknockd/internal/throttle"
 	"nftknock/config"
 	"nftknock/knock"
@@ -106,6 +107,7 @@ type state struct {
 	retrying   bool         // a retry of the file is due
 	outbox     event.Outbox // to be published
 
+	fleet     status.Fleet // as its companion has last reported
 	followers []*follower
 	heard     uint64    // packets that observe has taken in
 	lastHeard time.Time // when the latest of them arrived

@@ -25,6 +25,7 @@ type claim struct {
 	codes.Claim
 	knock   knock.Event // what the code was part of
 	arrived time.Time   // its last packet
+	spent   bool        // at another gate: it opens nothing here
 }
 
 // checkCode judges the code that a packet completed, mutes the source of a wrong one, and
@@ -34,7 +35,7 @@ func (g *Gate) checkCode(e knock.Event, arrived time.Time) {
 	claimed, err := s.codes.Judge(e.Door.Name, e.Code, time.Now())
 	if err == nil {
 		select {
-		case g.claims <- claim{claimed, e, arrived}:
+		case g.claims <- claim{claimed, e, arrived, false}:
 			return
 		default:
 			s.codes.Release(claimed)
@@ -69,11 +70,20 @@ func (g *Gate) useCode(cl claim) {
 	s := &g.state
 	s.Lock()
 	defer g.unlock()
-	if err != nil {
+	switch {
+	case err != nil && cl.spent:
+		s.codes.Release(cl.Claim)
+		g.deps.Log.Error("a code that was used at another gate may open here", "error", err)
+		return
+	case err != nil:
 		s.codes.Release(cl.Claim)
 		s.refuse(cl.knock, err)
 		return
+	case cl.spent:
+		return
 	}
+	mark, step := cl.Mark()
+	s.used(event.Spent{Code: mark, Step: step})
 	if door, err := s.cfg.Door(cl.knock.Door.Name); err == nil { // a reload may have taken it away
 		g.decide(grant.Decision{Grant: grant.For(door, cl.knock.Source, grant.Knock)}, cl.arrived)
 	}
@@ -84,6 +94,7 @@ func (g *Gate) openFor(batch []packets.Opening) {
 	g.state.Lock()
 	defer g.unlock()
 	for _, one := range batch {
+		g.state.used(one.Spent)
 		door, err := g.state.cfg.Door(one.Door)
 		people := g.state.cfg.SPA.Doors[one.Door].Keys
 		if err != nil || !slices.ContainsFunc(people, func(k config.SPAKey) bool { return k.Name == one.Key }) {

@@ -37,6 +37,7 @@ func (g *Gate) Status() (*status.Status, error) {
 	if len(cfg.SPA.Doors) > 0 {
 		daemon.SPARefused = g.packets.Refusals()
 	}
+	daemon.Fleet = s.fleetStatus()
 	since := s.grants.Since()
 	g.unlock()
 	daemon.Warnings = cfg.InterfaceWarningsHere()

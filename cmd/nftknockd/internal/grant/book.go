@@ -119,7 +119,7 @@ func (b *Book) Apply(arrived time.Time, grants ...Grant) (in []Grant, err error)
 	}
 	for _, e := range within {
 		old := Of(e, time.Now())
-		old.Origin = fresh[0].Origin
+		old.Origin, old.Key = fresh[0].Origin, fresh[0].Key
 		b.ended(old)
 	}
 	for _, g := range fresh {
@@ -159,7 +159,7 @@ func (b *Book) Revoke(grants ...Grant) error {
 // ended notes that the kernel has ended a grant.
 func (b *Book) ended(g Grant) {
 	delete(b.since, g.ID())
-	b.happened(event.Event{Kind: event.Revoked, Door: g.Door, Source: g.Source(), By: string(g.Origin)})
+	b.happened(event.Event{Kind: event.Revoked, Door: g.Door, Source: g.Source(), By: string(g.Origin), Key: g.Key})
 }
 
 // maxPending bounds what waits for a kernel that refuses everything. The oldest decision

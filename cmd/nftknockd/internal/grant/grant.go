@@ -22,7 +22,7 @@ type Grant struct {
 	Zone   string    // the interface of a link-local source, which means another host on each link
 	Until  time.Time // zero: until revoked
 	Origin Origin
-	Key    string // of SPA: whose
+	Key    string // of SPA: whose; of Fleet: which gate
 }
 
 // Source returns the grant's source as people write it.
@@ -35,6 +35,7 @@ const (
 	Knock Origin = event.ByKnock
 	Admin Origin = event.ByAdmin
 	SPA   Origin = event.BySPA
+	Fleet Origin = event.ByFleet // another gate
 )
 
 // comment is what the kernel keeps of where a grant comes from: the origin, and after a
@@ -69,8 +70,8 @@ func (g Grant) Element() (e nft.Grant, ok bool) {
 // Of returns the grant that the table held at a time.
 func Of(e nft.Grant, at time.Time) Grant {
 	g := Grant{Door: e.Door, Prefix: e.Source, Zone: e.Zone, Origin: Origin(e.By)}
-	if key, ok := strings.CutPrefix(e.By, string(SPA)+" "); ok {
-		g.Origin, g.Key = SPA, key
+	if by, key, ok := strings.Cut(e.By, " "); ok && (by == string(SPA) || by == string(Fleet)) {
+		g.Origin, g.Key = Origin(by), key
 	}
 	if e.Left != knock.Forever {
 		g.Until = at.Add(e.Left)

@@ -27,7 +27,7 @@ type Daemon interface {
 // when it was killed is run again.
 type Companion struct {
 	Daemon         Daemon
-	Position       PositionFile
+	Position       event.PositionFile
 	AtOnce         int
 	Log            *slog.Logger
 	Stdout, Stderr io.Writer // the programs'
@@ -48,7 +48,7 @@ var errReloaded = errors.New("reloaded")
 // Run runs hooks until the context ends, and then waits for the programs that run. Where there
 // is no hook, or no daemon, it ends after a while.
 func (c *Companion) Run(ctx context.Context) error {
-	after, err := c.Position.load()
+	after, err := c.Position.Load()
 	if err != nil {
 		c.Log.Warn("what has happened before is not dealt with", "error", err)
 	}
@@ -145,7 +145,7 @@ func (c *Companion) kinds() []event.Kind {
 }
 
 func (c *Companion) see(ctx context.Context, e event.Event) error {
-	if !idForm.MatchString(e.ID) {
+	if !event.IsID(e.ID) {
 		return errors.New("the daemon sends an event without an ID")
 	}
 	if e.Kind == event.Missed {
@@ -213,7 +213,7 @@ func (c *Companion) save(saved string, moved, end <-chan struct{}) {
 		if after == saved {
 			return
 		}
-		err := c.Position.save(after)
+		err := c.Position.Save(after)
 		switch {
 		case err == nil:
 			saved, failing = after, false

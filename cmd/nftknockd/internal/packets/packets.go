@@ -11,6 +11,7 @@ package packets
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/cmd/nftknockd/internal/replay"
 	"nftknock/cmd/nftknockd/internal/statedir"
@@ -44,6 +46,7 @@ type Packets struct {
 	rules   atomic.Pointer[rules] // nil: no door takes packets
 	arrived chan datagram
 	proved  chan proof
+	spent   chan event.Spent // at other gates
 	refused refusals
 
 	store   *replay.Store // Prove's alone; nil until it is needed
@@ -92,17 +95,19 @@ type Opening struct {
 	Key     string        // whose
 	Timeout time.Duration // 0: the door's
 	Arrived time.Time
+	Spent   event.Spent // for the other gates of a fleet
 }
 
 // A proof is a packet that opens a door as soon as it is recorded.
 type proof struct {
 	Opening
 	digest replay.Digest
+	spent  bool // at another gate: it opens nothing here
 }
 
 // New returns Packets without rules: no door takes any.
 func New(deps Deps) *Packets {
-	return &Packets{deps: deps, arrived: make(chan datagram, maxArrived), proved: make(chan proof, maxProved)}
+	return &Packets{deps: deps, arrived: make(chan datagram, maxArrived), proved: make(chan proof, maxProved), spent: make(chan event.Spent, maxProved)}
 }
 
 // SetRules takes in a configuration.
@@ -210,6 +215,8 @@ func (p *Packets) Prove(ctx context.Context) {
 		select {
 		case d := <-p.arrived:
 			p.prove(d)
+		case one := <-p.spent:
+			p.spend(one)
 		case <-wanted.C:
 			p.sample.Store(true)
 		case <-ctx.Done():
@@ -268,13 +275,9 @@ func (r *rules) doorFor(p spa.Packet) (*door, error) {
 
 // claim claims a packet that may open a door, and hands it on to be recorded.
 func (p *Packets) claim(table string, door *door, packet spa.Packet, d datagram) error {
-	if p.store == nil {
-		store, err := replay.Open(filepath.Join(string(p.deps.State), "spa", table))
-		if err != nil {
-			p.refused.add(refusedRecord)
-			return fmt.Errorf("cannot tell whether the packet was used before: %w", err)
-		}
-		p.store = store
+	if err := p.openStore(table); err != nil {
+		p.refused.add(refusedRecord)
+		return fmt.Errorf("cannot tell whether the packet was used before: %w", err)
 	}
 	source := packet.Source
 	switch {
@@ -301,13 +304,61 @@ func (p *Packets) claim(table string, door *door, packet spa.Packet, d datagram)
 		return err
 	}
 	select {
-	case p.proved <- proof{Opening{door.door.Name, source, packet.Key, packet.Timeout, d.arrived}, digest}:
+	case p.proved <- proof{Opening{door.door.Name, source, packet.Key, packet.Timeout, d.arrived, spentOf(packet)}, digest, false}:
 		return nil
 	default:
 		p.store.Release(digest)
 		p.refused.add(refusedOverload)
 		return errOverload
 	}
+}
+
+func (p *Packets) openStore(table string) error {
+	if p.store != nil {
+		return nil
+	}
+	store, err := replay.Open(filepath.Join(string(p.deps.State), "spa", table))
+	if err == nil {
+		p.store = store
+	}
+	return err
+}
+
+// Spend has packets refused that were used at other gates. It does not wait for the disk.
+func (p *Packets) Spend(ctx context.Context, spent []event.Spent) error {
+	for _, one := range spent {
+		select {
+		case p.spent <- one:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (p *Packets) spend(one event.Spent) {
+	rules := p.rules.Load()
+	var digest replay.Digest
+	if n, err := hex.Decode(digest[:], []byte(one.Packet)); rules == nil || err != nil || n != len(digest) {
+		return // no door takes packets
+	}
+	err := p.openStore(rules.table)
+	if err == nil {
+		err = p.store.Claim(digest, one.Made, time.Now())
+	}
+	switch {
+	case errors.Is(err, replay.ErrReplayed):
+		return
+	case err != nil:
+		p.deps.Log.Error("a packet that was used at another gate may open here", "error", err)
+		return
+	}
+	p.proved <- proof{digest: digest, spent: true} // waits, as the disk is slower
+}
+
+// spentOf returns what other gates need to refuse a packet.
+func spentOf(p spa.Packet) event.Spent {
+	return event.Spent{Packet: hex.EncodeToString(p.Digest[:]), Made: p.Time}
 }
 
 // Record records packets, as many at once as wait, and then opens their doors.
@@ -333,13 +384,21 @@ func (p *Packets) Record(ctx context.Context) {
 
 // use opens doors once it is recorded that their packets are used.
 func (p *Packets) use(batch []proof) {
-	digests, openings := make([]replay.Digest, len(batch)), make([]Opening, len(batch))
+	var openings []Opening
+	digests := make([]replay.Digest, len(batch))
 	for i, one := range batch {
-		digests[i], openings[i] = one.digest, one.Opening
+		digests[i] = one.digest
+		if !one.spent {
+			openings = append(openings, one.Opening)
+		}
 	}
 	if err := p.store.Record(time.Now(), digests...); err != nil {
 		for _, one := range batch {
 			p.store.Release(one.digest)
+			if one.spent {
+				p.deps.Log.Error("a packet that was used at another gate may open here: it cannot be recorded", "error", err)
+				continue
+			}
 			p.refused.add(refusedRecord)
 			p.deps.Refused(one.Door, one.Key, one.Source, fmt.Errorf("cannot record that the packet was used: %w", err))
 		}

@@ -43,6 +43,8 @@ type Daemon struct {
 
 	MutedSources []MutedSource `json:"muted_sources"` // those, at most MaxMuted: the latest
 
+	Fleet *Fleet `json:"fleet,omitempty"` // there is none: nothing is shared
+
 	// SPARefused counts packets of single packet authorization that have opened nothing, by
 	// reason. It is empty if no door takes any.
 	SPARefused map[string]uint64 `json:"spa_refused,omitempty"`

@@ -1,4 +1,4 @@
-package hooks
+package event
 
 import (
 	"encoding/json"
@@ -9,7 +9,7 @@ import (
 	"regexp"
 )
 
-// A PositionFile keeps up to where events are dealt with.
+// A PositionFile keeps up to where a companion of the daemon has dealt with events.
 type PositionFile struct {
 	Path    string
 	Replace func(path string, data []byte) error // writes a whole file or nothing
@@ -23,10 +23,13 @@ type position struct {
 
 const positionFormat = 1
 
+// IsID reports whether a text may be the ID of an event.
+func IsID(s string) bool { return idForm.MatchString(s) }
+
 var idForm = regexp.MustCompile(`^[a-z0-9]{1,32}-[0-9]{1,20}$`)
 
-// load returns the position; empty if there is none yet.
-func (f PositionFile) load() (string, error) {
+// Load returns the position; empty if there is none yet.
+func (f PositionFile) Load() (string, error) {
 	data, err := os.ReadFile(f.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -35,13 +38,14 @@ func (f PositionFile) load() (string, error) {
 		return "", err
 	}
 	var p position
-	if err := json.Unmarshal(data, &p); err != nil || p.Format != positionFormat || !idForm.MatchString(p.After) {
+	if err := json.Unmarshal(data, &p); err != nil || p.Format != positionFormat || !IsID(p.After) {
 		return "", fmt.Errorf("%s is damaged, or of another version: it begins anew", f.Path)
 	}
 	return p.After, nil
 }
 
-func (f PositionFile) save(after string) error {
+// Save keeps a position.
+func (f PositionFile) Save(after string) error {
 	data, err := json.Marshal(position{positionFormat, after})
 	if err != nil {
 		return err

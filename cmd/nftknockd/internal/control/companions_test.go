@@ -14,7 +14,7 @@ import (
 
 // The socket is there while there is a hook, whatever has put the configuration in force: each
 // time it is reloaded, as it is for a trial and after it.
-func TestServeHooks(t *testing.T) {
+func TestServeCompanion(t *testing.T) {
 	t.Parallel()
 	dir, err := os.MkdirTemp("", "hooks")
 	if err != nil {
@@ -25,7 +25,7 @@ func TestServeHooks(t *testing.T) {
 	backend := newBackend()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	go func() { ServeHooks(ctx, backend, path, slog.New(slog.DiscardHandler)); close(ended) }()
+	go func() { HooksCompanion.Serve(ctx, backend, path, slog.New(slog.DiscardHandler)); close(ended) }()
 	expect := func(there bool) {
 		t.Helper()
 		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {

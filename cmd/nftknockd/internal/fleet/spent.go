@@ -1,0 +1,72 @@
+package fleet
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"nftknock/cmd/nftknockd/internal/event"
+)
+
+// spentFor is for how long the bucket remembers what was used: for longer than a gate would
+// take it, whatever its clock says.
+const spentFor = 2 * time.Hour
+
+// unspent is what was used at this gate, and the bucket does not say yet.
+type unspent struct {
+	event.Spent
+	sending bool
+}
+
+func spentKey(u event.Spent) string { return spentKeys + nameKey(u.ID()) }
+
+// spendLocal shares that a packet or a code was used at this gate.
+func (s *session) spendLocal(u event.Spent) {
+	key := spentKey(u)
+	if _, known := s.spent[key]; known {
+		return
+	}
+	s.spent[key] = s.now().Add(spentFor)
+	s.unspent[key] = &unspent{Spent: u}
+	s.sendSpent()
+}
+
+func (s *session) sendSpent() {
+	for key, u := range s.unspent {
+		if s.watcher == nil || u.sending || s.inProgress >= maxPending/2 {
+			continue
+		}
+		u.sending = true
+		s.inProgress++
+		value := s.signer.seal(key, payload{Gate: s.Gate, At: s.now().UnixMilli(), Spent: &u.Spent})
+		s.bucket.put(key, value, 0, spentFor, func(_ uint64, err error) { s.sent <- sent{key: key, err: err} })
+	}
+}
+
+// arrivedSpent takes in what became of a value. Where there is one already, another gate was faster.
+func (s *session) arrivedSpent(d sent) {
+	u := s.unspent[d.key]
+	switch {
+	case u == nil:
+	case d.err == nil, isTaken(d.err):
+		delete(s.unspent, d.key)
+	default:
+		u.sending = false // the next tick tries again
+	}
+}
+
+func (s *session) heardSpent(key string, entry jetstream.KeyValueEntry) {
+	if entry.Operation() != jetstream.KeyValuePut {
+		return
+	}
+	p, err := s.signer.open(key, entry.Value())
+	if err != nil || p.Spent == nil || spentKey(*p.Spent) != key {
+		s.forged++
+		return
+	}
+	if _, known := s.spent[key]; known || p.Gate == s.Gate {
+		return
+	}
+	s.spent[key] = s.now().Add(spentFor)
+	s.toSpend = append(s.toSpend, *p.Spent)
+}

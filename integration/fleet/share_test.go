@@ -1,0 +1,102 @@
+package fleet
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"nftknock/integration/lab"
+)
+
+// TestShare knocks at one of three gates, and is let in by all; closes at another, and is out.
+func TestShare(t *testing.T) {
+	t.Parallel()
+	f := lab.NewFleet(t, 3, "")
+	first, last := f.Gates[0], f.Gates[2]
+	for _, g := range f.Gates {
+		if a := g.Answer(); a != lab.Silent {
+			t.Fatalf("%s is %s before anybody knocks", g.Name(), a)
+		}
+	}
+	first.Knock(t, lab.SSHSequence...)
+	for _, g := range f.Gates {
+		lab.Eventually(t, g.Name()+" lets the person in", func() bool { return g.Answer() == lab.Open })
+	}
+	e, _ := last.Grant(t, f.Person.String())
+	if grants := last.Daemon.Status(t).Grants; len(grants) != 1 || grants[0].By != "fleet" || grants[0].Key != "gate1" {
+		t.Errorf("gate3 says %+v", grants)
+	}
+	if e.Expires > 5*time.Minute || e.Expires < 5*time.Minute-20*time.Second {
+		t.Errorf("for %v at the third gate, not the five minutes of the knock", e.Expires)
+	}
+
+	last.Knock(t, "6127", "8391", "7214")
+	for _, g := range f.Gates {
+		lab.Eventually(t, g.Name()+" does not let the person in any more", func() bool { _, in := g.Grant(t, f.Person.String()); return !in })
+		if a := g.Answer(); a != lab.Silent {
+			t.Errorf("%s is %s after the close", g.Name(), a)
+		}
+	}
+}
+
+// TestAway kills parts while others decide: when they are back, everybody knows everything.
+func TestAway(t *testing.T) {
+	t.Parallel()
+	f := lab.NewFleet(t, 3, "")
+	a, b, c := f.Gates[0], f.Gates[1], f.Gates[2]
+	in := func(source string, gates ...*lab.Gate) {
+		t.Helper()
+		for _, g := range gates {
+			lab.Eventually(t, g.Name()+" lets in "+source, func() bool { _, in := g.Grant(t, source); return in })
+		}
+	}
+	out := func(source string, gates ...*lab.Gate) {
+		t.Helper()
+		for _, g := range gates {
+			lab.Eventually(t, g.Name()+" does not let in "+source, func() bool { _, in := g.Grant(t, source); return !in })
+		}
+	}
+	open := func(g *lab.Gate, source string) { t.Helper(); g.Daemon.Tell(t, "open", "ssh", source, "--for", "10m") }
+	shut := func(g *lab.Gate, source string) { t.Helper(); g.Daemon.Tell(t, "close", "ssh", source) }
+
+	// A gate whose companion was killed decides, and hears the rest when it is back.
+	open(a, "192.0.2.1")
+	open(a, "192.0.2.2")
+	in("192.0.2.1", b, c)
+	in("192.0.2.2", b, c)
+	c.Companion.Stop(syscall.SIGKILL)
+	open(c, "192.0.2.3")
+	open(a, "192.0.2.4")
+	shut(b, "192.0.2.1")
+	in("192.0.2.4", b)
+	c.StartCompanion(t)
+	in("192.0.2.3", a, b)
+	in("192.0.2.4", c)
+	out("192.0.2.1", a, b, c)
+
+	// So does one whose daemon was killed and whose table has gone, as after a reboot.
+	b.Companion.Stop(syscall.SIGKILL)
+	b.Daemon.Stop(syscall.SIGKILL)
+	b.Run(t, "nft", "flush", "ruleset")
+	open(a, "192.0.2.5")
+	shut(a, "192.0.2.2")
+	b.Start(t, "")
+	in("192.0.2.5", b, c)
+	in("192.0.2.3", b)
+	in("192.0.2.4", b)
+	out("192.0.2.2", a, b, c)
+
+	// While NATS is away each gate works alone.
+	f.NATS.Stop(syscall.SIGKILL)
+	open(a, "192.0.2.6")
+	open(b, "192.0.2.7")
+	shut(c, "192.0.2.5")
+	a.Knock(t, lab.SSHSequence...)
+	in(f.Person.String(), a)
+	out("192.0.2.6", b)
+	f.StartNATS(t)
+	in("192.0.2.6", b, c)
+	in("192.0.2.7", a, c)
+	in(f.Person.String(), b, c)
+	out("192.0.2.5", a, b, c)
+}
