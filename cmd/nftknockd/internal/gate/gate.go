@@ -1,9 +1,9 @@
 // Package gate is the daemon: it connects the packet log to the tracker, and the tracker
 // to the table.
 //
-//	nft.Listener ─→ observe ─→ knock.Tracker ─→ Grant ─→ apply ─→ nft.Table
-//	                   └─────→ spa.Keys ──────────↑         └──→ event.Bus ─→ log, metrics, watchers
-//	              an administrator, repair ───────┘
+//	kernel.Listener ─→ observe ─→ knock.Tracker ─→ decide ─→ grant.Book ─→ kernel.Table
+//	                      └─────→ packets ────────────↑          └──→ event.Bus ─→ log, metrics, watchers
+//	                 an administrator, repair ────────┘
 //
 // Five goroutines use a gate: the listener's, which observes packets; Run's, which
 // reloads and repairs; one that records one-time codes; and two for single packet
