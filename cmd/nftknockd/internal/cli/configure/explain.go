@@ -81,9 +81,9 @@ func explainDoor(w io.Writer, cfg *config.Config, d *knock.Door) {
 	}
 	switch n := len(d.CloseSequence); {
 	case n > 0 && trigger:
-		fmt.Fprintf(w, "  Another %s make the event \"revoked\".\n", count(n, "knock"))
+		fmt.Fprintf(w, "  Another sequence, of %s, is the event \"revoked\".\n", knocksInOrder(n))
 	case n > 0:
-		fmt.Fprintf(w, "  Another %s in the right order shut it again to that address.\n", count(n, "knock"))
+		fmt.Fprintf(w, "  Another sequence, of %s, shuts it again to that address.\n", knocksInOrder(n))
 	}
 }
 

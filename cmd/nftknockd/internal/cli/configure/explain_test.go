@@ -48,12 +48,12 @@ sequence = [4312]
 		"A stranger gets what a closed port answers.",
 		"It opens to 3 knocks in the right order, within 15s.",
 		"(/32 of IPv4, /64 of IPv6) may begin connections for 1m",
-		"Another 3 knocks in the right order shut it again",
+		"Another sequence, of 3 knocks in the right order, shuts it again",
 		"It opens to one encrypted packet of alice or bob to port 62201:udp, without a knock or a code.",
 		"It opens to either of these:\n    - 2 knocks in the right order followed by the one-time code of the moment, which is knocked too, all within 15s;\n" +
 			"    - one encrypted packet of alice to port 62201:udp, without a knock or a code.\n",
 		"Door wake is a trigger: it guards no port, and makes the events that hooks are run for.\n  It is set off by 1 knock, within 15s.\n" +
-			"  That is the event \"granted\"; \"expired\" follows after 1m.\n  Another 2 knocks make the event \"revoked\".\n",
+			"  That is the event \"granted\"; \"expired\" follows after 1m.\n  Another sequence, of 2 knocks in the right order, is the event \"revoked\".\n",
 		"It opens to 1 knock, within 15s.",
 		"There are 32 of each protocol that is knocked with.",
 		"may connect until it is put out",
