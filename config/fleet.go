@@ -13,8 +13,8 @@ import (
 	"nftknock/config/internal/doc"
 )
 
-// Fleet is how gates share whom they let in. The daemon has no use for it: the files that
-// it names are read by [Fleet.ReadKey], by who is part of a fleet.
+// Fleet is how gates share whom they let in. The files that it names are read when somebody is to
+// share, by [Fleet.ReadKey] and [Fleet.ReadCredentials].
 type Fleet struct {
 	URLs        []string      // of NATS servers: nats or tls, a host, and a port if it is not 4222
 	Credentials string        // file, from the folder of the configuration; empty: none
@@ -111,6 +111,15 @@ func doorOf(v any, doors []*door) (string, error) {
 		return "", fmt.Errorf("there is no door %s: did you mean %q?", doc.Plain(s), nearest)
 	}
 	return "", fmt.Errorf("there is no door %s: write the name of one, the NAME of a [door.NAME]", doc.Plain(s))
+}
+
+// ReadCredentials returns what is in the file of credentials; nothing if there is none to be read.
+func (f *Fleet) ReadCredentials() (Secret, error) {
+	if f.Credentials == "" {
+		return "", nil
+	}
+	text, err := doc.ReadSecretFile(f.Credentials, "it comes from whoever runs the NATS servers")
+	return Secret(text), err
 }
 
 // minFleetKey is how long the key of a fleet has to be, in bytes: what HMAC-SHA256 makes

@@ -52,6 +52,8 @@ everywhere="
 systemd="
 644 - /usr/lib/systemd/system/nftknockd.service
 644 - /usr/lib/systemd/system/nftknock-hooks.service
+644 - /usr/lib/systemd/system/nftknock-fleet.service
+644 - /usr/lib/systemd/system/nftknock-fleet.path
 644 - /usr/lib/sysusers.d/nftknock.conf
 644 - /usr/lib/tmpfiles.d/nftknock.conf"
 secrets="

@@ -173,6 +173,24 @@ soon rests
 ok_shut "hooks run as their own user, also after a kill, and while there are any:" \
 	"exposure $(systemd-analyze security --no-pager --offline=true nftknock-hooks.service | grep -oE 'level for .*: [0-9.]+' | grep -oE '[0-9.]+$')"
 
+[ "$(property ActiveState nftknock-fleet)" = inactive ]
+(umask 077 && head -c 32 /dev/urandom | base64 >/etc/nftknock/fleet.key)
+systemd-tmpfiles --create nftknock.conf
+printf '[fleet]\nurl = "nats://192.0.2.1:4222"\nkey_file = "fleet.key"\ngroup = "test"\n' >>$config
+systemctl reload $unit
+shares() { [ "$(property ActiveState nftknock-fleet)" = activating ]; } # NATS is nowhere
+soon shares
+alone() { nftknockd status | grep -q '^fleet test: not connected to NATS: this gate works alone$'; }
+soon alone
+[ "$(stat -c '%a %U:%G' /run/nftknock-fleet /run/nftknock-fleet/fleet.sock)" = $'2750 nftknock:nftknock-fleet\n660 nftknock:nftknock-fleet' ]
+fails runuser -u nftknock-fleet -- nftknockd open ssh 192.0.2.8 --socket /run/nftknock-fleet/fleet.sock 2>/dev/null
+cp -p /tmp/good $config
+systemctl reload $unit
+unshared() { [ "$(property ActiveState nftknock-fleet)" = inactive ]; }
+soon unshared
+ok_shut "a fleet is shared by a user of its own, while there is one:" \
+	"exposure $(systemd-analyze security --no-pager --offline=true nftknock-fleet.service | grep -oE 'level for .*: [0-9.]+' | grep -oE '[0-9.]+$')"
+
 metrics() {
 	exec 4<>/dev/tcp/127.0.0.1/9722 && printf 'GET /metrics HTTP/1.0\r\n\r\n' >&4 && grep -q "^$1" <&4
 } 2>/dev/null

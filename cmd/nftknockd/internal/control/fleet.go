@@ -2,7 +2,9 @@ package control
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"time"
 
@@ -17,8 +19,8 @@ import (
 // Fleet is a [config.Fleet].
 type Fleet struct {
 	URLs        []string `json:"urls"`
-	Credentials string   `json:"credentials,omitempty"`
-	KeyFile     string   `json:"key_file"`
+	Key         []byte   `json:"key"`                   // the group's, decoded
+	Credentials string   `json:"credentials,omitempty"` // of NATS: what is in the file
 	Group       string   `json:"group"`
 	Doors       []string `json:"doors,omitempty"` // empty: all
 	MaxGrant    float64  `json:"max_grant_seconds"`
@@ -52,7 +54,9 @@ func (s *server) fleet(w http.ResponseWriter, _ *http.Request) {
 		answer(w, nil, gate.ErrNoFleet)
 		return
 	}
-	answer(w, Fleet{f.URLs, f.Credentials, f.KeyFile, f.Group, f.Doors, f.MaxGrant.Seconds()}, nil)
+	key, err := f.ReadKey()
+	credentials, credentialsErr := f.ReadCredentials()
+	answer(w, Fleet{f.URLs, []byte(key), string(credentials), f.Group, f.Doors, f.MaxGrant.Seconds()}, errors.Join(err, credentialsErr))
 }
 
 func (s *server) sharedGrants(w http.ResponseWriter, _ *http.Request) {
@@ -110,16 +114,18 @@ func readBody(r *http.Request, body any) error {
 	return nil
 }
 
-// Fleet returns [fleet] of the configuration in force.
-func (c *Client) Fleet() (*config.Fleet, error) {
+// Fleet returns [fleet] of the configuration in force, and what is in the files that it names. The
+// error is fs.ErrNotExist if there is none.
+func (c *Client) Fleet() (f *config.Fleet, key, credentials config.Secret, err error) {
 	var wire Fleet
 	if err := c.ask(http.MethodGet, "fleet", nil, &wire); err != nil {
-		return nil, err
+		if refused, ok := errors.AsType[*Error](err); ok && refused.Code == http.StatusNotFound {
+			err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+		}
+		return nil, "", "", err
 	}
-	return &config.Fleet{
-		URLs: wire.URLs, Credentials: wire.Credentials, KeyFile: wire.KeyFile, Group: wire.Group, Doors: wire.Doors,
-		MaxGrant: time.Duration(wire.MaxGrant * float64(time.Second)),
-	}, nil
+	f = &config.Fleet{URLs: wire.URLs, Group: wire.Group, Doors: wire.Doors, MaxGrant: time.Duration(wire.MaxGrant * float64(time.Second))}
+	return f, config.Secret(wire.Key), config.Secret(wire.Credentials), nil
 }
 
 // Grants returns the grants of the doors that are shared.

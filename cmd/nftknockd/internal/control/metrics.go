@@ -167,6 +167,10 @@ var (
 
 	grantsGauge = desc("nftknock_grants", "Sources that are let in.", "door")
 
+	fleetGauge = desc("nftknock_fleet_connected", "1 if grants are shared with other gates now.")
+	gatesGauge = desc("nftknock_fleet_gates", "Other gates of the group that live.")
+	lagGauge   = desc("nftknock_fleet_lag_seconds", "How long the latest decision of another gate took from the bucket to here.")
+
 	progressGauge = desc("nftknock_in_progress", "Attempts that have begun and not succeeded.")
 	mutedGauge    = desc("nftknock_muted", "Sources that are not listened to.")
 	lostCounter   = desc("nftknock_log_messages_lost_total", "Messages of the kernel's packet log that did not arrive.")
@@ -178,7 +182,7 @@ var (
 var (
 	coarseGauges = []*prometheus.Desc{startedGauge, healthyGauge, lastGoodGauge, ownedGauge, limitGauge}
 	grantGauges  = []*prometheus.Desc{grantsGauge}
-	fineGauges   = []*prometheus.Desc{progressGauge, mutedGauge, lostCounter, spaCounter, beganCounter, shutCounter}
+	fineGauges   = []*prometheus.Desc{fleetGauge, gatesGauge, lagGauge, progressGauge, mutedGauge, lostCounter, spaCounter, beganCounter, shutCounter}
 )
 
 func (m *gauges) Describe(ch chan<- *prometheus.Desc) {
@@ -201,6 +205,11 @@ func (m *gauges) Collect(ch chan<- prometheus.Metric) {
 func collectAll(s *status.Status, send sendFunc) {
 	collectCoarse(s, send)
 	collectGrants(s, send)
+	if f := s.Daemon.Fleet; f != nil {
+		send(fleetGauge, prometheus.GaugeValue, oneIf(f.Connected))
+		send(gatesGauge, prometheus.GaugeValue, float64(len(f.Gates)))
+		send(lagGauge, prometheus.GaugeValue, f.Lag)
+	}
 	send(progressGauge, prometheus.GaugeValue, float64(s.Daemon.InProgress))
 	send(mutedGauge, prometheus.GaugeValue, float64(s.Daemon.Muted))
 	send(lostCounter, prometheus.CounterValue, float64(s.Daemon.MessagesLost))

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
 
 	"nftknock/config"
 )
@@ -31,7 +31,7 @@ const (
 )
 
 // dial connects to NATS, which need not be there yet: the connection comes when it is, and comes back.
-func dial(f *config.Fleet, gate string, log *slog.Logger, changed func()) (*bucket, error) {
+func dial(urls []string, name, gate string, secret config.Secret, log *slog.Logger, changed func()) (*bucket, error) {
 	options := []nats.Option{
 		nats.Name("nftknockd " + gate),
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(500 * time.Millisecond),
@@ -48,14 +48,14 @@ func dial(f *config.Fleet, gate string, log *slog.Logger, changed func()) (*buck
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log.Warn("NATS", "error", err) }),
 	}
-	if f.Credentials != "" {
-		option, err := credentials(f.Credentials)
+	if secret != "" {
+		option, err := credentials(secret)
 		if err != nil {
 			return nil, err
 		}
 		options = append(options, option)
 	}
-	conn, err := nats.Connect(strings.Join(f.URLs, ","), options...)
+	conn, err := nats.Connect(strings.Join(urls, ","), options...)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to NATS: %w", err)
 	}
@@ -64,7 +64,7 @@ func dial(f *config.Fleet, gate string, log *slog.Logger, changed func()) (*buck
 		conn.Close()
 		return nil, err
 	}
-	return &bucket{conn: conn, js: js, name: "nftknock-" + f.Group}, nil
+	return &bucket{conn: conn, js: js, name: name}, nil
 }
 
 // server names the server without what may be a secret in its URL.
@@ -75,21 +75,21 @@ func server(c *nats.Conn) string {
 	return c.ConnectedAddr()
 }
 
-// credentials reads a file of credentials: a user's JWT and nkey seed (.creds), or an nkey
+// credentials reads what is in a file of credentials: a user's JWT and nkey seed, or an nkey
 // seed alone.
-func credentials(file string) (nats.Option, error) {
-	text, err := os.ReadFile(file)
+func credentials(text config.Secret) (nats.Option, error) {
+	if strings.Contains(string(text), "BEGIN NATS USER JWT") {
+		return nats.UserCredentialBytes([]byte(text)), nil
+	}
+	pair, err := nkeys.ParseDecoratedNKey([]byte(text))
+	if err != nil {
+		return nil, errors.New("credentials: the file holds neither NATS credentials nor an nkey seed")
+	}
+	public, err := pair.PublicKey()
 	if err != nil {
 		return nil, fmt.Errorf("credentials: %w", err)
 	}
-	if strings.Contains(string(text), "BEGIN NATS USER JWT") {
-		return nats.UserCredentials(file), nil
-	}
-	option, err := nats.NkeyOptionFromSeed(file)
-	if err != nil {
-		return nil, fmt.Errorf("credentials: %s holds neither NATS credentials nor an nkey seed", file)
-	}
-	return option, nil
+	return nats.Nkey(public, pair.Sign), nil
 }
 
 // find finds the bucket, or makes it. It is kept as often as there are servers for, up to three.

@@ -34,8 +34,9 @@ import (
 
 // A Daemon is what a companion needs of one.
 type Daemon interface {
-	// Fleet returns [fleet] of the configuration in force. Its error is fs.ErrNotExist if there is none.
-	Fleet() (*config.Fleet, error)
+	// Fleet returns [fleet] of the configuration in force, the group's key, and what NATS wants to
+	// see. Its error is fs.ErrNotExist if there is none.
+	Fleet() (f *config.Fleet, key, credentials config.Secret, err error)
 	// Follow calls see with each event of the kinds after an event; see [control.Client.Follow].
 	Follow(ctx context.Context, after string, kinds []event.Kind, begun func(after string), see func(event.Event) error) error
 	// Grants returns the grants of the doors that are shared.
@@ -76,10 +77,10 @@ var errReloaded = errors.New("reloaded")
 func (c *Companion) Run(ctx context.Context) error {
 	var alone time.Time // since when there is nobody to ask
 	for ctx.Err() == nil {
-		f, err := c.Daemon.Fleet()
+		f, key, credentials, err := c.Daemon.Fleet()
 		if err == nil {
 			alone = time.Time{}
-			err = c.share(ctx, f)
+			err = c.share(ctx, f, key, credentials)
 		}
 		switch {
 		case errors.Is(err, fs.ErrPermission):
@@ -109,20 +110,16 @@ func wait(ctx context.Context, d time.Duration) {
 }
 
 // share shares as [fleet] says, until that may be another one.
-func (c *Companion) share(ctx context.Context, f *config.Fleet) error {
-	key, err := f.ReadKey()
-	if err != nil {
-		return err
-	}
+func (c *Companion) share(ctx context.Context, f *config.Fleet, key, credentials config.Secret) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s := &session{
-		Companion: c, fleet: f, signer: signer{key, f.Group}, ledger: newLedger(),
+		Companion: c, fleet: f, credentials: credentials, signer: signer{key, f.Group}, ledger: newLedger(),
 		gates: make(map[string]time.Time), spent: make(map[string]time.Time), unspent: make(map[string]*unspent),
 		local: make(chan event.Event, maxApply), sent: make(chan sent, maxPending),
 		changed: make(chan struct{}, 1), reload: make(chan struct{}, 1), link: make(chan bool),
 	}
-	if s.bucket, err = dial(f, c.Gate, c.Log, func() { signal(s.changed) }); err != nil {
+	if s.bucket, err = dial(f.URLs, "nftknock-"+f.Group, c.Gate, credentials, c.Log, func() { signal(s.changed) }); err != nil {
 		return err
 	}
 	defer s.bucket.conn.Close()
@@ -139,10 +136,11 @@ func signal(c chan<- struct{}) {
 // A session is a companion with one [fleet]. Its goroutine alone touches what is in it.
 type session struct {
 	*Companion
-	fleet  *config.Fleet
-	signer signer
-	bucket *bucket
-	ledger *ledger
+	fleet       *config.Fleet
+	credentials config.Secret
+	signer      signer
+	bucket      *bucket
+	ledger      *ledger
 
 	ahead      time.Duration // of the servers' clock, of this machine's
 	wall       time.Time     // with its monotonic reading: when ahead was measured
@@ -340,7 +338,8 @@ func (s *session) follow(ctx context.Context) {
 		}, func(e event.Event) error {
 			after = e.ID
 			if e.Kind == event.Reloaded {
-				if f, err := s.Daemon.Fleet(); err != nil || !reflect.DeepEqual(f, s.fleet) {
+				f, key, credentials, err := s.Daemon.Fleet()
+				if err != nil || key != s.signer.secret || credentials != s.credentials || !reflect.DeepEqual(f, s.fleet) {
 					signal(s.reload)
 				}
 			}

@@ -77,6 +77,9 @@ func printJSON(w io.Writer, v any) error {
 func printStatus(w io.Writer, s *status.Status, decoys bool) error {
 	page := page{style: styleOf(w)}
 	page.headline(s)
+	if s.Daemon != nil && s.Daemon.Fleet != nil {
+		page.fleet(s.Daemon.Fleet)
+	}
 	page.doors(s.Doors)
 	page.grants(s.Grants)
 	if s.Daemon != nil {
@@ -144,6 +147,28 @@ func (p *page) headline(s *status.Status) {
 	}
 }
 
+// fleet says how the fleet is.
+func (p *page) fleet(f *status.Fleet) {
+	fmt.Fprintf(p, "fleet %s: ", f.Group)
+	switch {
+	case f.Reported.IsZero():
+		fmt.Fprintf(p, "%snothing is shared%s: nftknock-fleet.service does not run, or has no key\n", p.red, p.plain)
+		return
+	case !f.Connected:
+		fmt.Fprintf(p, "%snot connected to NATS%s: this gate works alone\n", p.red, p.plain)
+		return
+	}
+	others := "no other gate is seen"
+	if len(f.Gates) > 0 {
+		names := make([]string, len(f.Gates))
+		for i, g := range f.Gates {
+			names[i] = g.Name
+		}
+		others = "with " + shorten(strings.Join(names, ", "), 40)
+	}
+	fmt.Fprintf(p, "%s is connected, %s; lag %v\n", f.Gate, others, seconds(f.Lag).Round(100*time.Microsecond))
+}
+
 func (p *page) doors(doors []status.Door) {
 	if len(doors) == 0 {
 		return
@@ -179,7 +204,7 @@ func (p *page) grants(grants []status.Grant) {
 			case by == "":
 				by = "nft" // somebody has added the element with nft
 			case grant.Key != "":
-				by = shorten(by+" "+grant.Key, 14)
+				by = shorten(fmt.Sprintf("%s (%s)", by, grant.Key), 16)
 			}
 			row(grant.Door, grant.Source, by, since, left)
 		}
