@@ -57,16 +57,17 @@ var uses = map[string]string{
 	"~event":   "knock",
 	"~grant":   "~event config knock nft",
 	"~kernel":  "~grant knock nft",
-	"~packets": "~grant ~replay ~statedir config knock knock/spa",
+	"~packets": "~event ~grant ~replay ~statedir config knock knock/spa",
 	"~status":  "~event ~grant config knock nft",
 
 	// The daemon, and who uses it.
 	"~gate": "~codes ~event ~grant ~kernel ~lastgood ~packets ~ruleset ~service ~statedir ~status ~throttle " +
 		"config knock nft",
 	"~trial":   "~event ~gate ~grant ~kernel ~statedir ~status config knock nft",
-	"~control": "~event ~gate ~grant ~status ~trial cmd/internal/build config",
+	"~control": "~event ~gate ~grant ~status ~trial cmd/internal/build config knock",
 	"~demo":    "~event ~gate ~ruleset ~statedir ~term config knock knock/totp",
 	"~hooks":   "~event config",
+	"~fleet":   "~event ~grant ~status config knock",
 
 	// Commands.
 	"~cli/command":   "~control ~statedir config",
@@ -74,7 +75,7 @@ var uses = map[string]string{
 	"~cli/observe":   "~cli/command ~control ~event ~hooks ~lastgood ~statedir ~status ~term cmd/internal/usage",
 	"~cli/operate": "~cli/command ~control ~event ~gate ~lastgood ~setup ~statedir ~status ~term ~trial " +
 		"cmd/internal/usage config knock nft",
-	"~cli": "~cli/command ~cli/configure ~cli/observe ~cli/operate ~control ~demo ~event ~gate ~hooks ~journal ~lastgood ~service " +
+	"~cli": "~cli/command ~cli/configure ~cli/observe ~cli/operate ~control ~demo ~event ~fleet ~gate ~grant ~hooks ~journal ~lastgood ~service " +
 		"~statedir ~trial cmd/internal/build cmd/internal/usage config",
 	"cmd/nftknockd":      "~cli",
 	"cmd/nftknockd/docs": "cmd/docs ~cli config",
@@ -88,7 +89,7 @@ var never = map[string]string{
 	"cmd/nftknock":  "github.com/google/nftables github.com/spf13/cobra/doc",
 	"cmd/nftknockd": "github.com/spf13/cobra/doc",
 	"~event":        "net/http github.com/",
-	"~gate":         "net/http github.com/prometheus/ github.com/spf13/",
+	"~gate":         "net/http github.com/prometheus/ github.com/spf13/ github.com/nats-io/",
 	"~trial":        "net/http github.com/prometheus/ github.com/spf13/",
 	"~demo":         "net/http",
 	"~control":      "github.com/spf13/",
