@@ -262,7 +262,7 @@ func TestReloadCommand(t *testing.T) {
 	if r := h.Try(t, lab.Nftknockd, "run", "-c", config, "--socket", d.Socket); r.Exit() != 1 {
 		t.Errorf("a second daemon: %d %s", r.Exit(), r.Stderr)
 	}
-	for _, command := range [][]string{{"reload"}, {"open", "ssh", "192.0.2.1"}, {"close", "ssh", "192.0.2.1"}, {"why", "192.0.2.1"}, {"unmute", "192.0.2.1"}, {"watch"}} {
+	for _, command := range [][]string{{"reload"}, {"status"}, {"open", "ssh", "192.0.2.1"}, {"close", "ssh", "192.0.2.1"}, {"why", "192.0.2.1"}, {"unmute", "192.0.2.1"}, {"watch"}} {
 		args := append(command[1:], "-c", lab.WriteConfig(t, lab.SSHDoor))
 		if r := d.Ask(t, command[0], args...); r.Exit() != 1 || !strings.Contains(r.Stderr, "reads "+config+", not ") {
 			t.Errorf("%s of another file: %d %s", command[0], r.Exit(), r.Stderr)

@@ -44,7 +44,11 @@ there is no table, and so nothing is guarded, the exit status is 1.`,
 	cmd.Flags().BoolVar(&decoys, "decoys", false, "list the decoys, which are secret")
 	socket := command.AddSocket(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		shown, err := control.NewClient(*socket).Status()
+		var shown *status.Status
+		client, err := command.AskDaemon(cmd, *socket)
+		if err == nil {
+			shown, err = client.Status()
+		}
 		if errors.Is(err, control.ErrNotRunning) {
 			// What the kernel knows.
 			shown, err = status.Kernel(lastgood.Table(*configFile, statedir.Find(state), cmd.ErrOrStderr()))
