@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nftknock/cmd/internal/usage"
+	"nftknock/cmd/nftknockd/internal/api"
 	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/fleet"
@@ -74,7 +75,7 @@ When there is no [fleet], or no daemon, it ends after a few seconds, with status
 		position := event.PositionFile{Path: filepath.Join(string(dir), "position.json"), Replace: dir.Replace}
 		log := journal.New(cmd.ErrOrStderr(), config.Text)
 		c := fleet.Companion{
-			Daemon: control.NewClient(*socket),
+			Daemon: api.NewClient(*socket),
 			Gate:   gate,
 			Load:   position.Load,
 			Save:   position.Save,

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nftknock/cmd/internal/usage"
+	"nftknock/cmd/nftknockd/internal/api"
 	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/hooks"
@@ -69,7 +70,7 @@ When there is no hook, or no daemon, it ends after a few seconds, with status 0.
 		context.AfterFunc(ctx, stop) // a second signal does not wait for programs
 		log := journal.New(cmd.ErrOrStderr(), config.Text)
 		c := hooks.Companion{
-			Daemon:   control.NewClient(*socket),
+			Daemon:   api.NewClient(*socket),
 			Position: event.PositionFile{Path: filepath.Join(string(dir), "position.json"), Replace: dir.Replace},
 			AtOnce:   atOnce,
 			Log:      log,

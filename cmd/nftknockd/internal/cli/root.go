@@ -11,11 +11,11 @@ import (
 
 	"nftknock/cmd/internal/build"
 	"nftknock/cmd/internal/usage"
+	"nftknock/cmd/nftknockd/internal/api"
 	"nftknock/cmd/nftknockd/internal/cli/command"
 	"nftknock/cmd/nftknockd/internal/cli/configure"
 	"nftknock/cmd/nftknockd/internal/cli/observe"
 	"nftknock/cmd/nftknockd/internal/cli/operate"
-	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/demo"
 	"nftknock/config"
 )
@@ -58,7 +58,7 @@ func printError(w io.Writer, err error) {
 		return
 	}
 	fmt.Fprintf(w, "nftknockd: %v\n", err)
-	if errors.Is(err, control.ErrNotRunning) {
+	if errors.Is(err, api.ErrNotRunning) {
 		fmt.Fprintln(w, "hint: start it: systemctl start nftknockd, or nftknockd run; --socket names another daemon's socket")
 	}
 }

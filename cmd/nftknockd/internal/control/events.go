@@ -11,27 +11,10 @@ import (
 	"strconv"
 	"time"
 
+	"nftknock/cmd/nftknockd/internal/api"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/grant"
 )
-
-// A Watch says what to watch.
-type Watch struct {
-	Kinds    []string // of events; none: all
-	Source   string   // an address or a prefix: only what is about it; empty: everything
-	Attempts bool     // the steps of attempts, too
-}
-
-func (w Watch) query() string {
-	q := url.Values{"kind": w.Kinds}
-	if w.Source != "" {
-		q.Set("source", w.Source)
-	}
-	if w.Attempts {
-		q.Set("attempts", "true")
-	}
-	return q.Encode()
-}
 
 // A feed is what a client of /v1/events asks for.
 type feed struct {
@@ -45,7 +28,7 @@ type feed struct {
 func readFeed(query url.Values) (f feed, err error) {
 	for _, name := range query["kind"] {
 		if k := event.Kind(name); k != event.Used && !slices.Contains(event.Kinds, k) {
-			return f, &Error{http.StatusBadRequest, fmt.Sprintf("no kind of event is called %q", name)}
+			return f, &api.Error{Code: http.StatusBadRequest, Text: fmt.Sprintf("no kind of event is called %q", name)}
 		}
 		f.kinds = append(f.kinds, event.Kind(name))
 	}
@@ -58,17 +41,17 @@ func readFeed(query url.Values) (f feed, err error) {
 	}
 	if query.Has("attempts") {
 		if f.attempts, err = strconv.ParseBool(query.Get("attempts")); err != nil {
-			return f, &Error{http.StatusBadRequest, "attempts: want true or false"}
+			return f, &api.Error{Code: http.StatusBadRequest, Text: "attempts: want true or false"}
 		}
 	}
 	f.after, f.skip = query.Get("after"), query.Get("gaps") == "skip"
 	switch {
 	case query.Has("gaps") && (!f.skip || f.after == ""):
-		return f, &Error{http.StatusBadRequest, "gaps: want skip, with after"}
+		return f, &api.Error{Code: http.StatusBadRequest, Text: "gaps: want skip, with after"}
 	case query.Has("after") && f.after == "":
-		return f, &Error{http.StatusBadRequest, "after: want the id of an event, or now"}
+		return f, &api.Error{Code: http.StatusBadRequest, Text: "after: want the id of an event, or now"}
 	case f.after != "" && f.attempts:
-		return f, &Error{http.StatusBadRequest, "attempts: steps are not kept, and cannot be resumed: leave out after"}
+		return f, &api.Error{Code: http.StatusBadRequest, Text: "attempts: steps are not kept, and cannot be resumed: leave out after"}
 	}
 	return f, nil
 }
@@ -102,7 +85,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	extendDeadline(w, requestTimeout)
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	if position != "" {
-		w.Header().Set(positionHeader, position)
+		w.Header().Set(api.PositionHeader, position)
 	}
 	out, lines := http.NewResponseController(w), json.NewEncoder(w)
 	out.Flush() // the client knows now that it watches
@@ -120,9 +103,6 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 }
-
-// positionHeader has the ID of the event after which a subscription begins.
-const positionHeader = "Last-Event-ID"
 
 // subscribe returns where the events of a feed come from and begin, and what to call at the end.
 func (s *server) subscribe(f feed) (next func(context.Context) (event.Event, error), position string, end func(), err error) {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"nftknock/cmd/nftknockd/internal/api"
 )
 
 // maxPending is how many connections may be without a whole request.
@@ -41,7 +43,7 @@ func (c *pendingConnections) track(s *http.Server) {
 		// A body that cannot be read is too long, or nobody waits for the answer.
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyLimit(r)))
 		if err != nil {
-			answer(w, nil, &Error{http.StatusBadRequest, "the body cannot be read: " + err.Error()})
+			answer(w, nil, &api.Error{Code: http.StatusBadRequest, Text: "the body cannot be read: " + err.Error()})
 			return
 		}
 		if conn, ok := r.Context().Value(connKey{}).(net.Conn); ok {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nftknock/cmd/nftknockd/internal/api"
 )
 
 // ListenAt makes the control socket of a daemon, unless the path is empty.
@@ -21,7 +23,7 @@ func ListenAt(path string) (net.Listener, error) {
 	if path == "" {
 		return nil, nil
 	}
-	if path == DefaultSocket {
+	if path == api.DefaultSocket {
 		os.Mkdir(filepath.Dir(path), 0o700) // as systemd's RuntimeDirectory=; Listen says if it is missing
 	}
 	return Listen(path)

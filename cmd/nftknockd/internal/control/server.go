@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
+	"nftknock/cmd/nftknockd/internal/api"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/cmd/nftknockd/internal/status"
@@ -141,7 +142,7 @@ func (s *server) open(w http.ResponseWriter, r *http.Request) {
 	answer(w, result, err)
 }
 
-func (s *server) openFor(r *http.Request) (*Result, error) {
+func (s *server) openFor(r *http.Request) (*api.Result, error) {
 	req, err := readRequest(r)
 	if err != nil {
 		return nil, err
@@ -149,11 +150,11 @@ func (s *server) openFor(r *http.Request) (*Result, error) {
 	var d time.Duration
 	if req.For != "" {
 		if d, err = config.ParseOpenTimeout(req.For); err != nil {
-			return nil, &Error{http.StatusBadRequest, "for: " + err.Error()}
+			return nil, &api.Error{Code: http.StatusBadRequest, Text: "for: " + err.Error()}
 		}
 	}
 	if req.All {
-		return nil, &Error{http.StatusBadRequest, "open: nobody can grant everybody: name a source"}
+		return nil, &api.Error{Code: http.StatusBadRequest, Text: "open: nobody can grant everybody: name a source"}
 	}
 	source, err := grant.ParseSource(req.Source)
 	if err != nil {
@@ -163,7 +164,7 @@ func (s *server) openFor(r *http.Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Result{Door: req.Door, Sources: []string{grant.Source()}, Until: grant.Until}, nil
+	return &api.Result{Door: req.Door, Sources: []string{grant.Source()}, Until: grant.Until}, nil
 }
 
 func (s *server) close(w http.ResponseWriter, r *http.Request) {
@@ -171,13 +172,13 @@ func (s *server) close(w http.ResponseWriter, r *http.Request) {
 	answer(w, result, err)
 }
 
-func (s *server) closeFor(r *http.Request) (*Result, error) {
+func (s *server) closeFor(r *http.Request) (*api.Result, error) {
 	req, err := readRequest(r)
 	if err != nil {
 		return nil, err
 	}
 	if req.All == (req.Source != "") || req.For != "" {
-		return nil, &Error{http.StatusBadRequest, "close: name a source, or all"}
+		return nil, &api.Error{Code: http.StatusBadRequest, Text: "close: name a source, or all"}
 	}
 	var source grant.Source
 	if !req.All {
@@ -193,7 +194,7 @@ func (s *server) closeFor(r *http.Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Door: req.Door, Sources: []string{}, Still: still}
+	result := &api.Result{Door: req.Door, Sources: []string{}, Still: still}
 	for _, g := range revoked {
 		result.Sources = append(result.Sources, g.Source())
 	}
@@ -205,13 +206,13 @@ func (s *server) unmute(w http.ResponseWriter, r *http.Request) {
 	answer(w, result, err)
 }
 
-func (s *server) unmuteFor(r *http.Request) (*Result, error) {
+func (s *server) unmuteFor(r *http.Request) (*api.Result, error) {
 	req, err := readRequest(r)
 	if err != nil {
 		return nil, err
 	}
 	if req.All || req.For != "" || req.Door != "" {
-		return nil, &Error{http.StatusBadRequest, "unmute: name a source, and nothing else"}
+		return nil, &api.Error{Code: http.StatusBadRequest, Text: "unmute: name a source, and nothing else"}
 	}
 	source, err := grant.ParseSource(req.Source)
 	if err != nil {
@@ -221,7 +222,7 @@ func (s *server) unmuteFor(r *http.Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Sources: []string{}}
+	result := &api.Result{Sources: []string{}}
 	for _, u := range unmuted {
 		result.Sources = append(result.Sources, u.String())
 	}
@@ -234,9 +235,9 @@ func (s *server) reload(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) hooks(w http.ResponseWriter, _ *http.Request) {
-	hooks := Hooks{Hooks: []Hook{}}
+	hooks := api.Hooks{Hooks: []api.Hook{}}
 	for _, h := range s.backend.Hooks() {
-		hooks.Hooks = append(hooks.Hooks, wireHook(h))
+		hooks.Hooks = append(hooks.Hooks, api.HookOf(h))
 	}
 	answer(w, hooks, nil)
 }

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"nftknock/cmd/nftknockd/internal/api"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/cmd/nftknockd/internal/grant"
@@ -217,14 +218,23 @@ func TestErrorCodes(t *testing.T) {
 func TestEventsAreResumed(t *testing.T) {
 	backend := newBackend()
 	socket := serve(t, backend)
-	c := NewClient(socket)
-	read := func(after string, n int, ready func()) (events []event.Event) {
+	get := func(query string) *http.Response {
 		t.Helper()
-		answer, err := c.do(t.Context(), "GET", "events?kind=granted&after="+after, nil)
+		dial := func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", socket) }
+		request, err := http.NewRequestWithContext(t.Context(), "GET", "http://nftknockd/v1/events?"+query, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer answer.Body.Close()
+		answer, err := (&http.Transport{DialContext: dial, DisableKeepAlives: true}).RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { answer.Body.Close() })
+		return answer
+	}
+	read := func(after string, n int, ready func()) (events []event.Event) {
+		t.Helper()
+		answer := get("kind=granted&after=" + after)
 		ready()
 		lines := json.NewDecoder(answer.Body)
 		for range n {
@@ -244,36 +254,35 @@ func TestEventsAreResumed(t *testing.T) {
 		t.Errorf("%+v", rest)
 	}
 	for after, code := range map[string]int{"": 400, "x": 410} {
-		_, err := c.do(t.Context(), "GET", "events?after="+after, nil)
-		if e, ok := errors.AsType[*Error](err); !ok || e.Code != code {
-			t.Errorf("after %q: %v, want %d", after, err, code)
+		if answer := get("after=" + after); answer.StatusCode != code {
+			t.Errorf("after %q: %s, want %d", after, answer.Status, code)
 		}
 	}
 }
 
 func TestErrors(t *testing.T) {
 	backend := newBackend()
-	c := NewClient(serve(t, backend))
-	backend.err = &Error{http.StatusUnprocessableEntity, "two\nlines"}
+	c := api.NewClient(serve(t, backend))
+	backend.err = &api.Error{Code: http.StatusUnprocessableEntity, Text: "two\nlines"}
 	err := c.Reload()
-	if e, ok := errors.AsType[*Error](err); !ok || *e != (Error{422, "two\nlines"}) {
+	if e, ok := errors.AsType[*api.Error](err); !ok || *e != (api.Error{Code: 422, Text: "two\nlines"}) {
 		t.Errorf("%#v", err)
 	}
 	backend.err = errors.New("the kernel is out of sorts")
 	if _, err := c.Status(); err == nil || err.Error() != "the kernel is out of sorts" {
 		t.Errorf("%v", err)
 	}
-	if _, err := NewClient("/nonexistent").Status(); !errors.Is(err, ErrNotRunning) {
+	if _, err := api.NewClient("/nonexistent").Status(); !errors.Is(err, api.ErrNotRunning) {
 		t.Errorf("%v", err)
 	}
 }
 
 func TestEvents(t *testing.T) {
 	backend := newBackend()
-	c := NewClient(serve(t, backend))
+	c := api.NewClient(serve(t, backend))
 	want := event.Event{Kind: event.Granted, Door: "ssh", Source: "203.0.113.7", By: event.ByAdmin, Time: time.Unix(1, 0).UTC(), Until: time.Unix(2, 0).UTC()}
 	enough := errors.New("enough")
-	err := c.Watch(t.Context(), Watch{Kinds: []string{"granted"}}, func() { backend.bus.Publish(event.Event{Kind: event.Scan}); backend.bus.Publish(want) }, func(got event.Event) error {
+	err := c.Watch(t.Context(), api.Watch{Kinds: []string{"granted"}}, func() { backend.bus.Publish(event.Event{Kind: event.Scan}); backend.bus.Publish(want) }, func(got event.Event) error {
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%+v, want %+v", got, want)
 		}
@@ -285,7 +294,7 @@ func TestEvents(t *testing.T) {
 	for range 20 { // those that have gone make room
 		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 			ctx, cancel := context.WithCancel(t.Context())
-			if err := c.Watch(ctx, Watch{}, cancel, func(event.Event) error { return nil }); err == nil {
+			if err := c.Watch(ctx, api.Watch{}, cancel, func(event.Event) error { return nil }); err == nil {
 				break
 			} else if time.Now().After(deadline) {
 				t.Fatal(err)
@@ -312,7 +321,7 @@ func TestManyConnections(t *testing.T) {
 	}
 	defer big.Close()
 	go io.CopyN(big, zeros{}, 100<<20) // ends when the server has enough
-	if _, err := NewClient(socket).Status(); err != nil {
+	if _, err := api.NewClient(socket).Status(); err != nil {
 		t.Error(err)
 	}
 }

@@ -13,9 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DefaultSocket is where the daemon listens unless it is told otherwise.
-const DefaultSocket = "/run/nftknockd/control.sock"
-
 // A socket is a listening Unix socket with a name in the file system.
 type socket struct {
 	net.Listener

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nftknock/cmd/nftknockd/internal/control"
+	"nftknock/cmd/nftknockd/internal/api"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/config"
 )
@@ -34,7 +34,7 @@ func NoSuch(cmd *cobra.Command, args []string) error {
 
 // AddSocket adds the flag of the daemon and of the commands that talk to it.
 func AddSocket(cmd *cobra.Command) *string {
-	return cmd.Flags().String("socket", control.DefaultSocket, "control socket `PATH`")
+	return cmd.Flags().String("socket", api.DefaultSocket, "control socket `PATH`")
 }
 
 // AddState adds the flag of the commands that use the state directory.
@@ -55,8 +55,8 @@ func CompleteDoor(configFile *string) cobra.CompletionFunc {
 
 // AskDaemon returns a client of the daemon at a socket. Which file that reads is not up to
 // --config: one that names another is an error.
-func AskDaemon(cmd *cobra.Command, socket string) (*control.Client, error) {
-	client := control.NewClient(socket)
+func AskDaemon(cmd *cobra.Command, socket string) (*api.Client, error) {
+	client := api.NewClient(socket)
 	named := cmd.Flag("config")
 	if !named.Changed {
 		return client, nil

@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nftknock/cmd/internal/usage"
+	"nftknock/cmd/nftknockd/internal/api"
 	"nftknock/cmd/nftknockd/internal/cli/command"
-	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/lastgood"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/cmd/nftknockd/internal/status"
@@ -49,7 +49,7 @@ there is no table, and so nothing is guarded, the exit status is 1.`,
 		if err == nil {
 			shown, err = client.Status()
 		}
-		if errors.Is(err, control.ErrNotRunning) {
+		if errors.Is(err, api.ErrNotRunning) {
 			// What the kernel knows.
 			shown, err = status.Kernel(lastgood.Table(*configFile, statedir.Find(state), cmd.ErrOrStderr()))
 		}

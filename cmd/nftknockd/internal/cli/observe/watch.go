@@ -15,15 +15,15 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"nftknock/cmd/nftknockd/internal/api"
 	"nftknock/cmd/nftknockd/internal/cli/command"
-	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/hooks"
 )
 
 func watchCommand() *cobra.Command {
 	var asJSON, execute bool
-	var what control.Watch
+	var what api.Watch
 	h := hooks.Runner{}
 	cmd := &cobra.Command{
 		Use:   "watch [--attempts] [--source ADDR] [--exec PROGRAM [ARG...]]",
@@ -99,7 +99,7 @@ some are missed, and an event says how many.`,
 }
 
 // checkWatch refuses invalid arguments.
-func checkWatch(execute bool, h *hooks.Runner, what control.Watch, args []string) error {
+func checkWatch(execute bool, h *hooks.Runner, what api.Watch, args []string) error {
 	for _, kind := range what.Kinds {
 		if !slices.Contains(kindNames(), kind) {
 			return fmt.Errorf("--only: no kind of event is called %q: there are %s", kind, strings.Join(kindNames(), ", "))

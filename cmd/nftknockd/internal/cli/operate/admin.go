@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nftknock/cmd/internal/usage"
+	"nftknock/cmd/nftknockd/internal/api"
 	"nftknock/cmd/nftknockd/internal/cli/command"
-	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/event"
 )
 
@@ -34,7 +34,7 @@ granted for as long it needs no grant.`,
 		if err != nil {
 			return err
 		}
-		r, err := client.Open(control.Request{Door: args[0], Source: args[1], For: *duration})
+		r, err := client.Open(api.Request{Door: args[0], Source: args[1], For: *duration})
 		if err != nil {
 			return err
 		}
@@ -64,7 +64,7 @@ doors that guard the same. Connections that are up stay up.`,
 	cmd.ValidArgsFunction = command.CompleteDoor(configFile)
 	socket := command.AddSocket(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		request := control.Request{Door: args[0], All: *all}
+		request := api.Request{Door: args[0], All: *all}
 		if !*all {
 			request.Source = args[1]
 		}
@@ -121,7 +121,7 @@ remain stay. To try another file, and put it in the place of the daemon's, there
 			return err
 		}
 		err = client.Reload()
-		if e, ok := errors.AsType[*control.Error](err); ok && e.Code == http.StatusUnprocessableEntity {
+		if e, ok := errors.AsType[*api.Error](err); ok && e.Code == http.StatusUnprocessableEntity {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s\nnftknockd: the old configuration stays in force\n", e.Text)
 			return command.ErrReported
 		}

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nftknock/cmd/internal/usage"
+	"nftknock/cmd/nftknockd/internal/api"
 	"nftknock/cmd/nftknockd/internal/cli/command"
 	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/event"
@@ -88,13 +89,13 @@ Knock from a new connection: those that are up stay up, and prove nothing.`,
 		signal.Ignore(unix.SIGTSTP)
 		ctx, stop := signal.NotifyContext(context.Background(), unix.SIGHUP, unix.SIGTERM, os.Interrupt)
 		defer stop()
-		client := control.NewClient(*socket)
+		client := api.NewClient(*socket)
 		status, err := client.Status()
 		watching, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		seen := trial.WatchArrivals(watching, cfg)
 		switch {
-		case errors.Is(err, control.ErrNotRunning):
+		case errors.Is(err, api.ErrNotRunning):
 			err = t.alone(ctx, stop)
 		case err == nil:
 			err = t.byDaemon(ctx, client, status)
@@ -119,9 +120,9 @@ type tryout struct {
 }
 
 // byDaemon has the running daemon try it.
-func (t *tryout) byDaemon(ctx context.Context, client *control.Client, status *status.Status) error {
+func (t *tryout) byDaemon(ctx context.Context, client *api.Client, status *status.Status) error {
 	begun := false
-	err := client.Trial(ctx, control.TrialRequest{Snapshot: t.cfg.Snapshot(), For: t.length.String()}, func(news control.TrialNews) {
+	err := client.Trial(ctx, api.TrialRequest{Snapshot: t.cfg.Snapshot(), For: t.length.String()}, func(news api.TrialNews) {
 		switch {
 		case !begun:
 			begun = true
@@ -227,7 +228,7 @@ func (t *tryout) loadToKeep() (*config.Config, error) {
 
 // awaitUnit waits until the unit's daemon answers.
 func (t *tryout) awaitUnit() error {
-	client := control.NewClient(control.DefaultSocket)
+	client := api.NewClient(api.DefaultSocket)
 	for range 300 {
 		if _, err := client.Status(); err == nil {
 			fmt.Fprintln(t.out, "nftknockd.service guards now, and from boot on.")

@@ -6,8 +6,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nftknock/cmd/internal/usage"
+	"nftknock/cmd/nftknockd/internal/api"
 	"nftknock/cmd/nftknockd/internal/cli/command"
-	"nftknock/cmd/nftknockd/internal/control"
 )
 
 func unmuteCommand() *cobra.Command {
@@ -25,7 +25,7 @@ It lets nobody in. Who scans on is muted again.`,
 	socket := command.AddSocket(cmd)
 	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var sources []string
-		if status, err := control.NewClient(*socket).Status(); err == nil && status.Daemon != nil && len(args) == 0 {
+		if status, err := api.NewClient(*socket).Status(); err == nil && status.Daemon != nil && len(args) == 0 {
 			for _, m := range status.Daemon.MutedSources {
 				sources = append(sources, m.Source)
 			}

@@ -1,4 +1,4 @@
-package control
+package api
 
 import (
 	"bytes"
@@ -16,8 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nftknock/cmd/nftknockd/internal/event"
+	"nftknock/cmd/nftknockd/internal/grant"
 	"nftknock/cmd/nftknockd/internal/status"
 	"nftknock/config"
+	"nftknock/knock"
 )
 
 // A Client asks a running daemon.
@@ -97,7 +99,7 @@ func (c *Client) events(ctx context.Context, query string, begun func(after stri
 		return err
 	}
 	defer answer.Body.Close()
-	begun(answer.Header.Get(positionHeader))
+	begun(answer.Header.Get(PositionHeader))
 	for lines := json.NewDecoder(answer.Body); ; {
 		var e event.Event
 		if err := lines.Decode(&e); err != nil {
@@ -120,7 +122,7 @@ func (c *Client) Hooks() ([]config.Hook, error) {
 	}
 	var hooks []config.Hook
 	for _, h := range wire.Hooks {
-		hooks = append(hooks, h.config())
+		hooks = append(hooks, h.Config())
 	}
 	return hooks, nil
 }
@@ -175,6 +177,55 @@ func (c *Client) kill() {
 			unix.Kill(int(who.Pid), unix.SIGKILL)
 		}
 	})
+}
+
+// Trace asks what the daemon knows of a source.
+func (c *Client) Trace(source string) (*status.Trace, error) {
+	var t status.Trace
+	return &t, c.ask(http.MethodGet, "trace?"+url.Values{"source": {source}}.Encode(), nil, &t)
+}
+
+// Fleet returns [fleet] of the configuration in force, and what is in the files that it names. The
+// error is fs.ErrNotExist if there is none.
+func (c *Client) Fleet() (f *config.Fleet, key, credentials config.Secret, err error) {
+	var wire Fleet
+	if err := c.ask(http.MethodGet, "fleet", nil, &wire); err != nil {
+		if refused, ok := errors.AsType[*Error](err); ok && refused.Code == http.StatusNotFound {
+			err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+		}
+		return nil, "", "", err
+	}
+	f = &config.Fleet{URLs: wire.URLs, Group: wire.Group, Doors: wire.Doors, MaxGrant: time.Duration(wire.MaxGrant * float64(time.Second))}
+	return f, config.Secret(wire.Key), config.Secret(wire.Credentials), nil
+}
+
+// Grants returns the grants of the doors that are shared.
+func (c *Client) Grants() ([]status.Grant, error) {
+	var grants []status.Grant
+	return grants, c.ask(http.MethodGet, "fleet/grants", nil, &grants)
+}
+
+// Share has the daemon carry out what other gates have decided.
+func (c *Client) Share(shared []grant.Shared) error {
+	wire := make([]Shared, len(shared))
+	for i, one := range shared {
+		wire[i] = Shared{Door: one.Door, Source: one.Source, Gate: one.Gate, Revoked: one.Revoked}
+		if one.Left != knock.Forever {
+			left := one.Left.Seconds()
+			wire[i].Left = &left
+		}
+	}
+	return c.ask(http.MethodPost, "fleet/share", wire, &struct{}{})
+}
+
+// Spend has the daemon refuse what was used at other gates.
+func (c *Client) Spend(spent []event.Spent) error {
+	return c.ask(http.MethodPost, "fleet/spend", spent, &struct{}{})
+}
+
+// Report tells the daemon how the fleet is.
+func (c *Client) Report(report status.Fleet) error {
+	return c.ask(http.MethodPost, "fleet/report", report, &struct{}{})
 }
 
 // ask sends a request and reads its result.
