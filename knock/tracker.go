@@ -1,6 +1,7 @@
 package knock
 
 import (
+	"math"
 	"net/netip"
 	"time"
 )
@@ -78,6 +79,27 @@ func (t *Tracker) Mute(now time.Time, source netip.Addr) {
 // it, whose prefix it returns; no valid one if the source was not muted.
 func (t *Tracker) Unmute(now time.Time, source netip.Addr) netip.Prefix {
 	return t.muted.forgive(source, t.keys, t.advanceTo(now))
+}
+
+// UnmuteWithin is Unmute for all sources of a prefix, which has a zone if it is one link-local
+// address.
+func (t *Tracker) UnmuteWithin(now time.Time, sources netip.Prefix, zone string) (was []netip.Prefix) {
+	unmute := func(a netip.Addr) {
+		if p := t.Unmute(now, a); p.IsValid() {
+			was = append(was, p)
+		}
+	}
+	if sources.IsSingleIP() {
+		unmute(sources.Addr().WithZone(zone))
+		return was
+	}
+	muted, _ := t.MutedSources(now, math.MaxInt)
+	for _, m := range muted {
+		if sources.Overlaps(m.Prefix) {
+			unmute(m.Prefix.Addr())
+		}
+	}
+	return was
 }
 
 // advanceTo takes the time of a packet. It returns that of the latest, which no packet

@@ -53,32 +53,36 @@ var uses = map[string]string{
 	"~ruleset":  "~statedir config knock nft",
 	"~setup":    "~statedir config config/profile knock knock/spa",
 
-	// What happens, and who is let in.
+	// What happens, who is let in, and what is said of it.
 	"~event":   "knock",
 	"~grant":   "~event config knock nft",
 	"~kernel":  "~grant knock nft",
 	"~packets": "~event ~grant ~replay ~statedir config knock knock/spa",
 	"~status":  "~event ~grant config knock nft",
+	"~api":     "~event ~grant ~status config knock",
 
 	// The daemon, and who uses it.
 	"~gate": "~codes ~event ~grant ~kernel ~lastgood ~packets ~ruleset ~service ~statedir ~status ~throttle " +
 		"config knock nft",
 	"~trial":   "~event ~gate ~grant ~kernel ~statedir ~status config knock nft",
-	"~control": "~event ~gate ~grant ~status ~trial cmd/internal/build config knock",
+	"~share":   "~gate ~grant ~status ~trial config knock",
+	"~control": "~api ~event ~gate ~grant ~share ~status ~trial cmd/internal/build config knock",
 	"~demo":    "~event ~gate ~ruleset ~statedir ~term config knock knock/totp",
 	"~hooks":   "~event config",
 	"~fleet":   "~event ~grant ~status config knock",
 
 	// Commands.
-	"~cli/command":   "~control ~statedir config",
-	"~cli/configure": "~cli/command ~ruleset ~setup ~statedir ~term cmd/internal/usage config config/knockd config/migrate knock knock/spa knock/totp",
-	"~cli/observe":   "~cli/command ~control ~event ~hooks ~lastgood ~statedir ~status ~term cmd/internal/usage",
-	"~cli/operate": "~cli/command ~control ~event ~gate ~lastgood ~setup ~statedir ~status ~term ~trial " +
+	"~cli/command": "~api ~statedir config",
+	"~cli/configure": "~cli/command ~ruleset ~setup ~statedir ~term cmd/internal/usage config config/knockd " +
+		"config/migrate knock knock/spa knock/totp",
+	"~cli/observe": "~api ~cli/command ~event ~hooks ~lastgood ~statedir ~status ~term cmd/internal/usage",
+	"~cli/operate": "~api ~cli/command ~control ~event ~gate ~lastgood ~setup ~share ~statedir ~status ~term ~trial " +
 		"cmd/internal/usage config knock nft",
-	"~cli": "~cli/command ~cli/configure ~cli/observe ~cli/operate ~control ~demo ~event ~fleet ~gate ~grant ~hooks ~journal ~lastgood ~service " +
-		"~statedir ~trial cmd/internal/build cmd/internal/usage config",
+	"~cli": "~api ~cli/command ~cli/configure ~cli/observe ~cli/operate ~control ~demo ~event ~fleet ~gate " +
+		"~grant ~hooks ~journal ~lastgood ~service ~share ~statedir ~trial cmd/internal/build " +
+		"cmd/internal/usage config",
 	"cmd/nftknockd":      "~cli",
-	"cmd/nftknockd/docs": "cmd/docs ~cli config",
+	"cmd/nftknockd/docs": "~cli cmd/docs config",
 }
 
 // never are packages from elsewhere that must not be linked, however indirectly: all that begin
@@ -89,11 +93,12 @@ var never = map[string]string{
 	"cmd/nftknock":  "github.com/google/nftables github.com/spf13/cobra/doc",
 	"cmd/nftknockd": "github.com/spf13/cobra/doc",
 	"~event":        "net/http github.com/",
-	"~gate":         "net/http github.com/prometheus/ github.com/spf13/ github.com/nats-io/",
+	"~gate":         "net/http github.com/nats-io/ github.com/prometheus/ github.com/spf13/",
 	"~trial":        "net/http github.com/prometheus/ github.com/spf13/",
 	"~demo":         "net/http",
 	"~control":      "github.com/spf13/",
 	"~setup":        "github.com/spf13/",
+	"~share":        "net/http github.com/spf13/",
 	"~hooks":        "net/http",
 }
 

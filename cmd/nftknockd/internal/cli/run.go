@@ -21,6 +21,7 @@ import (
 	"nftknock/cmd/nftknockd/internal/journal"
 	"nftknock/cmd/nftknockd/internal/lastgood"
 	"nftknock/cmd/nftknockd/internal/service"
+	"nftknock/cmd/nftknockd/internal/share"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/cmd/nftknockd/internal/trial"
 	"nftknock/config"
@@ -121,14 +122,14 @@ func runDaemon(configFile string, state statedir.Dir, socket string, socketWante
 	if noSocket != nil {
 		log.Warn("there is no control socket", "error", noSocket)
 	}
-	tried := trial.Gate{Gate: g, Log: log, State: state}
-	servers := control.Serve(tried, metrics, listener, cfg.Metrics.Listen, log)
+	answering := share.Gate{Gate: trial.Gate{Gate: g, Log: log, State: state}}
+	servers := control.Serve(answering, metrics, listener, cfg.Metrics.Listen, log)
 	go reloadAt(ctx, hangups, g)
 
 	companionsCtx, endCompanions := context.WithCancel(ctx)
 	var servingCompanions sync.WaitGroup
 	for _, c := range companions {
-		servingCompanions.Go(func() { c.Serve(companionsCtx, tried, c.socket, log) })
+		servingCompanions.Go(func() { c.Serve(companionsCtx, answering, c.socket, log) })
 	}
 	defer servingCompanions.Wait()
 	defer endCompanions()

@@ -22,6 +22,7 @@ import (
 	"nftknock/cmd/nftknockd/internal/api"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/grant"
+	"nftknock/cmd/nftknockd/internal/share"
 	"nftknock/cmd/nftknockd/internal/status"
 	"nftknock/cmd/nftknockd/internal/trial"
 	"nftknock/config"
@@ -60,7 +61,7 @@ type Backend interface {
 	ReportFleet(status.Fleet)
 }
 
-var _ Backend = trial.Gate{}
+var _ Backend = share.Gate{}
 
 // What a client may use of the daemon: an administrator's request fits into these.
 const (

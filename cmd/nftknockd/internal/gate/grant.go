@@ -91,14 +91,23 @@ func (g *Gate) Revoke(name string, source grant.Source, by grant.Origin) ([]gran
 		return nil, err
 	}
 	within, still := grant.Within(snapshot.Grants, name, source, by)
-	var revoked []grant.Grant
-	for batch := range slices.Chunk(within, maxBatch) {
+	revoked, err := g.RevokeAll(within)
+	if err != nil {
+		return revoked, err
+	}
+	return revoked, still
+}
+
+// RevokeAll ends grants, up to [maxBatch] of them in one transaction, and returns those that it has
+// ended. Their Origin is what revokes them.
+func (g *Gate) RevokeAll(grants []grant.Grant) (revoked []grant.Grant, err error) {
+	for batch := range slices.Chunk(grants, maxBatch) {
 		if err := g.revoke(batch...); err != nil {
 			return revoked, err
 		}
 		revoked = append(revoked, batch...)
 	}
-	return revoked, still
+	return revoked, nil
 }
 
 // revoke takes the lock for some grants: packets do not wait for all of them.

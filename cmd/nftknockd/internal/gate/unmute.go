@@ -2,8 +2,6 @@ package gate
 
 import (
 	"fmt"
-	"math"
-	"net/netip"
 	"time"
 
 	"nftknock/cmd/nftknockd/internal/grant"
@@ -15,8 +13,11 @@ func (g *Gate) Unmute(source grant.Source) ([]grant.Source, error) {
 	if source.IsLinkLocal() && source.Zone == "" {
 		return nil, &grant.PrefixError{Text: fmt.Sprintf("%v means other hosts on each link: want its interface too, such as fe80::1%%eth0", source)}
 	}
+	g.state.Lock()
+	muted := g.state.tracker.UnmuteWithin(time.Now(), source.Prefix, source.Zone)
+	g.unlock()
 	var was []grant.Source
-	for _, p := range g.unmute(source) {
+	for _, p := range muted {
 		one := grant.Source{Prefix: p}
 		if source.IsLinkLocal() {
 			one = source
@@ -25,27 +26,4 @@ func (g *Gate) Unmute(source grant.Source) ([]grant.Source, error) {
 		g.deps.Log.Info("unmuted", "source", one.String())
 	}
 	return was, nil
-}
-
-func (g *Gate) unmute(source grant.Source) (was []netip.Prefix) {
-	s := &g.state
-	s.Lock()
-	defer g.unlock()
-	now := time.Now()
-	forgive := func(a netip.Addr) {
-		if p := s.tracker.Unmute(now, a); p.IsValid() {
-			was = append(was, p)
-		}
-	}
-	if source.Prefix.IsSingleIP() {
-		forgive(source.Prefix.Addr().WithZone(source.Zone))
-		return was
-	}
-	muted, _ := s.tracker.MutedSources(now, math.MaxInt)
-	for _, m := range muted {
-		if source.Prefix.Overlaps(m.Prefix) {
-			forgive(m.Prefix.Addr())
-		}
-	}
-	return was
 }

@@ -24,6 +24,7 @@ import (
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/gate"
 	"nftknock/cmd/nftknockd/internal/setup"
+	"nftknock/cmd/nftknockd/internal/share"
 	"nftknock/cmd/nftknockd/internal/statedir"
 	"nftknock/cmd/nftknockd/internal/status"
 	"nftknock/cmd/nftknockd/internal/trial"
@@ -194,7 +195,7 @@ func (t *tryout) alone(ctx context.Context, stop func()) error {
 		if err != nil {
 			deps.Log.Warn("status and the like do not work", "error", err)
 		}
-		servers = control.Serve(g, metrics, listener, netip.AddrPort{}, deps.Log)
+		servers = control.Serve(share.Gate{Gate: g}, metrics, listener, netip.AddrPort{}, deps.Log)
 		return stopServing
 	}
 	handedOver := false
