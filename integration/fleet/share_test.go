@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -99,4 +101,31 @@ func TestAway(t *testing.T) {
 	in("192.0.2.7", a, c)
 	in(f.Person.String(), b, c)
 	out("192.0.2.5", a, b, c)
+}
+
+// TestDoorGoes takes a door away at one gate: who is in by it stays in at the other.
+func TestDoorGoes(t *testing.T) {
+	t.Parallel()
+	f := lab.NewFleet(t, 2, "[door.web]\nports = [80]\nsequence = [5303, 4871, 7519]\n")
+	a, b := f.Gates[0], f.Gates[1]
+	a.Daemon.Tell(t, "open", "ssh", "192.0.2.1", "--for", "10m")
+	lab.Eventually(t, "gate2 lets in", func() bool { _, in := b.Grant(t, "192.0.2.1"); return in })
+
+	file := a.Daemon.Status(t).Daemon.File
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest, _, _ := strings.Cut(string(text), "[door.ssh]")
+	if err := os.WriteFile(file, []byte(rest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a.Daemon.Tell(t, "reload")
+	lab.ExpectLine(t, a.Daemon, "msg=revoked", "door=ssh", "by=reload")
+	// What is shared after it has arrived after it.
+	a.Daemon.Tell(t, "open", "web", "192.0.2.2", "--for", "10m")
+	lab.Eventually(t, "gate2 lets in through the other door", func() bool { return len(b.Daemon.Status(t).Grants) == 2 })
+	if _, in := b.Grant(t, "192.0.2.1"); !in {
+		t.Error("gate2 has put out who was in by a door that gate1 has no more")
+	}
 }

@@ -230,7 +230,7 @@ func TestDoorGoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.Tell(t, "reload")
-	lab.ExpectLine(t, d, "msg=revoked", "door=web", s.Person.String(), "by=admin")
+	lab.ExpectLine(t, d, "msg=revoked", "door=web", s.Person.String(), "by=reload")
 	if in := d.Status(t).Grants; len(in) != 1 || in[0].Source != s.Neighbour.String() || strings.Contains(d.Log(), "msg=revoked door=ssh") {
 		t.Errorf("%+v", in)
 	}

@@ -28,6 +28,7 @@ type Status struct {
 	Table   string
 	Exists  bool
 	Daemon  *struct {
+		File         string
 		InProgress   int               `json:"in_progress"`
 		MessagesLost uint64            `json:"messages_lost"`
 		SPARefused   map[string]uint64 `json:"spa_refused"`

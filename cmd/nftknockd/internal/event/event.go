@@ -56,7 +56,7 @@ type Event struct {
 	Kind   Kind      `json:"kind"`
 	Door   string    `json:"door,omitempty"`   // of an attempt by a muted source: none
 	Source string    `json:"source,omitempty"` // an address, or a prefix
-	By     string    `json:"by,omitempty"`     // of granted and revoked: ByKnock, BySPA, ByAdmin or ByFleet; of refused: BySPA
+	By     string    `json:"by,omitempty"`     // of granted and revoked: ByKnock, BySPA, ByAdmin or ByFleet; of revoked ByReload, too; of refused: BySPA
 	Key    string    `json:"key,omitempty"`    // of BySPA: whose key; of ByFleet: which gate
 	Until  time.Time `json:"until,omitzero"`   // of granted; zero: until revoked. Of scan: until when the source is muted
 	Doors  []string  `json:"doors,omitempty"`  // of reloaded: the doors there are now
@@ -136,6 +136,8 @@ const (
 	ByAdmin = "admin"
 	BySPA   = "spa"
 	ByFleet = "fleet" // another gate, which is the key
+
+	ByReload = "reload" // of revoked: the door is gone, here and not at other gates
 )
 
 // Line returns the event as a line for people.

@@ -367,7 +367,7 @@ func (s *session) happened(e event.Event) {
 		s.spendLocal(*e.Spent)
 		return
 	}
-	if e.By == event.ByFleet || !s.shares(e.Door) {
+	if e.By == event.ByFleet || e.By == event.ByReload || !s.shares(e.Door) { // a configuration is this gate's alone
 		return
 	}
 	switch e.Kind {

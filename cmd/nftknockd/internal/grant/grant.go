@@ -36,6 +36,8 @@ const (
 	Admin Origin = event.ByAdmin
 	SPA   Origin = event.BySPA
 	Fleet Origin = event.ByFleet // another gate
+
+	Reload Origin = event.ByReload // revokes with a door
 )
 
 // comment is what the kernel keeps of where a grant comes from: the origin, and after a

@@ -236,7 +236,7 @@ func Without(held []nft.Grant, remain []string) (ended []Grant) {
 	for _, e := range held {
 		if !slices.Contains(remain, e.Door) {
 			g := Of(e, time.Now())
-			g.Origin, g.Key = Admin, ""
+			g.Origin, g.Key = Reload, ""
 			ended = append(ended, g)
 		}
 	}
