@@ -46,35 +46,23 @@ func TestAway(t *testing.T) {
 	t.Parallel()
 	f := lab.NewFleet(t, 3, "")
 	a, b, c := f.Gates[0], f.Gates[1], f.Gates[2]
-	in := func(source string, gates ...*lab.Gate) {
-		t.Helper()
-		for _, g := range gates {
-			lab.Eventually(t, g.Name()+" lets in "+source, func() bool { _, in := g.Grant(t, source); return in })
-		}
-	}
-	out := func(source string, gates ...*lab.Gate) {
-		t.Helper()
-		for _, g := range gates {
-			lab.Eventually(t, g.Name()+" does not let in "+source, func() bool { _, in := g.Grant(t, source); return !in })
-		}
-	}
 	open := func(g *lab.Gate, source string) { t.Helper(); g.Daemon.Tell(t, "open", "ssh", source, "--for", "10m") }
 	shut := func(g *lab.Gate, source string) { t.Helper(); g.Daemon.Tell(t, "close", "ssh", source) }
 
 	// A gate whose companion was killed decides, and hears the rest when it is back.
 	open(a, "192.0.2.1")
 	open(a, "192.0.2.2")
-	in("192.0.2.1", b, c)
-	in("192.0.2.2", b, c)
+	lab.ExpectIn(t, "192.0.2.1", b, c)
+	lab.ExpectIn(t, "192.0.2.2", b, c)
 	c.Companion.Stop(syscall.SIGKILL)
 	open(c, "192.0.2.3")
 	open(a, "192.0.2.4")
 	shut(b, "192.0.2.1")
-	in("192.0.2.4", b)
+	lab.ExpectIn(t, "192.0.2.4", b)
 	c.StartCompanion(t)
-	in("192.0.2.3", a, b)
-	in("192.0.2.4", c)
-	out("192.0.2.1", a, b, c)
+	lab.ExpectIn(t, "192.0.2.3", a, b)
+	lab.ExpectIn(t, "192.0.2.4", c)
+	lab.ExpectOut(t, "192.0.2.1", a, b, c)
 
 	// So does one whose daemon was killed and whose table has gone, as after a reboot.
 	b.Companion.Stop(syscall.SIGKILL)
@@ -82,11 +70,11 @@ func TestAway(t *testing.T) {
 	b.Run(t, "nft", "flush", "ruleset")
 	open(a, "192.0.2.5")
 	shut(a, "192.0.2.2")
-	b.Start(t, "")
-	in("192.0.2.5", b, c)
-	in("192.0.2.3", b)
-	in("192.0.2.4", b)
-	out("192.0.2.2", a, b, c)
+	b.Start(t)
+	lab.ExpectIn(t, "192.0.2.5", b, c)
+	lab.ExpectIn(t, "192.0.2.3", b)
+	lab.ExpectIn(t, "192.0.2.4", b)
+	lab.ExpectOut(t, "192.0.2.2", a, b, c)
 
 	// While NATS is away each gate works alone.
 	f.NATS.Stop(syscall.SIGKILL)
@@ -94,13 +82,13 @@ func TestAway(t *testing.T) {
 	open(b, "192.0.2.7")
 	shut(c, "192.0.2.5")
 	a.Knock(t, lab.SSHSequence...)
-	in(f.Person.String(), a)
-	out("192.0.2.6", b)
+	lab.ExpectIn(t, f.Person.String(), a)
+	lab.ExpectOut(t, "192.0.2.6", b)
 	f.StartNATS(t)
-	in("192.0.2.6", b, c)
-	in("192.0.2.7", a, c)
-	in(f.Person.String(), b, c)
-	out("192.0.2.5", a, b, c)
+	lab.ExpectIn(t, "192.0.2.6", b, c)
+	lab.ExpectIn(t, "192.0.2.7", a, c)
+	lab.ExpectIn(t, f.Person.String(), b, c)
+	lab.ExpectOut(t, "192.0.2.5", a, b, c)
 }
 
 // TestDoorGoes takes a door away at one gate: who is in by it stays in at the other.

@@ -32,14 +32,14 @@ spa_keys = ["alice.spa"]
 type packetSite struct {
 	*lab.Topology
 	*lab.Daemon
-	config, state, home string
-	alice, bob          spa.Key
+	config, home string
+	alice, bob   spa.Key
 }
 
 func newPacketSite(t *testing.T, f lab.Family, doors string) *packetSite {
 	t.Helper()
 	s := &packetSite{
-		Topology: lab.NewTopology(t, f), config: lab.WriteConfig(t, doors), state: t.TempDir(), home: t.TempDir(),
+		Topology: lab.NewTopology(t, f), config: lab.WriteConfig(t, doors), home: t.TempDir(),
 		alice: spa.NewKey("alice"), bob: spa.NewKey("bob"),
 	}
 	s.writeKey(t, s.alice)
@@ -53,7 +53,7 @@ func newPacketSite(t *testing.T, f lab.Family, doors string) *packetSite {
 
 func (s *packetSite) start(t *testing.T) {
 	t.Helper()
-	s.Daemon = lab.StartDaemonState(t, s.Server, s.config, s.state)
+	s.Daemon = lab.StartDaemonFile(t, s.Server, s.config)
 }
 
 func (s *packetSite) writeKey(t *testing.T, key spa.Key) {

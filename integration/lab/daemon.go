@@ -35,23 +35,12 @@ func StartDaemonFile(t testing.TB, h *Host, config string) *Daemon {
 	return StartDaemonAt(t, h, config, NewSocket(t))
 }
 
-// StartDaemonState is StartDaemonFile with a state directory that is not all daemons'.
-func StartDaemonState(t testing.TB, h *Host, config, state string) *Daemon {
-	t.Helper()
-	return startDaemon(t, h, config, NewSocket(t), "STATE_DIRECTORY="+state)
-}
-
 // StartDaemonAt is StartDaemonFile with the control socket of an earlier daemon.
 func StartDaemonAt(t testing.TB, h *Host, config, socket string) *Daemon {
 	t.Helper()
-	return startDaemon(t, h, config, socket)
-}
-
-func startDaemon(t testing.TB, h *Host, config, socket string, environment ...string) *Daemon {
-	t.Helper()
 	notify := ListenNotify(t)
 	cmd := Command(context.Background(), t, Nftknockd, "run", "--socket", socket, "-c", config)
-	cmd.Env = append(append(os.Environ(), "NOTIFY_SOCKET="+notify.LocalAddr().String()), environment...)
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify.LocalAddr().String())
 	d := &Daemon{h.StartCmd(t, cmd), h, socket}
 	t.Cleanup(func() {
 		if t.Failed() {

@@ -9,7 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/nats-io/nats.go"
 )
 
 // A Fleet is gates that share grants: each has a wire to the client, and one to the host that
@@ -21,6 +24,8 @@ type Fleet struct {
 	Broker *Host
 	NATS   *Process
 
+	more   string // in [fleet]
+	doors  string // behind it
 	store  string // of NATS
 	key    string // the group's, in a file
 	server string // the program
@@ -35,7 +40,6 @@ type Gate struct {
 	Companion *Process
 
 	fleet *Fleet
-	state string // of daemon and companion
 }
 
 // Name is what the gate is called in the fleet.
@@ -55,12 +59,13 @@ close_sequence = [6127, 8391, 7214]
 open_timeout   = "5m"
 `
 
-// NewFleet starts NATS and gates that share grants. More goes into [fleet].
-func NewFleet(t testing.TB, gates int, more string) *Fleet {
+// NewFleet starts NATS and gates that share grants. More goes into [fleet], and behind it all
+// into the configuration.
+func NewFleet(t testing.TB, gates int, more string, doors ...string) *Fleet {
 	t.Helper()
 	f := &Fleet{
 		Client: NewHost(t, "client"), Broker: NewHost(t, "broker"), Person: IPv4.Addr(200, 0, 1),
-		store: t.TempDir(), key: NewFleetKey(t), server: natsServer(t),
+		store: t.TempDir(), key: NewFleetKey(t), server: natsServer(t), more: more, doors: strings.Join(doors, ""),
 	}
 	f.Client.Run(t, "ip", "addr", "add", f.Person.String()+"/32", "dev", "lo")
 	f.StartNATS(t)
@@ -68,7 +73,7 @@ func NewFleet(t testing.TB, gates int, more string) *Fleet {
 		f.join(t, n+1)
 	}
 	for _, g := range f.Gates {
-		g.Start(t, more)
+		g.Start(t)
 	}
 	return f
 }
@@ -100,7 +105,7 @@ func (f *Fleet) StartNATS(t testing.TB) {
 
 // join makes a gate, and its wires.
 func (f *Fleet) join(t testing.TB, n int) {
-	g := &Gate{Host: NewHost(t, fmt.Sprintf("gate%d", n)), Number: n, fleet: f, state: t.TempDir()}
+	g := &Gate{Host: NewHost(t, fmt.Sprintf("gate%d", n)), Number: n, fleet: f}
 	Connect(t, byte(n), g.Host, f.Client)
 	Connect(t, byte(100+n), f.Broker, g.Host)
 	g.Addr = IPv4.Addr(byte(n), 0, 1)
@@ -109,27 +114,27 @@ func (f *Fleet) join(t testing.TB, n int) {
 	f.Gates = append(f.Gates, g)
 }
 
-// Start starts the daemon and its companion. More goes into [fleet].
-func (g *Gate) Start(t testing.TB, more string) {
+// Start starts the daemon and its companion.
+func (g *Gate) Start(t testing.TB) {
 	t.Helper()
-	g.StartDaemon(t, more)
+	g.StartDaemon(t)
 	g.StartCompanion(t)
 }
 
 // StartDaemon starts the daemon, with its state from before.
-func (g *Gate) StartDaemon(t testing.TB, more string) {
+func (g *Gate) StartDaemon(t testing.TB) {
 	t.Helper()
-	config := fmt.Sprintf(fleetDoor, IPv4.Addr(byte(100+g.Number), 0, 1), g.fleet.key, more)
-	socket := filepath.Join(g.state, "control.sock")
-	g.Daemon = startDaemon(t, g.Host, WriteConfig(t, NoDecoys+config), socket, "STATE_DIRECTORY="+g.state)
+	config := fmt.Sprintf(fleetDoor, IPv4.Addr(byte(100+g.Number), 0, 1), g.fleet.key, g.fleet.more) + g.fleet.doors
+	socket := filepath.Join(g.State, "control.sock")
+	g.Daemon = StartDaemonAt(t, g.Host, WriteConfig(t, NoDecoys+config), socket)
 }
 
 // StartCompanion starts the companion, and returns when it shares.
 func (g *Gate) StartCompanion(t testing.TB) {
 	t.Helper()
 	notify := ListenNotify(t)
-	cmd := Command(context.Background(), t, Nftknockd, "fleet", "--gate", g.Name(), "--socket", g.Daemon.Socket, "--state", filepath.Join(g.state, "fleet"))
-	if err := os.MkdirAll(filepath.Join(g.state, "fleet"), 0o700); err != nil {
+	cmd := Command(context.Background(), t, Nftknockd, "fleet", "--gate", g.Name(), "--socket", g.Daemon.Socket, "--state", filepath.Join(g.State, "fleet"))
+	if err := os.MkdirAll(filepath.Join(g.State, "fleet"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify.LocalAddr().String())
@@ -140,15 +145,13 @@ func (g *Gate) StartCompanion(t testing.TB) {
 // Knock knocks at the gate as the person.
 func (g *Gate) Knock(t testing.TB, ports ...string) {
 	t.Helper()
-	s := Topology{Family: IPv4, Server: g.Host, Client: g.fleet.Client, Addr: g.Addr}
-	s.Knock(t, g.fleet.Person, ports...)
+	g.Topology().Knock(t, g.fleet.Person, ports...)
 }
 
 // Grant returns how the gate's kernel lets a source in.
 func (g *Gate) Grant(t testing.TB, source string) (Entry, bool) {
 	t.Helper()
-	s := Topology{Family: IPv4, Server: g.Host}
-	return s.Entry(t, "ssh", netip.MustParseAddr(source))
+	return g.Topology().Entry(t, "ssh", netip.MustParseAddr(source))
 }
 
 // Answer tries port 22 of the gate as the person.
@@ -158,6 +161,41 @@ func (g *Gate) Answer() Answer {
 		c.Close()
 	}
 	return a
+}
+
+// Topology is the gate and the client, for who needs no more than these.
+func (g *Gate) Topology() *Topology {
+	return &Topology{Family: IPv4, Server: g.Host, Client: g.fleet.Client, Addr: g.Addr, Person: g.fleet.Person}
+}
+
+// ExpectIn waits until each of some gates lets a source in, and ExpectOut until none does.
+func ExpectIn(t testing.TB, source string, gates ...*Gate) {
+	t.Helper()
+	for _, g := range gates {
+		Eventually(t, g.Name()+" lets in "+source, func() bool { _, in := g.Grant(t, source); return in })
+	}
+}
+
+func ExpectOut(t testing.TB, source string, gates ...*Gate) {
+	t.Helper()
+	for _, g := range gates {
+		Eventually(t, g.Name()+" does not let in "+source, func() bool { _, in := g.Grant(t, source); return !in })
+	}
+}
+
+// Connect connects to NATS, as anybody may who has the network and no key.
+func (f *Fleet) Connect(t testing.TB) *nats.Conn {
+	t.Helper()
+	var c *nats.Conn
+	err := f.Broker.In(func() (err error) {
+		c, err = nats.Connect("nats://127.0.0.1:4222", nats.NoReconnect())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
 }
 
 // natsServer builds the server once, and returns the program.

@@ -29,7 +29,6 @@ func (h *Host) Start(t testing.TB, name string, args ...string) *Process {
 // StartCmd is Start for a command that needs more than arguments.
 func (h *Host) StartCmd(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
-	h.GiveState(cmd)
 	p := &Process{Cmd: cmd, Done: make(chan struct{})}
 	if cmd.Env == nil {
 		cmd.Env = h.env
