@@ -154,7 +154,7 @@ f.toml:9: door ssh: ipv6_prefix: found a date or time: write a whole number from
 listen = "127.0.0.1:9722"
 [metrics]
 listen = 9722`,
-		want: `f.toml:1: log_format: "xml" is not possible: write "text" or "json"
+		want: `f.toml:1: log_format: invalid value "xml": want "text" or "json"
 f.toml:2: unknown key "listen": it belongs in [metrics]
 f.toml:4: metrics.listen: found a whole number: write an address and a port, such as "127.0.0.1:9722"`,
 	},
@@ -162,7 +162,7 @@ f.toml:4: metrics.listen: found a whole number: write an address and a port, suc
 		name: "a name to listen on",
 		toml: `[metrics]
 listen = "localhost:9722"`,
-		want: `f.toml:2: metrics.listen: "localhost:9722" is not possible: write an address and a port, such as "127.0.0.1:9722"`,
+		want: `f.toml:2: metrics.listen: invalid value "localhost:9722": want an address and a port, such as "127.0.0.1:9722"`,
 	},
 	{
 		name: "a list of tables for limits",
@@ -278,12 +278,12 @@ f.toml:1: always_allow: "" is neither an address nor a prefix: write 192.0.2.1, 
 	{
 		name: "table name",
 		toml: `table = "My table"`,
-		want: `f.toml:1: table: "My table" is not possible: write a lower-case letter, then up to 30 lower-case letters, digits or _`,
+		want: `f.toml:1: table: invalid value "My table": want a lower-case letter, then up to 30 lower-case letters, digits or _`,
 	},
 	{
 		name: "table name too long",
 		toml: `table = "a2345678901234567890123456789012"`,
-		want: `f.toml:1: table: "a2345678901234567890123456789012" is not possible: write a lower-case letter, then up to 30 lower-case letters, digits or _`,
+		want: `f.toml:1: table: invalid value "a2345678901234567890123456789012": want a lower-case letter, then up to 30 lower-case letters, digits or _`,
 	},
 	{
 		name: "numbers out of range",
@@ -333,8 +333,8 @@ f.toml:9: door ssh: ipv6_prefix: 129 is out of range: write a whole number from 
 ports = [22]
 sequence = [2201, 3302, 1103]
 shut = "DROP"`,
-		want: `f.toml:1: on_stop: "stay" is not possible: write "keep" or "remove"
-f.toml:5: door ssh: shut: "DROP" is not possible: write "drop" or "reject"`,
+		want: `f.toml:1: on_stop: invalid value "stay": want "keep" or "remove"
+f.toml:5: door ssh: shut: invalid value "DROP": want "drop" or "reject"`,
 	},
 	{
 		name: "durations",
@@ -362,8 +362,8 @@ open_timeout = -5`,
 f.toml:5: door a: open_timeout: 0 is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 365d, or "forever"
 f.toml:9: door b: seq_timeout: 2h is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 1h
 f.toml:10: door b: open_timeout: 8761h is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 365d, or "forever"
-f.toml:14: door c: seq_timeout: "forever" is not possible: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 1h
-f.toml:15: door c: open_timeout: "a minute" is not possible: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 365d, or "forever"
+f.toml:14: door c: seq_timeout: invalid value "forever": want a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 1h
+f.toml:15: door c: open_timeout: invalid value "a minute": want a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 365d, or "forever"
 f.toml:19: door d: seq_timeout: 9223372036854775807 is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 1h
 f.toml:20: door d: open_timeout: -5 is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 365d, or "forever"`,
 	},
@@ -455,7 +455,7 @@ shut = "slam"
 ports = [22]
 sequence = [2202, 3303, 1104]
 shut = "reject"`,
-		want: `f.toml:4: door ann: shut: "slam" is not possible: write "drop" or "reject"`,
+		want: `f.toml:4: door ann: shut: invalid value "slam": want "drop" or "reject"`,
 	},
 	{
 		name: "a knock on a port that a door without a name guards",
@@ -556,8 +556,8 @@ shut = "slam"
 [door.web]
 ports = [8080]
 sequence = []`,
-		want: `f.toml:1: on_stop: "stay" is not possible: write "keep" or "remove"
-f.toml:6: door ssh: shut: "slam" is not possible: write "drop" or "reject"
+		want: `f.toml:1: on_stop: invalid value "stay": want "keep" or "remove"
+f.toml:6: door ssh: shut: invalid value "slam": want "drop" or "reject"
 f.toml:10: door web: sequence: is empty: write the knocks that open the door, such as [PORT, "PORT:udp", PORT]`,
 	},
 }

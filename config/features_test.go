@@ -133,9 +133,9 @@ key_file = 3
 group = "Bastion hosts"
 doors = ["sshd"]
 max_grant = "0s"
-credentials = ""`, `f.toml:5: fleet.url: address 2 is not possible: write nats:// or tls://, a host and its port, such as "nats://10.0.0.5:4222"
+credentials = ""`, `f.toml:5: fleet.url: invalid address 2: want nats:// or tls://, a host and its port, such as "nats://10.0.0.5:4222"
 f.toml:6: fleet.key_file: found a whole number: write the name of a file, such as "fleet.key"
-f.toml:7: fleet.group: "Bastion hosts" is not possible: write up to 32 lower-case letters, digits, _ or -
+f.toml:7: fleet.group: invalid value "Bastion hosts": want up to 32 lower-case letters, digits, _ or -
 f.toml:8: fleet.doors: there is no door sshd: did you mean "ssh"?
 f.toml:9: fleet.max_grant: 0s is out of range: write a duration such as "15s" or "1d", or a whole number of seconds, from 1s to 365d
 f.toml:10: fleet.credentials: is empty: write the name of a file, such as "fleet.creds"`},
@@ -166,7 +166,7 @@ run = []
 [hook.e]`, `f.toml:4: door ssh: unknown key "hook": it belongs at the top of the file, above the first [table]
 f.toml:5: hook.Wake: "Wake" is not a name for a hook: write a lower-case letter, then up to 31 lower-case letters, digits, _ or -
 f.toml:6: hook.Wake.run: found a string: write a list, such as ["/usr/bin/logger", "{source} is let in"]
-f.toml:8: hook.a.on: "open" is not possible: write "granted", "revoked", "expired", "refused" or "scan"
+f.toml:8: hook.a.on: invalid value "open": want "granted", "revoked", "expired", "refused" or "scan"
 f.toml:8: hook.a.on: "granted" is there twice: write it once
 f.toml:8: hook.a.on: found a whole number: write an event, such as "granted"
 f.toml:9: hook.a.run: "wakeonlan" is not the whole path of a program: write it, such as ["/usr/bin/logger", "{source} is let in"]

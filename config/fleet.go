@@ -74,7 +74,7 @@ func urls(v any) ([]string, error) {
 		u, err := url.Parse(one)
 		switch {
 		case err != nil || u.Scheme != "nats" && u.Scheme != "tls" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
-			return nil, fmt.Errorf("address %d is not possible: write nats:// or tls://, a host and its port, %s", i+1, exampleURL)
+			return nil, fmt.Errorf("invalid address %d: want nats:// or tls://, a host and its port, %s", i+1, exampleURL)
 		case u.User != nil:
 			return nil, fmt.Errorf("address %d holds a user or password: write these into a file, and its name into credentials", i+1)
 		}
@@ -89,7 +89,7 @@ func group(v any) (string, error) {
 	case !ok:
 		return "", doc.WrongKind(v, `a string, such as "bastions"`)
 	case !groupName.MatchString(s):
-		return "", fmt.Errorf("%q is not possible: write up to 32 lower-case letters, digits, _ or -", s)
+		return "", fmt.Errorf("invalid value %q: want up to 32 lower-case letters, digits, _ or -", s)
 	}
 	return s, nil
 }

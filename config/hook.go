@@ -83,7 +83,7 @@ func hookOn(v any) ([]HookEvent, error) {
 		case !ok:
 			return "", doc.WrongKind(v, `an event, such as "granted"`)
 		case !slices.Contains(hookEvents, e):
-			return "", fmt.Errorf("%q is not possible: write %s", s, words(hookEvents))
+			return "", fmt.Errorf("invalid value %q: want %s", s, words(hookEvents))
 		case seen[e]:
 			return "", fmt.Errorf("%q is there twice: write it once", s)
 		}

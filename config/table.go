@@ -33,7 +33,7 @@ func tableName(v any) (string, error) {
 	case !ok:
 		return "", doc.WrongKind(v, `a string, such as "nftknock"`)
 	case !identifier.MatchString(s):
-		return "", fmt.Errorf("%q is not possible: write a lower-case letter, then up to 30 lower-case letters, digits or _", s)
+		return "", fmt.Errorf("invalid value %q: want a lower-case letter, then up to 30 lower-case letters, digits or _", s)
 	case slices.Contains(reserved, s):
 		return "", fmt.Errorf("%q is a word of nft's own, which could not read the table: write another, such as %q", s, s+"_knock")
 	}

@@ -33,7 +33,7 @@ func addrPort(v any) (netip.AddrPort, error) {
 	}
 	a, err := netip.ParseAddrPort(s)
 	if err != nil || a.Port() == 0 {
-		return netip.AddrPort{}, fmt.Errorf("%q is not possible: write %s", s, right)
+		return netip.AddrPort{}, fmt.Errorf("invalid value %q: want %s", s, right)
 	}
 	return a, nil
 }

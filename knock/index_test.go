@@ -10,7 +10,7 @@ func TestIndexOneGroup(t *testing.T) {
 	places := make(map[int32]int32)
 	hashOf := func(a int32) hash { return hash(a) } // the group is made of the upper half
 	find := func(a int32) int32 { return x.find(hashOf(a), func(b int32) bool { return a == b }) }
-	check := func(stage string) {
+	check := func(step string) {
 		t.Helper()
 		for a := range int32(attempts) {
 			want := none
@@ -18,11 +18,11 @@ func TestIndexOneGroup(t *testing.T) {
 				want = a
 			}
 			if got := find(a); got != want {
-				t.Fatalf("%s: found %d, want %d", stage, got, want)
+				t.Fatalf("%s: found %d, want %d", step, got, want)
 			}
 		}
 		if x.len != len(places) {
-			t.Fatalf("%s: has %d, want %d", stage, x.len, len(places))
+			t.Fatalf("%s: has %d, want %d", step, x.len, len(places))
 		}
 	}
 	add := func(a int32) { places[a] = x.add(hashOf(a), a) }

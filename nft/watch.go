@@ -56,7 +56,7 @@ func (w *Watcher) read(t *Table) {
 		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrClosed), errors.Is(err, unix.EBADF):
 			return
 		case err != nil: // most likely some did not fit into the buffer
-			w.tell()
+			w.notify()
 			continue
 		}
 		for _, m := range messages {
@@ -66,7 +66,7 @@ func (w *Watcher) read(t *Table) {
 					changed = t.heard(c) || changed
 				}
 				if changed {
-					w.tell()
+					w.notify()
 				}
 				foreign, changed = nil, false
 			case m.Header.PID == t.portID || !concerns(m, t.table.Name):
@@ -96,7 +96,7 @@ func isKind(m netlink.Message, kind netlink.HeaderType) bool {
 	return m.Header.Type == unix.NFNL_SUBSYS_NFTABLES<<8|kind
 }
 
-func (w *Watcher) tell() {
+func (w *Watcher) notify() {
 	select {
 	case w.changed <- struct{}{}:
 	default:

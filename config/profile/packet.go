@@ -25,7 +25,7 @@ func spaAddress(v any) (netip.Addr, error) {
 	}
 	a, err := netip.ParseAddr(s)
 	if err != nil || a.Zone() != "" {
-		return netip.Addr{}, fmt.Errorf("%q is not possible: write %s", s, right)
+		return netip.Addr{}, fmt.Errorf("invalid value %q: want %s", s, right)
 	}
 	return a.Unmap(), nil
 }

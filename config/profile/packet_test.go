@@ -30,7 +30,7 @@ func TestSPAAddress(t *testing.T) {
 	}
 	for _, value := range []string{`"host.example"`, `"fe80::1%eth0"`, `""`, `7`, `"192.0.2.0/24"`} {
 		_, err := Parse("h.toml", []byte(profile+value))
-		if err == nil || !strings.Contains(err.Error(), `h.toml:5: host a: spa_address: `) || !strings.Contains(err.Error(), `write "auto", an address`) {
+		if err == nil || !strings.Contains(err.Error(), `h.toml:5: host a: spa_address: `) || !strings.Contains(err.Error(), `"auto", an address`) {
 			t.Errorf("%s: %v", value, err)
 		}
 	}

@@ -163,10 +163,10 @@ otp_base = 40000`,
 h.toml:3: host a: sequence: knock 2 is not a port: write a number from 1 to 65535, or "PORT:udp"
 h.toml:4: host a: close_sequence: is empty: leave it out if there is nothing to knock
 h.toml:5: host a: delay: 2m is out of range: write a duration such as "50ms", from "0s" to "1m"
-h.toml:6: host a: family: "ipv5" is not possible: write "any", "ipv4" or "ipv6"
-h.toml:7: host a: source: "localhost" is not possible: write an address of this machine, such as "192.0.2.7"
+h.toml:6: host a: family: invalid value "ipv5": want "any", "ipv4" or "ipv6"
+h.toml:7: host a: source: invalid value "localhost": want an address of this machine, such as "192.0.2.7"
 h.toml:8: host a: wait: 0 is out of range: write a whole number from 1 to 65535
-h.toml:9: host a: mute: "soon" is not possible: write a duration such as "1m", from "0s" to "24h"
+h.toml:9: host a: mute: invalid value "soon": want a duration such as "1m", from "0s" to "24h"
 h.toml:10: host a: otp_secret: does not hold base32: write the letters a to z and digits 2 to 7 that an authenticator app takes
 h.toml:11: host a: otp_base: 64000 is out of range: write a whole number from 1 to 63536
 h.toml:12: host b: otp_base: is missing: write the first of the ports that codes are knocked on

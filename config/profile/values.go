@@ -31,7 +31,7 @@ func pause(most time.Duration, right string) func(any) (time.Duration, error) {
 		}
 		d, err := doc.ParseDuration(s)
 		if err != nil {
-			return 0, fmt.Errorf("%q is not possible: write a duration %s", s, right)
+			return 0, fmt.Errorf("invalid value %q: want a duration %s", s, right)
 		}
 		if d < 0 || d > most {
 			return 0, fmt.Errorf("%s is out of range: write a duration %s", s, right)
@@ -50,7 +50,7 @@ func family(v any) (Family, error) {
 	case AnyFamily, IPv4, IPv6:
 		return f, nil
 	}
-	return "", fmt.Errorf("%q is not possible: write %s", s, right)
+	return "", fmt.Errorf("invalid value %q: want %s", s, right)
 }
 
 func source(v any) (netip.Addr, error) {
@@ -61,7 +61,7 @@ func source(v any) (netip.Addr, error) {
 	}
 	a, err := netip.ParseAddr(s)
 	if err != nil {
-		return a, fmt.Errorf("%q is not possible: write %s", s, right)
+		return a, fmt.Errorf("invalid value %q: want %s", s, right)
 	}
 	return a.Unmap(), nil
 }

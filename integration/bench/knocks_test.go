@@ -62,8 +62,8 @@ const (
 	// longer one would be what is measured of systems that are fast.
 	pauseOfProbe = 25 * time.Microsecond
 
-	// patienceOfProbe is how long somebody waits to get in.
-	patienceOfProbe = time.Second
+	// probeTimeout is how long somebody waits to get in.
+	probeTimeout = time.Second
 
 	// betweenPeople is how long after one has got in the next one knocks.
 	betweenPeople = 20 * time.Millisecond
@@ -132,7 +132,7 @@ func (p *knockTimer) knockOnce(from netip.Addr) (took time.Duration, in bool, er
 			return 0, false, err
 		}
 	}
-	for took < patienceOfProbe {
+	for took < probeTimeout {
 		if err := p.wire.send(syn); err != nil {
 			return 0, false, err
 		}
@@ -157,8 +157,8 @@ type attempt struct {
 }
 
 // answered waits for the answer to an attempt.
-func (p *knockTimer) answered(a attempt, patience time.Duration) (bool, error) {
-	timeout := unix.NsecToTimespec(int64(patience))
+func (p *knockTimer) answered(a attempt, limit time.Duration) (bool, error) {
+	timeout := unix.NsecToTimespec(int64(limit))
 	_, err := unix.Ppoll([]unix.PollFd{{Fd: int32(p.answers), Events: unix.POLLIN}}, &timeout, nil)
 	if err != nil && err != unix.EINTR {
 		return false, err

@@ -12,8 +12,8 @@ import (
 // peopleAtScale is how many knock while others are in.
 const peopleAtScale = 50
 
-// A crowd is how the daemon does with many people let in.
-type crowd struct {
+// A load is how the daemon does with many people let in.
+type load struct {
 	size         int
 	restart      time.Duration
 	kept, kernel int // people in the kernel, after the restart and after the knocks
@@ -21,9 +21,9 @@ type crowd struct {
 }
 
 func reportScale(t *testing.T, r *benchReport) {
-	var crowds []crowd
+	var loads []load
 	for _, size := range []int{0, 100_000, 1_000_000} {
-		crowds = append(crowds, measureCrowd(t, size))
+		loads = append(loads, measureLoad(t, size))
 	}
 	r.heading("Many people")
 	r.say(fmt.Sprintf(`
@@ -31,7 +31,7 @@ So many sources are let in when the daemon is killed; it starts again, and %d mo
 reports to be ready. Those who are in are counted in the kernel, after the start and after the knocks.`, peopleAtScale))
 	rows := [][]string{{"let in", "start", "kept", "opened", "in the end", "median", "99 %"}}
 	var targets []target
-	for _, c := range crowds {
+	for _, c := range loads {
 		rows = append(rows, []string{
 			count(c.size).String(), span(c.restart).String(), count(c.kept).String(), c.people.opened(),
 			count(c.kernel).String(), c.people.quantile(0.5).String(), c.people.quantile(0.99).String(),
@@ -39,7 +39,7 @@ reports to be ready. Those who are in are counted in the kernel, after the start
 		if c.size == 0 {
 			continue
 		}
-		slower := ratio(c.people.quantile(0.5)) / ratio(crowds[0].people.quantile(0.5))
+		slower := ratio(c.people.quantile(0.5)) / ratio(loads[0].people.quantile(0.5))
 		targets = append(targets,
 			atMost("scale/open", fmt.Sprintf("median, %v in, to that with nobody in", count(c.size)), slower, 2),
 			exactly("scale/kept", fmt.Sprintf("in after all, %v at first", count(c.size)), count(c.kernel), count(c.size+peopleAtScale)),
@@ -52,14 +52,14 @@ reports to be ready. Those who are in are counted in the kernel, after the start
 	r.targets(targets...)
 }
 
-func measureCrowd(t testing.TB, size int) crowd {
+func measureLoad(t testing.TB, size int) load {
 	t.Helper()
 	s := newBenchSite(t)
 	p := newKnockTimer(t, s)
 	lab.StartDaemon(t, s.Server, lab.SSHDoor).Stop(os.Kill)
 	grantElements(t, s.Server, size)
 
-	c := crowd{size: size}
+	c := load{size: size}
 	start := time.Now()
 	lab.StartDaemon(t, s.Server, lab.SSHDoor)
 	c.restart = time.Since(start)

@@ -38,7 +38,7 @@ func scanTimes(sc lab.Scan, system string) int {
 // reportScans counts the scans that open a door, each from another address.
 func reportScans(t *testing.T, r *benchReport) {
 	s := lab.NewTopology(t, lab.IPv4)
-	s.Server.Run(t, "ip", "route", "add", "default", "via", s.Person.String())
+	s.Server.Run(t, "ip", "route", "add", "default", "via", s.Source.String())
 	s.Server.ListenTCP(t, 22)
 
 	head := []string{""}

@@ -147,7 +147,7 @@ func deleteElement(t testing.TB, s *lab.Topology, who netip.Addr, table, set str
 func newBenchSite(t testing.TB) *lab.Topology {
 	t.Helper()
 	s := lab.NewTopology(t, lab.IPv4)
-	s.Server.Run(t, "ip", "route", "add", "default", "via", s.Person.String())
+	s.Server.Run(t, "ip", "route", "add", "default", "via", s.Source.String())
 	s.Firewall(t, lab.SSHSequence...)
 	s.Server.ListenTCP(t, 22)
 	return s

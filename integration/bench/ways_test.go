@@ -76,12 +76,12 @@ func (sys system) goAround(t testing.TB, way lab.Way, f lab.Family) (through, of
 	}
 	in := func(who netip.Addr) bool { return isIn(t, s, sys, who) }
 	return try(t, lab.Keeper{
-		LetIn: func(t testing.TB, who netip.Addr) {
+		Grant: func(t testing.TB, who netip.Addr) {
 			// knockd misses knocks when the machine is busy, and people knock again.
 			lab.Eventually(t, fmt.Sprintf("%s lets %v in", sys.name, who), func() bool {
 				s.Knock(t, who, lab.SSHSequence...)
-				for patience := time.Now().Add(2 * time.Second); !in(who); time.Sleep(lab.PollInterval) {
-					if time.Now().After(patience) {
+				for deadline := time.Now().Add(2 * time.Second); !in(who); time.Sleep(lab.PollInterval) {
+					if time.Now().After(deadline) {
 						return false
 					}
 				}

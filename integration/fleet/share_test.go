@@ -24,7 +24,7 @@ func TestShare(t *testing.T) {
 	for _, g := range f.Gates {
 		lab.Eventually(t, g.Name()+" lets the person in", func() bool { return g.Answer() == lab.Open })
 	}
-	e, _ := last.Grant(t, f.Person.String())
+	e, _ := last.Grant(t, f.Source.String())
 	if grants := last.Daemon.Status(t).Grants; len(grants) != 1 || grants[0].By != "fleet" || grants[0].Key != "gate1" {
 		t.Errorf("gate3 says %+v", grants)
 	}
@@ -34,7 +34,7 @@ func TestShare(t *testing.T) {
 
 	last.Knock(t, "6127", "8391", "7214")
 	for _, g := range f.Gates {
-		lab.Eventually(t, g.Name()+" does not let the person in any more", func() bool { _, in := g.Grant(t, f.Person.String()); return !in })
+		lab.Eventually(t, g.Name()+" does not let the person in any more", func() bool { _, in := g.Grant(t, f.Source.String()); return !in })
 		if a := g.Answer(); a != lab.Silent {
 			t.Errorf("%s is %s after the close", g.Name(), a)
 		}
@@ -82,12 +82,12 @@ func TestAway(t *testing.T) {
 	open(b, "192.0.2.7")
 	shut(c, "192.0.2.5")
 	a.Knock(t, lab.SSHSequence...)
-	lab.ExpectIn(t, f.Person.String(), a)
+	lab.ExpectIn(t, f.Source.String(), a)
 	lab.ExpectOut(t, "192.0.2.6", b)
 	f.StartNATS(t)
 	lab.ExpectIn(t, "192.0.2.6", b, c)
 	lab.ExpectIn(t, "192.0.2.7", a, c)
-	lab.ExpectIn(t, f.Person.String(), b, c)
+	lab.ExpectIn(t, f.Source.String(), b, c)
 	lab.ExpectOut(t, "192.0.2.5", a, b, c)
 }
 

@@ -43,14 +43,14 @@ otp_base        = 20000
 		return false
 	}
 
-	packet, err := key.Seal(spa.Request{User: "alice", Source: f.Person, Ports: []knock.Port{{Number: 80, Proto: knock.TCP}}}, time.Now())
+	packet, err := key.Seal(spa.Request{User: "alice", Source: f.Source, Ports: []knock.Port{{Number: 80, Proto: knock.TCP}}}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	send := func(g *lab.Gate) {
 		t.Helper()
 		err := f.Client.In(func() error {
-			c, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(f.Person, 0)), net.UDPAddrFromAddrPort(netip.AddrPortFrom(g.Addr, 62201)))
+			c, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(f.Source, 0)), net.UDPAddrFromAddrPort(netip.AddrPortFrom(g.Addr, 62201)))
 			if err != nil {
 				return err
 			}

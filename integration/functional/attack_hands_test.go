@@ -27,7 +27,7 @@ sequence = [7214, "8391:udp", 6127]
 	s := lab.NewTopology(t, lab.IPv4)
 	s.Server.ServeBanner(t, 22)
 	d := lab.StartDaemon(t, s.Server, config)
-	s.ExpectShut(t, s.Person, "22", lab.Silent)
+	s.ExpectShut(t, s.Source, "22", lab.Silent)
 	before := listTable(t, s.Server)
 	hands := tampering(before)
 	if len(hands) < 30 {
@@ -71,9 +71,9 @@ sequence = [7214, "8391:udp", 6127]
 		}
 	}
 	t.Logf("%d changes, the slowest was put back after %v", tampered, longest)
-	s.ExpectShut(t, s.Person, "22", lab.Silent)
-	s.Knock(t, s.Person, "7214", "8391:udp", "6127")
-	s.ExpectOpen(t, s.Person, "22")
+	s.ExpectShut(t, s.Source, "22", lab.Silent)
+	s.Knock(t, s.Source, "7214", "8391:udp", "6127")
+	s.ExpectOpen(t, s.Source, "22")
 }
 
 // soon is how long a change may last on a machine that is busy with other tests.

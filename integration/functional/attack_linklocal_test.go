@@ -26,8 +26,8 @@ func TestLinkLocalOnOneLink(t *testing.T) {
 	person := netip.MustParseAddr(same).WithZone("net1")
 	stranger := person.WithZone("net2")
 	server := netip.MustParseAddr("fe80::1")
-	tries := func(h *lab.Host, from netip.Addr, patience time.Duration) bool {
-		return h.Reaches(netip.AddrPortFrom(from, 0), netip.AddrPortFrom(server.WithZone(from.Zone()), 22), patience)
+	tries := func(h *lab.Host, from netip.Addr, timeout time.Duration) bool {
+		return h.Reaches(netip.AddrPortFrom(from, 0), netip.AddrPortFrom(server.WithZone(from.Zone()), 22), timeout)
 	}
 	for _, h := range []struct {
 		host *lab.Host

@@ -51,7 +51,7 @@ func TestRejectIsAClosedPort(t *testing.T) {
 				s.Server.EchoUDP(t, shutUDP)
 				neverTired(t, s)
 				lab.StartDaemon(t, s.Server, rejectingDoor)
-				s.ExpectShut(t, s.Person, "22", lab.Refused)
+				s.ExpectShut(t, s.Source, "22", lab.Refused)
 
 				l := lab.OpenLink(t, s.Client, s.Server, 1)
 				who := l.Phantom(t, f.Addr(1, 20, 1))
@@ -221,7 +221,7 @@ func TestRejectAndPortZero(t *testing.T) {
 		s := lab.NewTopology(t, f)
 		s.Server.ServeBanner(t, 22)
 		lab.StartDaemon(t, s.Server, rejectingDoor)
-		s.ExpectShut(t, s.Person, "22", lab.Refused)
+		s.ExpectShut(t, s.Source, "22", lab.Refused)
 		l := lab.OpenLink(t, s.Client, s.Server, 1)
 		who := l.Phantom(t, f.Addr(1, 20, 1))
 		for _, ports := range [][]uint16{{22, 0}, {0, 22}, {22, 0, 22}, {22, 2222, 22, 0, 2222}, {2222, 22, 23, 22}} {

@@ -128,7 +128,7 @@ func TestNoAnswerToAnyShape(t *testing.T) {
 		neverTired(t, s)
 		s.Server.Sysctl(t, "net/ipv4/tcp_fastopen", "0x603") // answers what asks for a cookie, and what brings one
 		lab.StartDaemon(t, s.Server, lab.NoDecoys+lab.SSHDoor)
-		s.ExpectShut(t, s.Person, "22", lab.Silent)
+		s.ExpectShut(t, s.Source, "22", lab.Silent)
 
 		l := lab.OpenLink(t, s.Client, s.Server, 1)
 		for n, shapes := range [][]shape{shapesOfTCP(), shapesOfIP(f)} {

@@ -26,15 +26,15 @@ func cutNothing(t *testing.T, f lab.Family, shut string) {
 	s := lab.NewTopology(t, f)
 	s.Server.ServeBanner(t, 22)
 	d := lab.StartDaemon(t, s.Server, lab.NoDecoys+lab.SSHDoor+fmt.Sprintf("shut = %q\n", shut))
-	d.Tell(t, "open", "ssh", s.Person.String())
-	from, to := netip.AddrPortFrom(s.Person, 43210), netip.AddrPortFrom(s.Addr, 22)
+	d.Tell(t, "open", "ssh", s.Source.String())
+	from, to := netip.AddrPortFrom(s.Source, 43210), netip.AddrPortFrom(s.Addr, 22)
 	c, ok := s.Client.Reach(from, to, lab.Timeout)
 	if !ok {
 		t.Fatal("let in, and the service does not answer")
 	}
 	defer c.Close()
-	d.Tell(t, "close", "ssh", s.Person.String())
-	s.WaitOut(t, "ssh", s.Person)
+	d.Tell(t, "close", "ssh", s.Source.String())
+	s.WaitOut(t, "ssh", s.Source)
 
 	l := lab.OpenLink(t, s.Client, s.Server, 1)
 	for _, flags := range []byte{lab.FlagRST, lab.FlagRST | lab.FlagACK, lab.FlagFIN | lab.FlagACK, lab.FlagFIN,
@@ -122,8 +122,8 @@ always_allow = ["10.1.7.0/24", "fd00:1:0:7::/64"]
 			signed.Options = lab.OptionMD5
 			l.Send(t, lab.SYNOf(from, to, 1000).Datagram(), ack.Datagram(), signed.Datagram(), signed.Datagram())
 		}
-		d.Tell(t, "open", "ssh", s.Person.String())
-		if !s.Client.Reaches(netip.AddrPortFrom(s.Person, 43210), to, lab.Timeout) {
+		d.Tell(t, "open", "ssh", s.Source.String())
+		if !s.Client.Reaches(netip.AddrPortFrom(s.Source, 43210), to, lab.Timeout) {
 			t.Error("somebody who is let in does not get in")
 		}
 		if left := rememberedFor(t, s, netip.AddrPortFrom(pretended[0], 1024)); left > 3*time.Hour { // as long as TCP's keepalive takes, and in a set of its own
@@ -149,8 +149,8 @@ func TestAnswersOfOthersFillNothing(t *testing.T) {
 				l.Answers(t, who[0], s.Addr)
 			}
 		}
-		d.Tell(t, "open", "ssh", s.Person.String())
-		if !s.Client.Reaches(netip.AddrPortFrom(s.Person, 43210), to, lab.Timeout) {
+		d.Tell(t, "open", "ssh", s.Source.String())
+		if !s.Client.Reaches(netip.AddrPortFrom(s.Source, 43210), to, lab.Timeout) {
 			t.Error("somebody who is let in does not get in")
 		}
 	})
@@ -165,15 +165,15 @@ func TestStrangerCutsNoPublishedSession(t *testing.T) {
 		container := publishContainer(t, s)
 		container.ServeBanner(t, 22)
 		d := lab.StartDaemon(t, s.Server, publishedDoor)
-		d.Tell(t, "open", "container", s.Person.String())
-		from, to := netip.AddrPortFrom(s.Person, 43210), netip.AddrPortFrom(s.Addr, 2222)
+		d.Tell(t, "open", "container", s.Source.String())
+		from, to := netip.AddrPortFrom(s.Source, 43210), netip.AddrPortFrom(s.Addr, 2222)
 		c, ok := s.Client.Reach(from, to, lab.Timeout)
 		if !ok {
 			t.Fatal("let in, and the container does not answer")
 		}
 		defer c.Close()
-		d.Tell(t, "close", "container", s.Person.String())
-		s.WaitOut(t, "container", s.Person)
+		d.Tell(t, "close", "container", s.Source.String())
+		s.WaitOut(t, "container", s.Source)
 
 		l := lab.OpenLink(t, s.Client, s.Server, 1)
 		for _, flags := range []byte{lab.FlagRST, lab.FlagRST | lab.FlagACK, lab.FlagFIN | lab.FlagACK, lab.FlagACK, lab.FlagSYN | lab.FlagACK, lab.FlagSYN} {

@@ -27,7 +27,7 @@ func TestUDPFlowByOwnAddress(t *testing.T) {
 		s.Server.Sysctl(t, "net/ipv4/ip_forward", "1")
 		s.Server.Sysctl(t, "net/ipv6/conf/all/forwarding", "1")
 		lab.StartDaemon(t, s.Server, wireDoor)
-		s.ExpectShut(t, s.Person, "51820:udp", lab.Silent)
+		s.ExpectShut(t, s.Source, "51820:udp", lab.Silent)
 
 		l := lab.OpenLink(t, s.Client, s.Server, 1)
 		who := l.Phantom(t, f.Addr(1, 20, 1))
@@ -60,7 +60,7 @@ func TestUDPNoAnswerToAnyShape(t *testing.T) {
 		s.Server.EchoUDP(t, 51900)
 		neverTired(t, s)
 		lab.StartDaemon(t, s.Server, wireDoor)
-		s.ExpectShut(t, s.Person, "51820:udp", lab.Silent)
+		s.ExpectShut(t, s.Source, "51820:udp", lab.Silent)
 
 		l := lab.OpenLink(t, s.Client, s.Server, 1)
 		shapes := shapesOfUDP()

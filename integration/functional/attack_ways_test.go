@@ -16,12 +16,12 @@ func TestWaysAround(t *testing.T) {
 				s := lab.NewTopology(t, f)
 				s.Server.ServeBanner(t, 22)
 				// Without a gate it would be a way.
-				if !s.Client.Reaches(netip.AddrPortFrom(s.Person, 41000), netip.AddrPortFrom(s.Addr, 22), lab.Timeout) {
+				if !s.Client.Reaches(netip.AddrPortFrom(s.Source, 41000), netip.AddrPortFrom(s.Addr, 22), lab.Timeout) {
 					t.Fatal("the service does not answer")
 				}
 				try := w.Begin(t, s)
 				d := lab.StartDaemon(t, s.Server, lab.SSHDoor)
-				s.ExpectShut(t, s.Person, "22", lab.Silent)
+				s.ExpectShut(t, s.Source, "22", lab.Silent)
 				if through, of := try(t, keeperOfOurs(s, d)); through > 0 {
 					t.Errorf("%d of %d got through", through, of)
 				}
@@ -32,7 +32,7 @@ func TestWaysAround(t *testing.T) {
 
 func keeperOfOurs(s *lab.Topology, d *lab.Daemon) lab.Keeper {
 	return lab.Keeper{
-		LetIn: func(t testing.TB, who netip.Addr) {
+		Grant: func(t testing.TB, who netip.Addr) {
 			d.Tell(t, "open", "ssh", who.String())
 			s.WaitIn(t, "ssh", who)
 		},

@@ -24,19 +24,19 @@ func TestAttempts(t *testing.T) {
 			lab.Eventually(t, "somebody watches", func() bool { return lab.HasLine(lab.NextNotice(notify), "READY=1") })
 			return w
 		}
-		why := func() string { return d.Tell(t, "why", s.Person.String()) }
-		person := s.Person.String()
+		why := func() string { return d.Tell(t, "why", s.Source.String()) }
+		person := s.Source.String()
 		lab.ExpectWords(t, "why", why, "no knock of it was seen")
 		all, one := watch(), watch("--source", person, "--json")
 
 		s.Knock(t, s.Stranger, "7214")
-		s.Knock(t, s.Person, "7214", "8391", "8391")
+		s.Knock(t, s.Source, "7214", "8391", "8391")
 		lab.ExpectWords(t, "watch", all.Out.String, "attempt", "door ssh", s.Stranger.String(), "1 of 3")
 		lab.ExpectWords(t, "watch", all.Out.String, "attempt", "door ssh", person, "2 of 3: wrong knock")
 		lab.ExpectWords(t, "watch", one.Out.String, `"kind":"attempt"`, `"source":"`+person+`"`, `"count":2,"of":3,"outcome":"advanced"`)
 		lab.ExpectWords(t, "watch", one.Out.String, `"outcome":"wrong knock"`)
 		lab.ExpectWords(t, "why", why, "wrong knock: door ssh, 2 of 3")
-		s.Knock(t, s.Person, lab.SSHSequence...)
+		s.Knock(t, s.Source, lab.SSHSequence...)
 		lab.ExpectWords(t, "watch", one.Out.String, `"kind":"granted"`, person)
 		lab.ExpectWords(t, "why", why, person+" is let in")
 		lab.ExpectWords(t, "why", why, "granted through door ssh until")

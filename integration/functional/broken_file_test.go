@@ -18,7 +18,7 @@ func TestBrokenFile(t *testing.T) {
 	s.Server.ListenTCP(t, 22)
 	config := lab.WriteConfig(t, "table = \"another\"\n"+lab.SSHDoor)
 	d := lab.StartDaemonFile(t, s.Server, config)
-	d.Tell(t, "open", "ssh", s.Person.String())
+	d.Tell(t, "open", "ssh", s.Source.String())
 	d.Stop(syscall.SIGTERM)
 	if err := os.WriteFile(config, []byte("table = \"another\"\nsequence = 1\n"+lab.SSHDoor), 0o600); err != nil {
 		t.Fatal(err)
@@ -26,7 +26,7 @@ func TestBrokenFile(t *testing.T) {
 
 	const taken = "toml:2: unknown key \"sequence\": it belongs in a door, such as [door.ssh]\nnftknockd: taking the table to be inet another"
 	r := d.Ask(t, "status", "-c", config)
-	if r.Exit() != 0 || !strings.Contains(r.Stderr, taken) || !strings.Contains(r.Stdout, s.Person.String()) || !strings.Contains(r.Stdout, "table inet another") {
+	if r.Exit() != 0 || !strings.Contains(r.Stderr, taken) || !strings.Contains(r.Stdout, s.Source.String()) || !strings.Contains(r.Stdout, "table inet another") {
 		t.Errorf("status: exit %d\n%s%s", r.Exit(), r.Stdout, r.Stderr)
 	}
 	if s.Client.Reaches(netip.AddrPortFrom(s.Stranger, 0), netip.AddrPortFrom(s.Addr, 22), soonEnough) {

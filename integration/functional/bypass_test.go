@@ -27,7 +27,7 @@ func TestSegmentsThatAreNoSYN(t *testing.T) {
 		lab.StartDaemon(t, s.Server, lab.SSHDoor)
 		to := netip.AddrPortFrom(s.Addr, 22)
 		for i, flags := range lures {
-			from := netip.AddrPortFrom(s.Person, uint16(41000+i))
+			from := netip.AddrPortFrom(s.Source, uint16(41000+i))
 			var segments []lab.Packet
 			for n, f := range flags {
 				segments = append(segments, lab.TCP(from, to, uint32(1000+n), f))
@@ -49,10 +49,10 @@ func TestLinkLocal(t *testing.T) {
 	t.Parallel()
 	s := lab.NewTopology(t, lab.IPv6)
 	s.Server.ListenTCP(t, 22)
-	s.Addr, s.Person = s.Server.LinkLocal(t), s.Client.LinkLocal(t)
+	s.Addr, s.Source = s.Server.LinkLocal(t), s.Client.LinkLocal(t)
 	lab.StartDaemon(t, s.Server, lab.SSHDoor)
-	s.ExpectShut(t, s.Person, "22", lab.Silent)
+	s.ExpectShut(t, s.Source, "22", lab.Silent)
 
 	s.Client.Run(t, "knock", append([]string{"-d", "50", s.Addr.String()}, lab.SSHSequence...)...)
-	s.ExpectOpen(t, s.Person, "22")
+	s.ExpectOpen(t, s.Source, "22")
 }

@@ -26,7 +26,7 @@ func TestClientZone(t *testing.T) {
 		s.WaitOut(t, "ssh", client.WithZone(""))
 	}
 	s.Client.Run(t, lab.Nftknock, slices.Concat([]string{"--wait", "22", "[" + s.Addr.String() + "]"}, lab.SSHSequence)...)
-	s.WaitIn(t, "ssh", s.Person)
+	s.WaitIn(t, "ssh", s.Source)
 }
 
 // TestClientManyAddresses knocks at a name of many machines, most of which are not there: they
@@ -44,7 +44,7 @@ func TestClientManyAddresses(t *testing.T) {
 	here := resolvingTo(t, "gate.test", lab.IPv4.Addr(1, 0, silent), lab.IPv4.Addr(1, 0, server))
 	run := slices.Concat(here, []string{lab.Nftknock, "-v", "--wait", "22", "gate.test"}, lab.SSHSequence)
 	out := s.Client.Run(t, run[0], run[1:]...)
-	s.WaitIn(t, "ssh", s.Person)
+	s.WaitIn(t, "ssh", s.Source)
 	if len(c.Knocks(t, lab.IPv4.Addr(1, 0, silent))) == 0 {
 		t.Error("nobody has knocked at the first address")
 	}

@@ -64,7 +64,7 @@ func TestClientWithoutIPv6(t *testing.T) {
 	here := resolving(t, "gate.test")
 	knock := append([]string{lab.Nftknock, "gate.test"}, lab.SSHSequence...)
 	s.Client.Run(t, here[0], slices.Concat(here[1:], knock)...)
-	s.WaitIn(t, "ssh", s.Person)
+	s.WaitIn(t, "ssh", s.Source)
 
 	r := s.Client.Try(t, here[0], slices.Concat(here[1:], knock, []string{"-6"})...)
 	if want := "fd00:1::1 cannot be reached: connect: network is unreachable"; r.Exit() != 1 || !strings.Contains(r.Stderr, want) {

@@ -17,8 +17,8 @@ func TestClientOpenDoor(t *testing.T) {
 	s := lab.NewTopology(t, lab.IPv4)
 	s.Server.ListenTCP(t, 22)
 	d := lab.StartDaemon(t, s.Server, lab.SSHDoor)
-	d.Tell(t, "open", "ssh", s.Person.String())
-	s.WaitIn(t, "ssh", s.Person)
+	d.Tell(t, "open", "ssh", s.Source.String())
+	s.WaitIn(t, "ssh", s.Source)
 	c := s.Server.Capture(t, 1)
 	u := newUser(t, s.Client, home(s)+fmt.Sprintf(`
 [host.code]
@@ -61,7 +61,7 @@ otp_base = 40000
 	c := s.Server.Capture(t, 1)
 	p := s.Client.Start(t, u.env[0], u.with(lab.Nftknock, "--wait", "22", "code")...)
 	lab.ExpectWords(t, "what it says", p.Out.String, "nftknock: waiting", "for the next one-time code")
-	d.Tell(t, "open", "ssh", s.Person.String())
+	d.Tell(t, "open", "ssh", s.Source.String())
 	lab.Eventually(t, "it ends", p.Ended)
 	if !p.Cmd.ProcessState.Success() {
 		t.Errorf("nftknock has ended with %v", p.Cmd.ProcessState)
@@ -84,11 +84,11 @@ func TestClientLeavesNoTrace(t *testing.T) {
 		for range 5 {
 			u.run(t, lab.Nftknock, "home") // shut
 			u.run(t, lab.Nftknock, "home") // open
-			s.Knock(t, s.Person, lab.SSHCloseSequence...)
-			s.WaitOut(t, "ssh", s.Person)
+			s.Knock(t, s.Source, lab.SSHCloseSequence...)
+			s.WaitOut(t, "ssh", s.Source)
 		}
 		u.run(t, lab.Nftknock, "home")
-		s.ExpectLogin(t, sshd, s.Person, 22)
+		s.ExpectLogin(t, sshd, s.Source, 22)
 		lab.ExpectWords(t, "sshd's log", sshd.Log, "Accepted publickey")
 		for line := range strings.Lines(sshd.Log()) {
 			if before, _, _ := strings.Cut(line, "Accepted publickey"); before == "" {
@@ -133,9 +133,9 @@ func TestClientAdd(t *testing.T) {
 			if out != "hello\n" {
 				t.Errorf("%s: ssh %s: %q", name, strings.Join(args, " "), out)
 			}
-			s.WaitIn(t, "ssh", s.Person)
-			s.Knock(t, s.Person, lab.SSHCloseSequence...)
-			s.WaitOut(t, "ssh", s.Person)
+			s.WaitIn(t, "ssh", s.Source)
+			s.Knock(t, s.Source, lab.SSHCloseSequence...)
+			s.WaitOut(t, "ssh", s.Source)
 		}
 	}
 }

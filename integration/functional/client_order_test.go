@@ -15,11 +15,11 @@ func TestClientOrder(t *testing.T) {
 	t.Parallel()
 	s := &lab.Topology{
 		Family: lab.IPv4, Server: lab.NewHost(t, "server"), Client: lab.NewHost(t, "client"),
-		Addr: lab.IPv4.Addr(1, 0, 1), Person: lab.IPv4.Addr(1, 0, 2),
+		Addr: lab.IPv4.Addr(1, 0, 1), Source: lab.IPv4.Addr(1, 0, 2),
 	}
 	lab.ConnectReordering(t, 1, s.Server, s.Client, 30*time.Millisecond)
 	lab.Eventually(t, "the server answers the client", func() bool {
-		a, _ := s.Try(t, s.Person, "9:udp", time.Second)
+		a, _ := s.Try(t, s.Source, "9:udp", time.Second)
 		return a == lab.Refused
 	})
 	lab.StartDaemon(t, s.Server, lab.SSHDoor)
@@ -38,5 +38,5 @@ func TestClientOrder(t *testing.T) {
 	if got := knock(); !slices.Equal(got, inOrder) {
 		t.Errorf("the knocks have changed their order: %q", got)
 	}
-	s.WaitIn(t, "ssh", s.Person)
+	s.WaitIn(t, "ssh", s.Source)
 }

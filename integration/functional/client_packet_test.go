@@ -35,14 +35,14 @@ func TestPacketsOfNftknock(t *testing.T) {
 			{"wait = 22\n", []string{"--wait", "80", "home"}},
 		} {
 			u := newPacketUser(t, s, run.profile)
-			s.ExpectShut(t, s.Person, "22", lab.Silent)
+			s.ExpectShut(t, s.Source, "22", lab.Silent)
 			u.run(t, lab.Nftknock, run.args...)
-			lab.ExpectLine(t, s.Daemon, "msg=granted", s.Person.String(), "by=spa", "key=alice")
+			lab.ExpectLine(t, s.Daemon, "msg=granted", s.Source.String(), "by=spa", "key=alice")
 			door, port := "ssh", "22"
 			if run.args[1] == "80" {
 				door, port = "web", "80"
 			}
-			s.ExpectOpen(t, s.Person, port)
+			s.ExpectOpen(t, s.Source, port)
 			s.ExpectShut(t, s.Neighbour, port, lab.Silent)
 			s.Tell(t, "close", door, "--all")
 		}
@@ -57,11 +57,11 @@ func TestPacketAddress(t *testing.T) {
 	u := newPacketUser(t, s, fmt.Sprintf("wait = 22\nspa_address = %q\n", s.Neighbour))
 	s.Client.Start(t, u.env[0], u.with(lab.Nftknock, "home")...) // it waits for a port that does not open to it
 	s.WaitIn(t, "ssh", s.Neighbour)
-	s.ExpectOut(t, "ssh", s.Person)
+	s.ExpectOut(t, "ssh", s.Source)
 
 	u = newPacketUser(t, s, "wait = 22\nspa_address = \"0.0.0.0\"\n")
 	u.run(t, lab.Nftknock, "home")
-	s.WaitIn(t, "ssh", s.Person)
+	s.WaitIn(t, "ssh", s.Source)
 	u = newPacketUser(t, s, "wait = 80\nspa_address = \"0.0.0.0\"\n")
 	s.Client.Start(t, u.env[0], u.with(lab.Nftknock, "home")...)
 	s.expectRefused(t, "key=alice", "takes the door's spa_any_source")
@@ -79,7 +79,7 @@ func TestPacketProxy(t *testing.T) {
 				sshd := lab.StartSSHD(t, s.Server, 2022)
 				u := newPacketUser(t, s, "wait = 2022\n")
 				ssh := sshConfig(t, sshd, "Host home\n"+proxy)
-				s.ExpectShut(t, s.Person, "2022", lab.Silent)
+				s.ExpectShut(t, s.Source, "2022", lab.Silent)
 				for range 2 { // the door is open the second time, and no packet is sent
 					if out := u.run(t, "ssh", "-F", ssh, "home", "echo", "through"); out != "through\n" {
 						t.Errorf("ssh has brought %q", out)

@@ -37,14 +37,14 @@ sequence = [7214, 8391, 6127]
 close_sequence = [6127, 8391, 7214]
 `, s.Addr))
 				ssh := sshConfig(t, sshd, strings.ReplaceAll(config, "@", s.Addr.String()))
-				s.ExpectShut(t, s.Person, "22", lab.Silent)
+				s.ExpectShut(t, s.Source, "22", lab.Silent)
 				// through runs something that has to knock for itself, and shuts the door again.
 				through := func(name string, args ...string) string {
 					t.Helper()
 					out := u.run(t, name, args...)
-					s.WaitIn(t, "ssh", s.Person)
+					s.WaitIn(t, "ssh", s.Source)
 					u.run(t, lab.Nftknock, "--close", "home")
-					s.WaitOut(t, "ssh", s.Person)
+					s.WaitOut(t, "ssh", s.Source)
 					return out
 				}
 				here, there := filepath.Join(t.TempDir(), "here"), filepath.Join(t.TempDir(), "there")

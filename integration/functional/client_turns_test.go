@@ -68,9 +68,9 @@ func TestClientTurns(t *testing.T) {
 			t.Errorf("%d of %s at once have knocked %d times", together, run[0], got)
 		}
 		before = all + 1
-		s.WaitIn(t, "ssh", s.Person)
-		s.Knock(t, s.Person, lab.SSHCloseSequence...)
-		s.WaitOut(t, "ssh", s.Person)
+		s.WaitIn(t, "ssh", s.Source)
+		s.Knock(t, s.Source, lab.SSHCloseSequence...)
+		s.WaitOut(t, "ssh", s.Source)
 	}
 }
 
@@ -110,9 +110,9 @@ func TestClientsOfManyUsers(t *testing.T) {
 			{"ssh", "-F", ssh, "home", "true"},
 		} {
 			startTogether(t, s, users, run[0], run[1:]...)
-			s.WaitIn(t, "ssh", s.Person)
-			s.Knock(t, s.Person, lab.SSHCloseSequence...)
-			s.WaitOut(t, "ssh", s.Person)
+			s.WaitIn(t, "ssh", s.Source)
+			s.Knock(t, s.Source, lab.SSHCloseSequence...)
+			s.WaitOut(t, "ssh", s.Source)
 		}
 	}
 }

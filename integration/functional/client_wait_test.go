@@ -21,9 +21,9 @@ func TestClientWait(t *testing.T) {
 					config += "shut = \"reject\"\n"
 				}
 				lab.StartDaemon(t, s.Server, config)
-				s.ExpectShut(t, s.Person, "22", shut)
+				s.ExpectShut(t, s.Source, "22", shut)
 				s.Client.Run(t, lab.Nftknock, append([]string{"--wait", "22", s.Addr.String()}, lab.SSHSequence...)...)
-				s.ExpectOpen(t, s.Person, "22")
+				s.ExpectOpen(t, s.Source, "22")
 
 				from := []string{"--source", s.Neighbour.String(), "--wait", "22", s.Addr.String()}
 				r := s.Client.Try(t, lab.Nftknock, append(from, "7214", "8391", "8391")...)

@@ -45,6 +45,6 @@ func TestCodesAsShown(t *testing.T) {
 	if now == nil {
 		t.Fatalf("two ports should be shown:\n%s", shown)
 	}
-	s.NC(t, s.Person, append(lab.SSHSequence[:3:3], now[1:]...)...)
-	s.ExpectOpen(t, s.Person, "22")
+	s.NC(t, s.Source, append(lab.SSHSequence[:3:3], now[1:]...)...)
+	s.ExpectOpen(t, s.Source, "22")
 }

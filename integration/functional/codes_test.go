@@ -44,10 +44,10 @@ func TestCodeOpensOnce(t *testing.T) {
 		file := lab.WriteConfig(t, fmt.Sprintf(codeDoor, app.File))
 		d := lab.StartDaemonFile(t, s.Server, file)
 		knocks := codeKnocks(t, app.Code(t, 0))
-		s.NC(t, s.Person, knocks...)
-		s.ExpectOpen(t, s.Person, "22")
-		s.NC(t, s.Person, "6127", "8391") // to close takes no code
-		s.WaitOut(t, "ssh", s.Person)
+		s.NC(t, s.Source, knocks...)
+		s.ExpectOpen(t, s.Source, "22")
+		s.NC(t, s.Source, "6127", "8391") // to close takes no code
+		s.WaitOut(t, "ssh", s.Source)
 
 		again := func(from netip.Addr) {
 			s.NC(t, from, knocks...)
@@ -56,11 +56,11 @@ func TestCodeOpensOnce(t *testing.T) {
 			s.ExpectShut(t, from, "22", lab.Silent)
 		}
 		again(s.Stranger)
-		again(s.Person)
+		again(s.Source)
 		d.Stop(os.Kill)
 		d = lab.StartDaemonFile(t, s.Server, file)
 		again(s.Stranger)
-		again(s.Person)
+		again(s.Source)
 		lab.ExpectSecret(t, d, knocks)
 	})
 }
@@ -85,10 +85,10 @@ otp_base        = 20000
 	for _, from := range []netip.Addr{s.Neighbour, s.Stranger} {
 		lab.ExpectLine(t, d, "msg=refused", from.String(), "wrong code")
 	}
-	s.NC(t, s.Person, append([]string{"7215"}, lab.Spell(t, 20000, late.Code(t, -1))...)...)
-	s.WaitIn(t, "late", s.Person)
-	s.NC(t, s.Person, codeKnocks(t, early.Code(t, +1))...)
-	s.WaitIn(t, "ssh", s.Person)
+	s.NC(t, s.Source, append([]string{"7215"}, lab.Spell(t, 20000, late.Code(t, -1))...)...)
+	s.WaitIn(t, "late", s.Source)
+	s.NC(t, s.Source, codeKnocks(t, early.Code(t, +1))...)
+	s.WaitIn(t, "ssh", s.Source)
 	if n := len(s.Entries(t, "ssh")); n != 1 {
 		t.Errorf("%d are in, and it should be one", n)
 	}
@@ -103,13 +103,13 @@ func TestWrongCode(t *testing.T) {
 		s := lab.NewTopology(t, lab.IPv4)
 		app := lab.NewAuthenticator(t)
 		d := lab.StartDaemon(t, s.Server, fmt.Sprintf(codeDoor, app.File))
-		s.Knock(t, s.Person, codeKnocks(t, app.Code(t, 3))...)
-		lab.ExpectLine(t, d, "msg=refused", s.Person.String(), "wrong code")
+		s.Knock(t, s.Source, codeKnocks(t, app.Code(t, 3))...)
+		lab.ExpectLine(t, d, "msg=refused", s.Source.String(), "wrong code")
 		right := codeKnocks(t, app.Code(t, 0))
-		s.Knock(t, s.Person, right...)
+		s.Knock(t, s.Source, right...)
 		s.Settle(t, "other", otherSequence...)
-		s.ExpectOut(t, "ssh", s.Person)
-		s.ExpectShut(t, s.Person, "22", lab.Silent)
+		s.ExpectOut(t, "ssh", s.Source)
+		s.ExpectShut(t, s.Source, "22", lab.Silent)
 
 		// Nobody has used it.
 		s.Knock(t, s.Neighbour, right...)
@@ -128,11 +128,11 @@ mute = "1s"
 		app := lab.NewAuthenticator(t)
 		d := lab.StartDaemon(t, s.Server, config+fmt.Sprintf(codeDoor, app.File))
 		before := time.Now()
-		s.Knock(t, s.Person, codeKnocks(t, app.Code(t, 3))...)
+		s.Knock(t, s.Source, codeKnocks(t, app.Code(t, 3))...)
 		lab.ExpectLine(t, d, "msg=refused", "wrong code")
 		lab.Eventually(t, "who was muted gets in", func() bool {
-			s.Knock(t, s.Person, codeKnocks(t, app.Code(t, 0))...)
-			_, in := s.Entry(t, "ssh", s.Person)
+			s.Knock(t, s.Source, codeKnocks(t, app.Code(t, 0))...)
+			_, in := s.Entry(t, "ssh", s.Source)
 			return in
 		})
 		if muted := time.Since(before); muted < time.Second {
@@ -152,7 +152,7 @@ func TestGuessingCodes(t *testing.T) {
 	var packets []lab.Packet
 	guess := func(code string) {
 		for _, knock := range codeKnocks(t, code) {
-			p, err := lab.ParseKnock(s.Person, s.Addr, knock)
+			p, err := lab.ParseKnock(s.Source, s.Addr, knock)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -166,7 +166,7 @@ func TestGuessingCodes(t *testing.T) {
 	guess(app.Code(t, 0))
 	s.Client.Send(t, packets...)
 	s.Settle(t, "other", otherSequence...)
-	s.ExpectOut(t, "ssh", s.Person)
+	s.ExpectOut(t, "ssh", s.Source)
 	if n := strings.Count(d.Log(), "msg=refused"); n != 1 {
 		t.Errorf("%d codes were judged, and it should be one", n)
 	}

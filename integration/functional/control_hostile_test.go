@@ -10,7 +10,7 @@ import (
 	"nftknock/integration/lab"
 )
 
-// TestHostileClients crowds the control socket, while people knock.
+// TestHostileClients connects to the control socket more often than it serves, while people knock.
 func TestHostileClients(t *testing.T) {
 	t.Parallel()
 	s := lab.NewTopology(t, lab.IPv4)
@@ -28,24 +28,24 @@ func TestHostileClients(t *testing.T) {
 		"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n", // nor does this
 		"POST /v1/close HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 64<<10),
 	}
-	crowd := make(chan net.Conn, clients)
+	connections := make(chan net.Conn, clients)
 	go func() {
-		defer close(crowd)
+		defer close(connections)
 		for i := range clients {
 			c, err := net.DialTimeout("unix", d.Socket, lab.Timeout)
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			crowd <- c
+			connections <- c
 			c.SetWriteDeadline(time.Now().Add(lab.Timeout))
 			io.WriteString(c, ways[i%len(ways)]) // it may have been closed already
 		}
 	}()
-	s.Knock(t, s.Person, lab.SSHSequence...)
-	s.WaitIn(t, "ssh", s.Person)
-	s.ExpectOpen(t, s.Person, "22")
-	for c := range crowd {
+	s.Knock(t, s.Source, lab.SSHSequence...)
+	s.WaitIn(t, "ssh", s.Source)
+	s.ExpectOpen(t, s.Source, "22")
+	for c := range connections {
 		t.Cleanup(func() { c.Close() })
 	}
 	s.Knock(t, s.Neighbour, lab.SSHSequence...)

@@ -11,7 +11,7 @@ import (
 	"nftknock/integration/lab"
 )
 
-// TestOpenAndClose lets people in and puts them out by hand, and looks at what status
+// TestOpenAndClose grants and revokes as an administrator, and looks at what status
 // says of them and of somebody who has knocked.
 func TestOpenAndClose(t *testing.T) {
 	lab.EachFamily(t, func(t *testing.T, f lab.Family) {
@@ -20,9 +20,9 @@ func TestOpenAndClose(t *testing.T) {
 		config := lab.WriteConfig(t, lab.SSHDoorThatCloses)
 		d := lab.StartDaemonFile(t, s.Server, config)
 
-		s.Knock(t, s.Person, lab.SSHSequence...)
-		s.WaitIn(t, "ssh", s.Person)
-		s.Knock(t, s.Person, "7214")
+		s.Knock(t, s.Source, lab.SSHSequence...)
+		s.WaitIn(t, "ssh", s.Source)
+		s.Knock(t, s.Source, "7214")
 		lab.Eventually(t, "the next attempt is in progress", func() bool { return d.Status(t).Daemon.InProgress > 0 })
 		d.Tell(t, "open", "ssh", s.Neighbour.String(), "--for", "2h")
 		s.ExpectLogin(t, sshd, s.Neighbour, 22)
@@ -37,7 +37,7 @@ func TestOpenAndClose(t *testing.T) {
 			t.Errorf("%+v", door)
 		}
 		person, neighbour := state.Grants[0], state.Grants[1]
-		if person.Source != s.Person.String() || person.By != "knock" || person.Until.After(now.Add(time.Minute)) ||
+		if person.Source != s.Source.String() || person.By != "knock" || person.Until.After(now.Add(time.Minute)) ||
 			now.Sub(person.Since) < 0 || now.Sub(person.Since) > lab.Timeout {
 			t.Errorf("%+v", person)
 		}
@@ -50,7 +50,7 @@ func TestOpenAndClose(t *testing.T) {
 				t.Errorf("wider than 80 columns: %s", line)
 			}
 		}
-		for _, words := range []string{"guarding", "ssh", s.Person.String(), "knock", s.Neighbour.String(), "admin", "1h59m"} {
+		for _, words := range []string{"guarding", "ssh", s.Source.String(), "knock", s.Neighbour.String(), "admin", "1h59m"} {
 			if !strings.Contains(page, words) {
 				t.Errorf("nothing about %q:\n%s", words, page)
 			}
@@ -62,11 +62,11 @@ func TestOpenAndClose(t *testing.T) {
 		d.Tell(t, "close", "ssh", fmt.Sprintf("%v/%d", s.Neighbour, s.Neighbour.BitLen()))
 		s.WaitOut(t, "ssh", s.Neighbour)
 		s.ExpectShut(t, s.Neighbour, "22", lab.Silent)
-		s.ExpectLogin(t, sshd, s.Person, 22)
+		s.ExpectLogin(t, sshd, s.Source, 22)
 		d.Tell(t, "close", "ssh", "--all")
-		s.ExpectOut(t, "ssh", s.Person)
+		s.ExpectOut(t, "ssh", s.Source)
 
-		if r := d.Ask(t, "open", "shh", s.Person.String()); r.Exit() != 1 || !strings.Contains(r.Stderr, "there is ssh") {
+		if r := d.Ask(t, "open", "shh", s.Source.String()); r.Exit() != 1 || !strings.Contains(r.Stderr, "there is ssh") {
 			t.Errorf("a wrong door: %d %s", r.Exit(), r.Stderr)
 		}
 		if r := d.Ask(t, "open", "ssh"); r.Exit() != 2 {
@@ -103,7 +103,7 @@ ipv6_prefix = 64
 		if f == lab.IPv6 {
 			narrow, wide, wider, tooWide = 120, 62, 32, 31
 		}
-		prefix := func(bits int) string { return netip.PrefixFrom(s.Person, bits).Masked().String() }
+		prefix := func(bits int) string { return netip.PrefixFrom(s.Source, bits).Masked().String() }
 		grants := func() string {
 			var in []string
 			for _, g := range d.Status(t).Grants {
@@ -127,7 +127,7 @@ ipv6_prefix = 64
 		// A knock from there renews it, and puts nobody else out.
 		d.Tell(t, "open", "ssh", prefix(narrow), "--for", "5m")
 		s.ExpectOpen(t, s.Neighbour, "22")
-		s.Knock(t, s.Person, lab.SSHSequence...)
+		s.Knock(t, s.Source, lab.SSHSequence...)
 		own := prefix(map[lab.Family]int{lab.IPv4: 24, lab.IPv6: 64}[f])
 		lab.Eventually(t, "the knock counts", func() bool { return grants() == own+" by knock" })
 
@@ -136,7 +136,7 @@ ipv6_prefix = 64
 		expect(prefix(wide) + " by admin, " + own + " by knock")
 		refused("still let in through door ssh with all of "+prefix(wide), "close", "ssh", prefix(narrow))
 		expect(prefix(wide) + " by admin")
-		s.ExpectOpen(t, s.Person, "22")
+		s.ExpectOpen(t, s.Source, "22")
 		d.Tell(t, "open", "ssh", prefix(wider), "--for", "forever")
 		expect(prefix(wider) + " by admin")
 		if out := d.Tell(t, "open", "ssh", prefix(wide)); !strings.Contains(out, prefix(wider)) {
@@ -157,9 +157,9 @@ ipv6_prefix = 64
 		d.Stop(os.Kill)
 		d = lab.StartDaemon(t, s.Server, config)
 		expect(prefix(wider) + " by admin")
-		s.ExpectOpen(t, s.Person, "22")
+		s.ExpectOpen(t, s.Source, "22")
 		d.Tell(t, "close", "ssh", prefix(wider))
-		s.ExpectShut(t, s.Person, "22", lab.Silent)
+		s.ExpectShut(t, s.Source, "22", lab.Silent)
 	})
 }
 
@@ -168,9 +168,9 @@ func TestOpenOnLink(t *testing.T) {
 	t.Parallel()
 	s := lab.NewTopology(t, lab.IPv6)
 	s.Server.ListenTCP(t, 22)
-	s.Addr, s.Person = s.Server.LinkLocal(t), s.Client.LinkLocal(t)
+	s.Addr, s.Source = s.Server.LinkLocal(t), s.Client.LinkLocal(t)
 	d := lab.StartDaemon(t, s.Server, lab.SSHDoor)
-	addr := s.Person.WithZone("").String()
+	addr := s.Source.WithZone("").String()
 	if r := d.Ask(t, "open", "ssh", addr); r.Exit() != 1 || !strings.Contains(r.Stderr, "fe80::1%eth0") {
 		t.Errorf("without an interface: %d %s", r.Exit(), r.Stderr)
 	}
@@ -179,15 +179,15 @@ func TestOpenOnLink(t *testing.T) {
 	if r := d.Ask(t, "open", "ssh", addr+"%none"); r.Exit() != 1 || !strings.Contains(r.Stderr, "no packet arrives on none") {
 		t.Errorf("on an interface that is not there: %d %s", r.Exit(), r.Stderr)
 	}
-	s.ExpectShut(t, s.Person, "22", lab.Silent)
-	source := s.Person.String()
+	s.ExpectShut(t, s.Source, "22", lab.Silent)
+	source := s.Source.String()
 	d.Tell(t, "open", "ssh", source)
-	s.ExpectOpen(t, s.Person, "22")
+	s.ExpectOpen(t, s.Source, "22")
 	if in := d.Status(t).Grants; len(in) != 2 || in[0].Source != source || in[1].Source != addr+"%other" {
 		t.Errorf("%+v", in)
 	}
 	d.Tell(t, "close", "ssh", source)
-	s.ExpectShut(t, s.Person, "22", lab.Silent)
+	s.ExpectShut(t, s.Source, "22", lab.Silent)
 	d.Tell(t, "close", "ssh", addr)
 	if in := d.Status(t).Grants; len(in) != 0 {
 		t.Errorf("%+v", in)
@@ -202,20 +202,20 @@ func TestCloseSaysWhoGetsIn(t *testing.T) {
 	s.Server.ListenTCP(t, 22)
 	const annDoor = "[door.ann]\nports = [22]\nsequence = [5303, 4871, 7519]\n"
 	d := lab.StartDaemon(t, s.Server, fmt.Sprintf("always_allow = [%q]\n", s.Neighbour)+lab.SSHDoor+annDoor)
-	person := s.Person.String()
+	person := s.Source.String()
 	d.Tell(t, "open", "ssh", person)
 	d.Tell(t, "open", "ann", person, "--for", "forever")
 	if said := d.Tell(t, "close", "ssh", person); said != "revoked at door ssh: "+person+"\n"+person+" still gets in: through door ann, to the same port, until revoked\n" {
 		t.Error(said)
 	}
-	s.ExpectOpen(t, s.Person, "22")
+	s.ExpectOpen(t, s.Source, "22")
 	if said := d.Tell(t, "close", "ssh", s.Neighbour.String()); !strings.HasSuffix(said, s.Neighbour.String()+" still gets in: it is in always_allow\n") {
 		t.Error(said)
 	}
 	if said := d.Tell(t, "close", "ann", person); said != "revoked at door ann: "+person+"\n" {
 		t.Error(said)
 	}
-	s.ExpectShut(t, s.Person, "22", lab.Silent)
+	s.ExpectShut(t, s.Source, "22", lab.Silent)
 }
 
 // TestDoorGoes takes a door away that somebody is in by: it is told that they are out.
@@ -224,13 +224,13 @@ func TestDoorGoes(t *testing.T) {
 	s := lab.NewTopology(t, lab.IPv4)
 	config := lab.WriteConfig(t, lab.SSHDoor+"[door.web]\nports = [443]\nsequence = [5303, 4871, 7519]\n")
 	d := lab.StartDaemonFile(t, s.Server, config)
-	d.Tell(t, "open", "web", s.Person.String(), "--for", "1h")
+	d.Tell(t, "open", "web", s.Source.String(), "--for", "1h")
 	d.Tell(t, "open", "ssh", s.Neighbour.String(), "--for", "1h")
 	if err := os.WriteFile(config, []byte(lab.SSHDoor), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	d.Tell(t, "reload")
-	lab.ExpectLine(t, d, "msg=revoked", "door=web", s.Person.String(), "by=reload")
+	lab.ExpectLine(t, d, "msg=revoked", "door=web", s.Source.String(), "by=reload")
 	if in := d.Status(t).Grants; len(in) != 1 || in[0].Source != s.Neighbour.String() || strings.Contains(d.Log(), "msg=revoked door=ssh") {
 		t.Errorf("%+v", in)
 	}

@@ -24,20 +24,20 @@ func TestWatch(t *testing.T) {
 		w := s.Server.StartCmd(t, cmd)
 		lab.Eventually(t, "somebody watches", func() bool { return lab.HasLine(lab.NextNotice(notify), "READY=1") })
 
-		s.Knock(t, s.Person, lab.SSHSequence...)
-		s.WaitIn(t, "ssh", s.Person)
-		s.Knock(t, s.Person, lab.SSHCloseSequence...)
-		s.WaitOut(t, "ssh", s.Person)
+		s.Knock(t, s.Source, lab.SSHSequence...)
+		s.WaitIn(t, "ssh", s.Source)
+		s.Knock(t, s.Source, lab.SSHCloseSequence...)
+		s.WaitOut(t, "ssh", s.Source)
 		d.Tell(t, "open", "ssh", s.Neighbour.String(), "--for", "1s")
 		d.Tell(t, "reload")
 
-		lab.ExpectWords(t, "watch", w.Out.String, "granted", "door ssh", s.Person.String(), "by knock", "until")
-		lab.ExpectWords(t, "watch", w.Out.String, "revoked", "door ssh", s.Person.String(), "by knock")
+		lab.ExpectWords(t, "watch", w.Out.String, "granted", "door ssh", s.Source.String(), "by knock", "until")
+		lab.ExpectWords(t, "watch", w.Out.String, "revoked", "door ssh", s.Source.String(), "by knock")
 		lab.ExpectWords(t, "watch", w.Out.String, "expired", "door ssh", s.Neighbour.String())
 		lab.ExpectWords(t, "watch", w.Out.String, "reloaded")
 		lab.ExpectWords(t, "watch", w.Out.String, "exit status 3", "expired", s.Neighbour.String())
 		read := func() string { b, _ := os.ReadFile(done); return string(b) }
-		lab.ExpectWords(t, "the program", read, "granted ssh "+s.Person.String(), `{"time":`, `"kind":"granted"`, `"by":"knock"`)
+		lab.ExpectWords(t, "the program", read, "granted ssh "+s.Source.String(), `{"time":`, `"kind":"granted"`, `"by":"knock"`)
 		lab.ExpectWords(t, "the program", read, "expired ssh "+s.Neighbour.String())
 		for _, text := range []string{w.Out.String(), read()} {
 			for _, knock := range lab.SSHSequence {

@@ -56,8 +56,8 @@ otp_base        = 20000
 	if slices.Contains(second, taken) || len(second) != len(first) {
 		t.Errorf("%d is taken, and %v are watched", taken, second)
 	}
-	s.ExpectOpen(t, s.Person, fmt.Sprint(taken))
-	s.Knock(t, s.Person, fmt.Sprint(taken))
+	s.ExpectOpen(t, s.Source, fmt.Sprint(taken))
+	s.Knock(t, s.Source, fmt.Sprint(taken))
 	expectNoPort(t, s, d)
 	if strings.Contains(s.Server.Ruleset(t), "decoy") {
 		t.Error("the table tells of decoys")

@@ -30,11 +30,11 @@ sequence = ["7214:udp", "8391:udp", "6127:udp"]
 				sshd := lab.StartSSHD(t, s.Server, 22)
 				s.Server.EchoUDP(t, 51820)
 				lab.StartDaemon(t, s.Server, config)
-				s.ExpectShut(t, s.Person, "51820:udp", lab.Silent)
+				s.ExpectShut(t, s.Source, "51820:udp", lab.Silent)
 
 				k.knock(t, s, []string{"7214", "8391", "6127"})
-				s.ExpectOpen(t, s.Person, "51820:udp")
-				s.ExpectLogin(t, sshd, s.Person, 22)
+				s.ExpectOpen(t, s.Source, "51820:udp")
+				s.ExpectLogin(t, sshd, s.Source, 22)
 			})
 		}
 	})
@@ -52,11 +52,11 @@ sequence = [7214, "8391:udp", 6127]
 		lab.StartDaemon(t, s.Server, config)
 		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "7214", "8391", "6127")
 		s.Settle(t, "ssh", "7214", "8391:udp", "6127")
-		s.ExpectOut(t, "ssh", s.Person)
+		s.ExpectOut(t, "ssh", s.Source)
 
 		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "7214:tcp", "8391:udp", "6127:tcp")
-		s.WaitIn(t, "ssh", s.Person)
-		s.ExpectLogin(t, sshd, s.Person, 22)
+		s.WaitIn(t, "ssh", s.Source)
+		s.ExpectLogin(t, sshd, s.Source, 22)
 	})
 }
 
@@ -71,15 +71,15 @@ sequence = [7214, 8391, 6127]
 		sshd := lab.StartSSHD(t, s.Server, 22, 2222)
 		s.Server.EchoUDP(t, 51820)
 		lab.StartDaemon(t, s.Server, config)
-		s.ExpectShut(t, s.Person, "22", lab.Silent)
-		s.ExpectShut(t, s.Person, "2222", lab.Silent)
-		s.ExpectShut(t, s.Person, "51820:udp", lab.Silent)
+		s.ExpectShut(t, s.Source, "22", lab.Silent)
+		s.ExpectShut(t, s.Source, "2222", lab.Silent)
+		s.ExpectShut(t, s.Source, "51820:udp", lab.Silent)
 
-		s.Knock(t, s.Person, lab.SSHSequence...)
-		s.WaitIn(t, "office", s.Person)
-		s.ExpectLogin(t, sshd, s.Person, 22)
-		s.ExpectLogin(t, sshd, s.Person, 2222)
-		s.ExpectOpen(t, s.Person, "51820:udp")
+		s.Knock(t, s.Source, lab.SSHSequence...)
+		s.WaitIn(t, "office", s.Source)
+		s.ExpectLogin(t, sshd, s.Source, 22)
+		s.ExpectLogin(t, sshd, s.Source, 2222)
+		s.ExpectOpen(t, s.Source, "51820:udp")
 		s.ExpectShut(t, s.Neighbour, "2222", lab.Silent)
 	})
 }
@@ -100,7 +100,7 @@ sequence = [5303, 4871, 7519]
 		s := lab.NewTopology(t, f)
 		sshd := lab.StartSSHD(t, s.Server, 22)
 		lab.StartDaemon(t, s.Server, config)
-		alice, bob, nobody := s.Person, s.Neighbour, s.Stranger
+		alice, bob, nobody := s.Source, s.Neighbour, s.Stranger
 
 		s.Knock(t, alice, "7214", "8391", "6127")
 		s.WaitIn(t, "alice", alice)
@@ -130,7 +130,7 @@ always_allow = ["10.1.7.0/24", "fd00:1:0:7::/64"]
 		sshd := lab.StartSSHD(t, s.Server, 22)
 		lab.StartDaemon(t, s.Server, config)
 		s.ExpectLogin(t, sshd, s.Stranger, 22)
-		s.ExpectShut(t, s.Person, "22", lab.Silent)
+		s.ExpectShut(t, s.Source, "22", lab.Silent)
 	})
 }
 
@@ -143,20 +143,20 @@ interfaces = ["net1"]
 		s := lab.NewTopology(t, f)
 		lab.Connect(t, 2, s.Server, s.Client)
 		inside := *s
-		inside.Addr, inside.Person = f.Addr(2, 0, 1), f.Addr(2, 0, 2)
+		inside.Addr, inside.Source = f.Addr(2, 0, 1), f.Addr(2, 0, 2)
 		sshd := lab.StartSSHD(t, s.Server, 22)
 		lab.StartDaemon(t, s.Server, config)
 
-		s.ExpectShut(t, s.Person, "22", lab.Silent)
-		inside.ExpectLogin(t, sshd, inside.Person, 22)
+		s.ExpectShut(t, s.Source, "22", lab.Silent)
+		inside.ExpectLogin(t, sshd, inside.Source, 22)
 
 		// What arrives elsewhere is no knock either.
-		inside.Knock(t, inside.Person, lab.SSHSequence...)
+		inside.Knock(t, inside.Source, lab.SSHSequence...)
 		s.Settle(t, "ssh", lab.SSHSequence...)
-		s.ExpectOut(t, "ssh", inside.Person)
-		s.Knock(t, s.Person, lab.SSHSequence...)
-		s.WaitIn(t, "ssh", s.Person)
-		s.ExpectLogin(t, sshd, s.Person, 22)
+		s.ExpectOut(t, "ssh", inside.Source)
+		s.Knock(t, s.Source, lab.SSHSequence...)
+		s.WaitIn(t, "ssh", s.Source)
+		s.ExpectLogin(t, sshd, s.Source, 22)
 	})
 }
 
@@ -171,15 +171,15 @@ ipv6_prefix = 64
 		lab.StartDaemon(t, s.Server, config)
 		s.ExpectShut(t, s.Neighbour, "22", lab.Silent)
 
-		s.Knock(t, s.Person, lab.SSHSequence...)
-		s.ExpectOpen(t, s.Person, "22")
+		s.Knock(t, s.Source, lab.SSHSequence...)
+		s.ExpectOpen(t, s.Source, "22")
 		s.ExpectLogin(t, sshd, s.Neighbour, 22)
 		s.ExpectShut(t, s.Stranger, "22", lab.Silent)
 
 		// Any of them closes it for all.
 		s.Knock(t, s.Neighbour, lab.SSHCloseSequence...)
 		s.Settle(t, "ssh", lab.SSHSequence...)
-		s.ExpectShut(t, s.Person, "22", lab.Silent)
+		s.ExpectShut(t, s.Source, "22", lab.Silent)
 		s.ExpectShut(t, s.Neighbour, "22", lab.Silent)
 	})
 }

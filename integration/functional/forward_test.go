@@ -41,21 +41,21 @@ table inet container_engine {
 
 		sshd := lab.StartSSHD(t, container, 22)
 		lab.StartSSHD(t, s.Client, 22)
-		s.ExpectOpen(t, s.Person, "2222")
+		s.ExpectOpen(t, s.Source, "2222")
 
 		lab.StartDaemon(t, s.Server, config)
-		s.ExpectShut(t, s.Person, "2222", lab.Silent)
+		s.ExpectShut(t, s.Source, "2222", lab.Silent)
 
 		// Through the server, in and out.
-		inside, outside := f.Addr(2, 0, 2), s.Person
+		inside, outside := f.Addr(2, 0, 2), s.Source
 		expectPassage(t, s.Client, outside, inside)
 		expectPassage(t, container, inside, outside)
 
-		s.Knock(t, s.Person, lab.SSHSequence...)
-		s.ExpectOpen(t, s.Person, "2222")
-		out := s.Client.Run(t, "ssh", sshd.SSH(s.Person, netip.AddrPortFrom(s.Addr, 2222), "echo $SSH_CONNECTION")...)
-		if !strings.HasPrefix(out, s.Person.String()+" ") {
-			t.Errorf("logged in from %v, the container says: %q", s.Person, out)
+		s.Knock(t, s.Source, lab.SSHSequence...)
+		s.ExpectOpen(t, s.Source, "2222")
+		out := s.Client.Run(t, "ssh", sshd.SSH(s.Source, netip.AddrPortFrom(s.Addr, 2222), "echo $SSH_CONNECTION")...)
+		if !strings.HasPrefix(out, s.Source.String()+" ") {
+			t.Errorf("logged in from %v, the container says: %q", s.Source, out)
 		}
 		s.ExpectShut(t, s.Neighbour, "2222", lab.Silent)
 	})

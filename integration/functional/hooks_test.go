@@ -43,12 +43,12 @@ func TestHooks(t *testing.T) {
 			line := fmt.Sprintf("%s ssh %v %s %s %s {source}", event, who, by, event, name)
 			lab.Eventually(t, line, func() bool { return slices.Contains(linesOf(done), line) })
 		}
-		s.Knock(t, s.Person, lab.SSHSequence...)
-		expect("granted", "knock", "all", s.Person)
-		s.Knock(t, s.Person, lab.SSHCloseSequence...)
-		expect("revoked", "knock", "all", s.Person)
+		s.Knock(t, s.Source, lab.SSHSequence...)
+		expect("granted", "knock", "all", s.Source)
+		s.Knock(t, s.Source, lab.SSHCloseSequence...)
+		expect("revoked", "knock", "all", s.Source)
 		lab.ExpectWords(t, "hooks", h.Out.String, "about to fail")
-		lab.ExpectWords(t, "hooks", h.Out.String, "level=ERROR", "hook=fails", "exit status 3", s.Person.String())
+		lab.ExpectWords(t, "hooks", h.Out.String, "level=ERROR", "hook=fails", "exit status 3", s.Source.String())
 		lab.ExpectWords(t, "hooks", h.Out.String, "level=ERROR", "hook=hangs", "killed: it took longer than 1s")
 
 		// What happens while it does not run is dealt with when it does.
@@ -76,8 +76,8 @@ func TestHooks(t *testing.T) {
 			d.Tell(t, "reload")
 		}
 		rewrite(lab.SSHDoorThatCloses + hook("other", `door = "ssh"`))
-		s.Knock(t, s.Person, lab.SSHSequence...)
-		expect("granted", "knock", "other", s.Person)
+		s.Knock(t, s.Source, lab.SSHSequence...)
+		expect("granted", "knock", "other", s.Source)
 		before := linesOf(done)
 		rewrite(lab.SSHDoorThatCloses)
 		lab.Eventually(t, "it ends", h.Ended)
@@ -138,7 +138,7 @@ func TestHooksBesideKnockd(t *testing.T) {
 
 		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "5303", "4871:udp", "7519")
 		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "6303", "5871", "8519")
-		s.ExpectOpen(t, s.Person, "25565")
+		s.ExpectOpen(t, s.Source, "25565")
 		const runs = 5
 		for name, file := range map[string]string{"knockd": theirs, "nftknockd hooks": ours} {
 			lab.Eventually(t, name+" has run everything", func() bool { return len(linesOf(file)) >= runs })

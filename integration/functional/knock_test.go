@@ -61,11 +61,11 @@ func TestKnockers(t *testing.T) {
 						s.Firewall(t, lab.SSHSequence...)
 					}
 					lab.StartDaemon(t, s.Server, lab.SSHDoor)
-					s.ExpectShut(t, s.Person, "22", lab.Silent)
+					s.ExpectShut(t, s.Source, "22", lab.Silent)
 
 					k.knock(t, s, lab.SSHSequence)
-					s.WaitIn(t, "ssh", s.Person)
-					s.ExpectLogin(t, sshd, s.Person, 22)
+					s.WaitIn(t, "ssh", s.Source)
+					s.ExpectLogin(t, sshd, s.Source, 22)
 					s.ExpectShut(t, s.Neighbour, "22", lab.Silent)
 				})
 			}
@@ -82,7 +82,7 @@ func TestECN(t *testing.T) {
 		s.Client.Sysctl(t, "net/ipv4/tcp_ecn", "1") // of IPv6 too
 		lab.StartDaemon(t, s.Server, lab.SSHDoor)
 		s.Client.Run(t, "knock", append([]string{"-d", "50", s.Addr.String()}, lab.SSHSequence...)...)
-		s.ExpectOpen(t, s.Person, "22")
+		s.ExpectOpen(t, s.Source, "22")
 	})
 }
 
@@ -100,8 +100,8 @@ func TestTelnet(t *testing.T) {
 			lab.Eventually(t, "telnet has sent its SYN again", func() bool { return s.Dropped(t, p) >= 2 })
 			telnet.Stop(os.Interrupt)
 		}
-		s.WaitIn(t, "ssh", s.Person)
-		s.ExpectLogin(t, sshd, s.Person, 22)
+		s.WaitIn(t, "ssh", s.Source)
+		s.ExpectLogin(t, sshd, s.Source, 22)
 	})
 }
 
@@ -126,9 +126,9 @@ func TestTelnetsAtOnce(t *testing.T) {
 					}
 					startTelnet(t, s, p)
 				}
-				s.WaitIn(t, "ssh", s.Person)
+				s.WaitIn(t, "ssh", s.Source)
 				for stop := time.Now().Add(9 * time.Second); time.Now().Before(stop); time.Sleep(100 * time.Millisecond) {
-					if _, in := s.Entry(t, "ssh", s.Person); !in {
+					if _, in := s.Entry(t, "ssh", s.Source); !in {
 						t.Fatal("SYNs that were sent again have shut the door")
 					}
 				}
@@ -140,7 +140,7 @@ func TestTelnetsAtOnce(t *testing.T) {
 				if n := strings.Count(d.Log(), "granted"); n != 1 {
 					t.Errorf("the door has opened %d times", n)
 				}
-				s.ExpectLogin(t, sshd, s.Person, 22)
+				s.ExpectLogin(t, sshd, s.Source, 22)
 			})
 		}
 	})

@@ -20,12 +20,12 @@ func TestLastGood(t *testing.T) {
 	otpDoor := lab.SSHDoor + "otp_secret_file = \"ssh.otp\"\notp_base = 20000\n"
 	secret := []byte("ORSXG5BANRXW4ZZAON2HE2LOM4QHI2DBOQQGS4Y=\n")
 	tests := []struct {
-		name   string
-		config string // empty: lab.SSHDoor
-		fail   func(t *testing.T, h *lab.Host, file string)
-		mend   func(t *testing.T, h *lab.Host, file string) // nil: changed is written
-		deaf   bool
-		says   string
+		name    string
+		config  string // empty: lab.SSHDoor
+		fail    func(t *testing.T, h *lab.Host, file string)
+		repair  func(t *testing.T, h *lab.Host, file string) // nil: changed is written
+		unheard bool
+		says    string
 	}{
 		{
 			name: "no file",
@@ -45,7 +45,7 @@ func TestLastGood(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			mend: func(t *testing.T, _ *lab.Host, file string) {
+			repair: func(t *testing.T, _ *lab.Host, file string) {
 				remove(t, file)
 				write(t, file, changed)
 			},
@@ -64,9 +64,9 @@ func TestLastGood(t *testing.T) {
 			fail: func(t *testing.T, h *lab.Host, _ string) {
 				taker = lab.StartDaemon(t, otherState(t, h), "table = \"other\"\n")
 			},
-			mend: func(*testing.T, *lab.Host, string) { taker.Stop(syscall.SIGTERM) },
-			deaf: true,
-			says: "another program uses NFLOG group 7022",
+			repair:  func(*testing.T, *lab.Host, string) { taker.Stop(syscall.SIGTERM) },
+			unheard: true,
+			says:    "another program uses NFLOG group 7022",
 		},
 	}
 	for _, test := range tests {
@@ -94,13 +94,13 @@ func TestLastGood(t *testing.T) {
 			}
 			lab.ExpectLine(t, d, "level=ERROR", "degraded", "guarding by the last good configuration", test.says)
 			expectMetrics(t, d, "nftknock_last_good 1", "nftknock_healthy 0")
-			if !test.deaf && test.config == "" {
-				s.Knock(t, s.Person, lab.SSHSequence...)
-				s.WaitIn(t, "ssh", s.Person)
+			if !test.unheard && test.config == "" {
+				s.Knock(t, s.Source, lab.SSHSequence...)
+				s.WaitIn(t, "ssh", s.Source)
 			}
 
-			if test.mend != nil {
-				test.mend(t, s.Server, file)
+			if test.repair != nil {
+				test.repair(t, s.Server, file)
 			} else {
 				write(t, file, changed)
 			}
@@ -111,7 +111,7 @@ func TestLastGood(t *testing.T) {
 			lab.ExpectLine(t, d, "recovered")
 			s.ExpectShut(t, s.Stranger, "22", lab.Silent)
 			sequence := []string{"7214", "8391", "6128"}
-			if test.deaf {
+			if test.unheard {
 				sequence = lab.SSHSequence
 			}
 			s.Knock(t, s.Neighbour, sequence...)

@@ -29,7 +29,7 @@ func TestSessionsGoOn(t *testing.T) {
 				sshd := lab.StartSSHD(t, s.Server, 22)
 				config := lab.WriteConfig(t, fmt.Sprintf("own_table = %q\n", own)+lab.NoDecoys+lab.SSHDoor+"open_timeout = \"2s\"\n")
 
-				sessions := map[string]*lab.Session{"from before": s.LogIn(t, sshd, s.Person, 22)}
+				sessions := map[string]*lab.Session{"from before": s.LogIn(t, sshd, s.Source, 22)}
 				step := func(name string) {
 					t.Helper()
 					s.ExpectShut(t, s.Stranger, "22", lab.Silent)
@@ -75,7 +75,7 @@ func TestPublishedSessionsGoOn(t *testing.T) {
 		container := publishContainer(t, s)
 		sshd := lab.StartSSHD(t, container, 22)
 
-		old := s.LogIn(t, sshd, s.Person, 2222)
+		old := s.LogIn(t, sshd, s.Source, 2222)
 		file := lab.WriteConfig(t, "own_table = \"no\"\n"+publishedDoor+"open_timeout = \"2s\"\n")
 		d := lab.StartDaemonFile(t, s.Server, file)
 		s.ExpectShut(t, s.Stranger, "2222", lab.Silent)
@@ -147,14 +147,14 @@ always_allow = ["10.1.0.2", "fd00:1::2"]
 		file := lab.WriteConfig(t, always+lab.NoDecoys+lab.SSHDoor)
 		d := lab.StartDaemonFile(t, s.Server, file)
 		to := netip.AddrPortFrom(s.Addr, 22)
-		c, ok := s.Client.Reach(netip.AddrPortFrom(s.Person, 43210), to, lab.Timeout)
+		c, ok := s.Client.Reach(netip.AddrPortFrom(s.Source, 43210), to, lab.Timeout)
 		if !ok {
 			t.Fatal("who need not knock does not get in")
 		}
 		defer c.Close()
 		rewriteConfig(t, file, lab.NoDecoys+lab.SSHDoor)
 		d.Tell(t, "reload")
-		s.ExpectShut(t, s.Person, "22", lab.Silent)
+		s.ExpectShut(t, s.Source, "22", lab.Silent)
 		if !lab.Says(c, "still here") {
 			t.Error("the connection is cut off")
 		}
@@ -174,7 +174,7 @@ sequence = [7214, 8391, 6127]
 		s.Client.ServeBanner(t, 80)
 		s.Client.EchoUDP(t, 53)
 		lab.StartDaemon(t, s.Server, config)
-		c, ok := s.Server.Reach(netip.AddrPortFrom(s.Addr, 2222), netip.AddrPortFrom(s.Person, 80), lab.Timeout)
+		c, ok := s.Server.Reach(netip.AddrPortFrom(s.Addr, 2222), netip.AddrPortFrom(s.Source, 80), lab.Timeout)
 		if !ok {
 			t.Fatal("the host cannot connect from a guarded port")
 		}
@@ -182,11 +182,11 @@ sequence = [7214, 8391, 6127]
 		if !lab.Says(c, "hello") {
 			t.Error("its connection does not go on")
 		}
-		if a, err := s.Server.Ask(netip.AddrPortFrom(s.Addr, 51820), netip.AddrPortFrom(s.Person, 53), lab.Timeout); a != lab.Open {
+		if a, err := s.Server.Ask(netip.AddrPortFrom(s.Addr, 51820), netip.AddrPortFrom(s.Source, 53), lab.Timeout); a != lab.Open {
 			t.Errorf("the host is not answered over UDP: %s: %v", a, err)
 		}
 		// A port that nobody listens on says so, by ICMP.
-		if a, err := s.Server.Ask(netip.AddrPortFrom(s.Addr, 51820), netip.AddrPortFrom(s.Person, 54), lab.Timeout); a != lab.Refused {
+		if a, err := s.Server.Ask(netip.AddrPortFrom(s.Addr, 51820), netip.AddrPortFrom(s.Source, 54), lab.Timeout); a != lab.Refused {
 			t.Errorf("an error does not reach the host's socket: %s: %v", a, err)
 		}
 	})
@@ -205,8 +205,8 @@ func TestTransfers(t *testing.T) {
 				s := lab.NewTopology(t, f)
 				l := s.Server.ListenTCP(t, 22)
 				d := lab.StartDaemon(t, s.Server, lab.NoDecoys+lab.SSHDoor)
-				d.Tell(t, "open", "ssh", s.Person.String())
-				near, a, err := s.Client.Dial(s.Person, netip.AddrPortFrom(s.Addr, 22), lab.Timeout)
+				d.Tell(t, "open", "ssh", s.Source.String())
+				near, a, err := s.Client.Dial(s.Source, netip.AddrPortFrom(s.Addr, 22), lab.Timeout)
 				if a != lab.Open {
 					t.Fatal(err)
 				}
@@ -216,8 +216,8 @@ func TestTransfers(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer far.Close()
-				d.Tell(t, "close", "ssh", s.Person.String())
-				s.WaitOut(t, "ssh", s.Person)
+				d.Tell(t, "close", "ssh", s.Source.String())
+				s.WaitOut(t, "ssh", s.Source)
 
 				source, sink := near.(*net.TCPConn), far.(*net.TCPConn)
 				if from == "server" {

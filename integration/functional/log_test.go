@@ -14,13 +14,13 @@ func TestLog(t *testing.T) {
 		s := lab.NewTopology(t, f)
 		d := lab.StartDaemon(t, s.Server, lab.SSHDoorThatCloses)
 		s.Knock(t, s.Stranger, "7214", "6127", "8391")
-		s.Knock(t, s.Person, lab.SSHSequence...)
-		s.WaitIn(t, "ssh", s.Person)
-		s.Knock(t, s.Person, lab.SSHCloseSequence...)
-		s.WaitOut(t, "ssh", s.Person)
+		s.Knock(t, s.Source, lab.SSHSequence...)
+		s.WaitIn(t, "ssh", s.Source)
+		s.Knock(t, s.Source, lab.SSHCloseSequence...)
+		s.WaitOut(t, "ssh", s.Source)
 
-		lab.ExpectLine(t, d, "granted", "ssh", s.Person.String(), "until=")
-		lab.ExpectLine(t, d, "revoked", "ssh", s.Person.String())
+		lab.ExpectLine(t, d, "granted", "ssh", s.Source.String(), "until=")
+		lab.ExpectLine(t, d, "revoked", "ssh", s.Source.String())
 		if strings.Contains(d.Log(), s.Stranger.String()) {
 			t.Errorf("the log tells of %v, who got nowhere", s.Stranger)
 		}

@@ -18,8 +18,8 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	s := lab.NewTopology(t, lab.IPv4)
 	d := lab.StartDaemon(t, s.Server, "[metrics]\nlisten = \"127.0.0.1:9722\"\n"+lab.SSHDoor)
-	s.Knock(t, s.Person, lab.SSHSequence...)
-	s.WaitIn(t, "ssh", s.Person)
+	s.Knock(t, s.Source, lab.SSHSequence...)
+	s.WaitIn(t, "ssh", s.Source)
 	s.ExpectShut(t, s.Stranger, "22", lab.Silent)
 	for _, test := range []struct {
 		name string
@@ -36,7 +36,7 @@ func TestMetrics(t *testing.T) {
 			`nftknock_log_messages_lost_total 0`,
 			`nftknock_shut_packets_total{door="ssh"} `,
 			`process_resident_memory_bytes `,
-		}, s.Person.String()},
+		}, s.Source.String()},
 		{"tcp", func() (c net.Conn, err error) {
 			err = s.Server.In(func() (err error) { c, err = net.Dial("tcp", "127.0.0.1:9722"); return err })
 			return c, err

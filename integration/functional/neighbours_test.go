@@ -67,20 +67,20 @@ open_timeout = "1h"
 			}
 			do(n.shut)
 			lab.StartDaemon(t, s.Server, config)
-			s.Knock(t, s.Person, lab.SSHSequence...)
-			s.WaitIn(t, "ssh", s.Person)
-			if a, _ := s.Try(t, s.Person, "2222", lab.BriefTimeout); a == lab.Open {
+			s.Knock(t, s.Source, lab.SSHSequence...)
+			s.WaitIn(t, "ssh", s.Source)
+			if a, _ := s.Try(t, s.Source, "2222", lab.BriefTimeout); a == lab.Open {
 				t.Error("the gate has let somebody past another firewall")
 			}
 
 			do(n.allow)
-			s.ExpectOpen(t, s.Person, "2222")
+			s.ExpectOpen(t, s.Source, "2222")
 			s.ExpectShut(t, s.Stranger, "2222", lab.Silent)
 			for _, c := range n.later {
 				t.Log(c)
 				do([][]string{c})
 				s.ExpectShut(t, s.Stranger, "2222", lab.Silent)
-				s.ExpectOpen(t, s.Person, "2222")
+				s.ExpectOpen(t, s.Source, "2222")
 			}
 		})
 	}

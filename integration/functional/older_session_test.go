@@ -22,7 +22,7 @@ func TestOlderSession(t *testing.T) {
 				t.Parallel()
 				s := lab.NewTopology(t, f)
 				l := s.Server.ListenTCP(t, 22)
-				client, a, err := s.Client.Dial(s.Person, netip.AddrPortFrom(s.Addr, 22), lab.Timeout)
+				client, a, err := s.Client.Dial(s.Source, netip.AddrPortFrom(s.Addr, 22), lab.Timeout)
 				if a != lab.Open {
 					t.Fatal(err)
 				}

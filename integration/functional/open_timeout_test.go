@@ -18,15 +18,15 @@ open_timeout = "5s"
 		s := lab.NewTopology(t, f)
 		sshd := lab.StartSSHD(t, s.Server, 22)
 		lab.StartDaemon(t, s.Server, config)
-		s.Knock(t, s.Person, lab.SSHSequence...)
-		session := s.LogIn(t, sshd, s.Person, 22)
+		s.Knock(t, s.Source, lab.SSHSequence...)
+		session := s.LogIn(t, sshd, s.Source, 22)
 
-		s.WaitOut(t, "ssh", s.Person)
-		s.ExpectShut(t, s.Person, "22", lab.Silent)
+		s.WaitOut(t, "ssh", s.Source)
+		s.ExpectShut(t, s.Source, "22", lab.Silent)
 		session.ExpectEcho(t, "still here")
 
-		s.Knock(t, s.Person, lab.SSHSequence...)
-		s.ExpectOpen(t, s.Person, "22")
+		s.Knock(t, s.Source, lab.SSHSequence...)
+		s.ExpectOpen(t, s.Source, "22")
 	})
 }
 
@@ -43,15 +43,15 @@ open_timeout = "2s"
 		s.Server.EchoUDP(t, 51820)
 		lab.StartDaemon(t, s.Server, config)
 		to := netip.AddrPortFrom(s.Addr, 51820)
-		from := netip.AddrPortFrom(s.Person, 40123)
+		from := netip.AddrPortFrom(s.Source, 40123)
 		lab.Eventually(t, "the echo answers", func() bool {
-			s.Knock(t, s.Person, lab.SSHSequence...)
+			s.Knock(t, s.Source, lab.SSHSequence...)
 			a, _ := s.Client.Ask(from, to, lab.BriefTimeout)
 			return a == lab.Open
 		})
 
-		s.WaitOut(t, "wire", s.Person)
-		s.ExpectShut(t, s.Person, "51820:udp", lab.Silent)
+		s.WaitOut(t, "wire", s.Source)
+		s.ExpectShut(t, s.Source, "51820:udp", lab.Silent)
 		if a, err := s.Client.Ask(from, to, lab.Timeout); a != lab.Open {
 			t.Fatalf("the conversation is cut: %s: %v", a, err)
 		}
@@ -64,12 +64,12 @@ func TestClosing(t *testing.T) {
 		sshd := lab.StartSSHD(t, s.Server, 22)
 		lab.StartDaemon(t, s.Server, lab.SSHDoorThatCloses)
 		s.Knock(t, s.Neighbour, lab.SSHSequence...)
-		s.Knock(t, s.Person, lab.SSHSequence...)
-		session := s.LogIn(t, sshd, s.Person, 22)
+		s.Knock(t, s.Source, lab.SSHSequence...)
+		session := s.LogIn(t, sshd, s.Source, 22)
 
-		s.Knock(t, s.Person, lab.SSHCloseSequence...)
-		s.WaitOut(t, "ssh", s.Person)
-		s.ExpectShut(t, s.Person, "22", lab.Silent)
+		s.Knock(t, s.Source, lab.SSHCloseSequence...)
+		s.WaitOut(t, "ssh", s.Source)
+		s.ExpectShut(t, s.Source, "22", lab.Silent)
 		session.ExpectEcho(t, "still here")
 		s.ExpectOpen(t, s.Neighbour, "22")
 	})
@@ -79,18 +79,18 @@ func TestKnockingAgainRenews(t *testing.T) {
 	lab.EachFamily(t, func(t *testing.T, f lab.Family) {
 		s := lab.NewTopology(t, f)
 		lab.StartDaemon(t, s.Server, lab.SSHDoor)
-		s.Knock(t, s.Person, lab.SSHSequence...)
-		if e := s.WaitIn(t, "ssh", s.Person); e.Timeout != time.Minute {
+		s.Knock(t, s.Source, lab.SSHSequence...)
+		if e := s.WaitIn(t, "ssh", s.Source); e.Timeout != time.Minute {
 			t.Fatalf("let in for %v, and open_timeout is a minute unless given", e.Timeout)
 		}
 		const later = time.Minute - 3*time.Second
 		lab.Eventually(t, "time passes", func() bool {
-			e, _ := s.Entry(t, "ssh", s.Person)
+			e, _ := s.Entry(t, "ssh", s.Source)
 			return e.Expires < later
 		})
-		s.Knock(t, s.Person, lab.SSHSequence...)
+		s.Knock(t, s.Source, lab.SSHSequence...)
 		lab.Eventually(t, "the time is renewed", func() bool {
-			e, in := s.Entry(t, "ssh", s.Person)
+			e, in := s.Entry(t, "ssh", s.Source)
 			if !in {
 				t.Fatal("out while the time was renewed")
 			}
@@ -114,16 +114,16 @@ open_timeout   = "forever"
 		s := lab.NewTopology(t, f)
 		sshd := lab.StartSSHD(t, s.Server, 22)
 		lab.StartDaemon(t, s.Server, config)
-		s.ExpectShut(t, s.Person, "22", lab.Silent)
+		s.ExpectShut(t, s.Source, "22", lab.Silent)
 
 		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "7000", "8000", "9000")
-		if e := s.WaitIn(t, "ssh", s.Person); e.Timeout != 0 {
+		if e := s.WaitIn(t, "ssh", s.Source); e.Timeout != 0 {
 			t.Errorf("let in for %v, and it should be until closed", e.Timeout)
 		}
-		s.ExpectLogin(t, sshd, s.Person, 22)
+		s.ExpectLogin(t, sshd, s.Source, 22)
 
 		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "9000", "8000", "7000")
-		s.WaitOut(t, "ssh", s.Person)
-		s.ExpectShut(t, s.Person, "22", lab.Silent)
+		s.WaitOut(t, "ssh", s.Source)
+		s.ExpectShut(t, s.Source, "22", lab.Silent)
 	})
 }

@@ -124,12 +124,12 @@ func (s *packetSite) expectRefused(t *testing.T, words ...string) {
 func TestPacketOpensOnce(t *testing.T) {
 	t.Parallel()
 	s := newPacketSite(t, lab.IPv4, packetDoors)
-	s.ExpectShut(t, s.Person, "22", lab.Silent)
-	packet := s.fwknop(t, s.alice, "-A", "tcp/22", "-a", s.Person.String())
-	s.ExpectOpen(t, s.Person, "22")
-	s.ExpectShut(t, s.Person, "80", lab.Silent)
+	s.ExpectShut(t, s.Source, "22", lab.Silent)
+	packet := s.fwknop(t, s.alice, "-A", "tcp/22", "-a", s.Source.String())
+	s.ExpectOpen(t, s.Source, "22")
+	s.ExpectShut(t, s.Source, "80", lab.Silent)
 	s.ExpectShut(t, s.Neighbour, "22", lab.Silent)
-	lab.ExpectLine(t, s.Daemon, "msg=granted", "door=ssh", s.Person.String(), "by=spa", "key=alice")
+	lab.ExpectLine(t, s.Daemon, "msg=granted", "door=ssh", s.Source.String(), "by=spa", "key=alice")
 	state := s.Status(t)
 	if len(state.Grants) != 1 || state.Grants[0].By != "spa" || state.Grants[0].Key != "alice" {
 		t.Errorf("%+v", state.Grants)
@@ -147,12 +147,12 @@ func TestPacketOpensOnce(t *testing.T) {
 			s.Tell(t, "reload")
 		}
 		s.Tell(t, "close", "ssh", "--all")
-		for _, from := range []netip.Addr{s.Person, s.Stranger} {
+		for _, from := range []netip.Addr{s.Source, s.Stranger} {
 			s.send(t, from, packet)
 			s.expectRefused(t, "door=ssh", from.String(), "key=alice", "was used before")
-			s.ExpectOut(t, "ssh", s.Person)
+			s.ExpectOut(t, "ssh", s.Source)
 		}
-		s.ExpectShut(t, s.Person, "22", lab.Silent)
+		s.ExpectShut(t, s.Source, "22", lab.Silent)
 	}
 	if text := string(packet); strings.Contains(s.Log(), text[:20]) {
 		t.Error("the log shows a packet")
@@ -163,7 +163,7 @@ func TestPacketOpensOnce(t *testing.T) {
 func TestPacketTwins(t *testing.T) {
 	t.Parallel()
 	s := newPacketSite(t, lab.IPv4, packetDoors)
-	packet, err := s.alice.Seal(spa.Request{User: "alice", Source: s.Person, Ports: []knock.Port{{Number: 22, Proto: knock.TCP}}}, time.Now())
+	packet, err := s.alice.Seal(spa.Request{User: "alice", Source: s.Source, Ports: []knock.Port{{Number: 22, Proto: knock.TCP}}}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestPacketTwins(t *testing.T) {
 		copies[i] = packet
 	}
 	s.send(t, s.Stranger, copies...)
-	s.WaitIn(t, "ssh", s.Person)
+	s.WaitIn(t, "ssh", s.Source)
 	lab.Eventually(t, "the others are refused", func() bool { return s.Status(t).Daemon.SPARefused["replayed"] == 99 })
 	if n := strings.Count(s.Log(), "msg=granted"); n != 1 {
 		t.Errorf("granted %d times", n)
@@ -183,7 +183,7 @@ func TestPacketTwins(t *testing.T) {
 func TestPacketContents(t *testing.T) {
 	t.Parallel()
 	s := newPacketSite(t, lab.IPv4, packetDoors)
-	person := s.Person.String()
+	person := s.Source.String()
 	ask := func(more ...string) []string { return append([]string{"-A", "tcp/22", "-a", person}, more...) }
 	for _, tt := range []struct {
 		name string
@@ -220,11 +220,11 @@ func TestPacketContents(t *testing.T) {
 			if !strings.Contains(last, tt.why) || !strings.Contains(last, "key="+tt.key.Name) {
 				t.Errorf("%s: %s", tt.name, last)
 			}
-			s.ExpectOut(t, "ssh", s.Person)
-			s.ExpectOut(t, "web", s.Person)
+			s.ExpectOut(t, "ssh", s.Source)
+			s.ExpectOut(t, "web", s.Source)
 			continue
 		}
-		e := s.WaitIn(t, tt.door, s.Person)
+		e := s.WaitIn(t, tt.door, s.Source)
 		if shorter := tt.name == "shorter"; shorter != (e.Timeout == 30*time.Second) || !shorter && e.Timeout != time.Minute {
 			t.Errorf("%s: let in for %v", tt.name, e.Timeout)
 		}
@@ -235,8 +235,8 @@ func TestPacketContents(t *testing.T) {
 	before := strings.Count(s.Log(), "msg=refused")
 	s.fwknop(t, s.alice, ask("-P", "tcpraw", "-Q", s.Stranger.String())...)
 	s.fwknop(t, s.alice, "-A", "tcp/80", "-a", person)
-	s.WaitIn(t, "web", s.Person)
-	if s.ExpectOut(t, "ssh", s.Person); strings.Count(s.Log(), "msg=refused") != before {
+	s.WaitIn(t, "web", s.Source)
+	if s.ExpectOut(t, "ssh", s.Source); strings.Count(s.Log(), "msg=refused") != before {
 		t.Error("a packet by TCP is refused in the log")
 	}
 
@@ -244,11 +244,11 @@ func TestPacketContents(t *testing.T) {
 	stranger := spa.NewKey("stranger")
 	s.fwknop(t, stranger, ask()...)
 	lab.Eventually(t, "it is counted", func() bool { return s.Status(t).Daemon.SPARefused["no_key"] == 1 })
-	s.ExpectOut(t, "ssh", s.Person)
+	s.ExpectOut(t, "ssh", s.Source)
 	lab.ExpectLine(t, s.Daemon, "packet refused, one of those that no key has made", "no key makes its HMAC")
 
 	// Anybody can have sent garbage in somebody's name: nobody is muted for it.
-	s.send(t, s.Person, []byte("garbage"), []byte(strings.Repeat("8", 160)+"A"+strings.Repeat("8", 42)+"A"))
+	s.send(t, s.Source, []byte("garbage"), []byte(strings.Repeat("8", 160)+"A"+strings.Repeat("8", 42)+"A"))
 	lab.Eventually(t, "it is counted", func() bool { return s.Status(t).Daemon.SPARefused["no_key"] == 2 })
 	if status := s.Tell(t, "status"); !strings.Contains(status, "0 muted;") {
 		t.Error(status)
@@ -263,11 +263,11 @@ func TestPacketKeyTakenOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Tell(t, "reload")
-	s.fwknop(t, s.alice, "-A", "tcp/22", "-a", s.Person.String())
+	s.fwknop(t, s.alice, "-A", "tcp/22", "-a", s.Source.String())
 	s.expectRefused(t, "key=alice", "no door of the key guards")
-	s.ExpectOut(t, "ssh", s.Person)
-	s.fwknop(t, s.bob, "-A", "tcp/22", "-a", s.Person.String())
-	s.ExpectOpen(t, s.Person, "22")
+	s.ExpectOut(t, "ssh", s.Source)
+	s.fwknop(t, s.bob, "-A", "tcp/22", "-a", s.Source.String())
+	s.ExpectOpen(t, s.Source, "22")
 
 	if err := os.WriteFile(s.config, []byte("[door.ssh]\nports = [22]\nspa_keys = [\"bob.spa\"]\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -51,7 +51,7 @@ func TestParallel(t *testing.T) {
 				if strings.Contains(d.Log(), "msg=revoked") {
 					t.Error("somebody has been put out")
 				}
-				s.ExpectOpen(t, s.Person, "22")
+				s.ExpectOpen(t, s.Source, "22")
 				t.Logf("%d of %d", granted(), rounds*clients)
 			})
 		}

@@ -20,13 +20,13 @@ func TestRecording(t *testing.T) {
 		app := lab.NewAuthenticator(t)
 		d := lab.StartDaemon(t, s.Server, "[limits]\nper_source = 1000\n"+fmt.Sprintf(codeDoor, app.File)+"seq_timeout = \"5s\"\n")
 		wire := s.Client.PacketSocket(t, s.Client.InterfaceByName(t, "net1").Index, unix.ETH_P_ALL)
-		s.NC(t, s.Person, codeKnocks(t, app.Code(t, 0))...)
-		s.WaitIn(t, "ssh", s.Person)
-		s.ExpectOpen(t, s.Person, "22")
+		s.NC(t, s.Source, codeKnocks(t, app.Code(t, 0))...)
+		s.WaitIn(t, "ssh", s.Source)
+		s.ExpectOpen(t, s.Source, "22")
 		recorded := sentOn(t, wire)
 
-		s.Knock(t, s.Person, "6127", "8391")
-		s.WaitOut(t, "ssh", s.Person)
+		s.Knock(t, s.Source, "6127", "8391")
+		s.WaitOut(t, "ssh", s.Source)
 		lab.Eventually(t, "the code is judged once more", func() bool {
 			for _, frame := range recorded {
 				if _, err := unix.Write(wire, frame); err != nil {
@@ -35,8 +35,8 @@ func TestRecording(t *testing.T) {
 			}
 			return strings.Contains(d.Log(), "msg=refused")
 		})
-		s.ExpectOut(t, "ssh", s.Person)
-		s.ExpectShut(t, s.Person, "22", lab.Silent)
+		s.ExpectOut(t, "ssh", s.Source)
+		s.ExpectShut(t, s.Source, "22", lab.Silent)
 		if n := strings.Count(d.Log(), "granted"); n != 1 {
 			t.Errorf("let in %d times", n)
 		}

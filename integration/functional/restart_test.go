@@ -17,17 +17,17 @@ func TestKilled(t *testing.T) {
 		s := lab.NewTopology(t, f)
 		sshd := lab.StartSSHD(t, s.Server, 22)
 		d := lab.StartDaemon(t, s.Server, lab.SSHDoor)
-		s.Knock(t, s.Person, lab.SSHSequence...)
-		s.WaitIn(t, "ssh", s.Person)
+		s.Knock(t, s.Source, lab.SSHSequence...)
+		s.WaitIn(t, "ssh", s.Source)
 
 		d.Stop(os.Kill)
-		s.ExpectOpen(t, s.Person, "22")
+		s.ExpectOpen(t, s.Source, "22")
 		s.ExpectShut(t, s.Neighbour, "22", lab.Silent)
 		s.Knock(t, s.Neighbour, lab.SSHSequence...) // to nobody
 
-		then, before := time.Now(), s.WaitIn(t, "ssh", s.Person)
+		then, before := time.Now(), s.WaitIn(t, "ssh", s.Source)
 		lab.StartDaemon(t, s.Server, lab.SSHDoor)
-		after, in := s.Entry(t, "ssh", s.Person)
+		after, in := s.Entry(t, "ssh", s.Source)
 		gone := time.Since(then)
 		if !in {
 			t.Fatal("who was let in is out")
@@ -35,7 +35,7 @@ func TestKilled(t *testing.T) {
 		if after.Expires > before.Expires || after.Expires < before.Expires-gone-time.Second {
 			t.Errorf("%v were left %v ago, and now %v", before.Expires, gone, after.Expires)
 		}
-		s.ExpectLogin(t, sshd, s.Person, 22)
+		s.ExpectLogin(t, sshd, s.Source, 22)
 		s.ExpectOut(t, "ssh", s.Neighbour)
 		s.ExpectShut(t, s.Neighbour, "22", lab.Silent)
 
@@ -53,11 +53,11 @@ open_timeout = "2s"
 		s := lab.NewTopology(t, f)
 		s.Server.ListenTCP(t, 22)
 		d := lab.StartDaemon(t, s.Server, config)
-		s.Knock(t, s.Person, lab.SSHSequence...)
-		lab.ExpectLine(t, d, "granted", s.Person.String())
+		s.Knock(t, s.Source, lab.SSHSequence...)
+		lab.ExpectLine(t, d, "granted", s.Source.String())
 		d.Stop(os.Kill)
-		s.WaitOut(t, "ssh", s.Person)
-		s.ExpectShut(t, s.Person, "22", lab.Silent)
+		s.WaitOut(t, "ssh", s.Source)
+		s.ExpectShut(t, s.Source, "22", lab.Silent)
 	})
 }
 
@@ -70,15 +70,15 @@ func TestStopped(t *testing.T) {
 				s := lab.NewTopology(t, f)
 				s.Server.ListenTCP(t, 22)
 				d := lab.StartDaemon(t, s.Server, "on_stop = \""+onStop+"\"\n"+lab.SSHDoor)
-				s.Knock(t, s.Person, lab.SSHSequence...)
-				s.WaitIn(t, "ssh", s.Person)
+				s.Knock(t, s.Source, lab.SSHSequence...)
+				s.WaitIn(t, "ssh", s.Source)
 
 				d.Stop(syscall.SIGTERM)
 				if code := d.Cmd.ProcessState.ExitCode(); code != 0 {
 					t.Errorf("exit status %d after SIGTERM", code)
 				}
 				if onStop == "keep" {
-					s.ExpectOpen(t, s.Person, "22")
+					s.ExpectOpen(t, s.Source, "22")
 					s.ExpectShut(t, s.Neighbour, "22", lab.Silent)
 					return
 				}

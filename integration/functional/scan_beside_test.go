@@ -32,7 +32,7 @@ func TestKnockWhileScanned(t *testing.T) {
 	if slices.ContainsFunc(scanning, (*lab.Process).Ended) {
 		t.Error("a host has stopped scanning")
 	}
-	s.ExpectOpen(t, s.Person, "22")
+	s.ExpectOpen(t, s.Source, "22")
 	if in := s.Entries(t, "ssh"); len(in) != 1 {
 		t.Errorf("%v are in, and it should be one", in)
 	}

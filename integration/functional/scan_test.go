@@ -98,10 +98,10 @@ func TestScanFromKnockToKnock(t *testing.T) {
 	lab.EachFamily(t, func(t *testing.T, f lab.Family) {
 		s := lab.NewTopology(t, f)
 		d := lab.StartDaemon(t, s.Server, "[scan]\ndecoys = 1\n"+lab.ScannedDoors)
-		lab.NmapScan("-r")(t, s, s.Person, lab.PortRange{First: 6127, Last: 8391})
-		lab.ExpectLine(t, d, "msg=scan", s.Person.String())
+		lab.NmapScan("-r")(t, s, s.Source, lab.PortRange{First: 6127, Last: 8391})
+		lab.ExpectLine(t, d, "msg=scan", s.Source.String())
 		s.Settle(t, "mixed", lab.MixedSequence...)
-		s.ExpectOut(t, "up", s.Person)
+		s.ExpectOut(t, "up", s.Source)
 	})
 }
 
@@ -112,19 +112,19 @@ func TestScanPutsNobodyOut(t *testing.T) {
 		s := lab.NewTopology(t, f)
 		sshd := lab.StartSSHD(t, s.Server, 22)
 		d := lab.StartDaemon(t, s.Server, fmt.Sprintf("always_allow = [%q]", s.Stranger)+lab.SSHDoorThatCloses)
-		s.Knock(t, s.Person, lab.SSHSequence...)
-		s.WaitIn(t, "ssh", s.Person)
-		session := s.LogIn(t, sshd, s.Person, 22)
+		s.Knock(t, s.Source, lab.SSHSequence...)
+		s.WaitIn(t, "ssh", s.Source)
+		session := s.LogIn(t, sshd, s.Source, 22)
 
-		for _, from := range []netip.Addr{s.Person, s.Stranger} {
+		for _, from := range []netip.Addr{s.Source, s.Stranger} {
 			lab.NmapScan("-r")(t, s, from, lab.PortRange{First: 6000, Last: 9000}) // at random it knocks to close once in sixty times
 			lab.ExpectLine(t, d, "msg=scan", from.String())
 			s.ExpectLogin(t, sshd, from, 22)
 		}
 		session.ExpectEcho(t, "still here")
-		s.Knock(t, s.Person, lab.SSHCloseSequence...)
+		s.Knock(t, s.Source, lab.SSHCloseSequence...)
 		s.Settle(t, "ssh", lab.SSHSequence...)
-		if _, in := s.Entry(t, "ssh", s.Person); !in {
+		if _, in := s.Entry(t, "ssh", s.Source); !in {
 			t.Error("who is muted has gone by knocking")
 		}
 	})

@@ -43,14 +43,14 @@ sequence = [5303, 4871, 7519]
 				s := lab.NewTopology(t, f)
 				s.Server.ListenTCP(t, 22)
 				lab.StartDaemon(t, s.Server, config)
-				s.Knock(t, s.Person, test.knocks...)
+				s.Knock(t, s.Source, test.knocks...)
 				if test.opens {
-					s.ExpectOpen(t, s.Person, "22")
+					s.ExpectOpen(t, s.Source, "22")
 					return
 				}
 				s.Settle(t, "ssh", lab.SSHSequence...)
-				s.ExpectOut(t, "ssh", s.Person)
-				s.ExpectShut(t, s.Person, "22", lab.Silent)
+				s.ExpectOut(t, "ssh", s.Source)
+				s.ExpectShut(t, s.Source, "22", lab.Silent)
 			})
 		}
 	})
@@ -65,13 +65,13 @@ seq_timeout = "2s"
 		s.Server.ListenTCP(t, 22)
 		lab.StartDaemon(t, s.Server, config)
 
-		s.Knock(t, s.Person, lab.SSHSequence[:2]...)
+		s.Knock(t, s.Source, lab.SSHSequence[:2]...)
 		s.Settle(t, "ssh", lab.SSHSequence...)
 		time.Sleep(2100 * time.Millisecond)
-		s.Knock(t, s.Person, lab.SSHSequence[2:]...)
+		s.Knock(t, s.Source, lab.SSHSequence[2:]...)
 		s.Settle(t, "ssh", lab.SSHSequence...)
-		s.ExpectOut(t, "ssh", s.Person)
-		s.ExpectShut(t, s.Person, "22", lab.Silent)
+		s.ExpectOut(t, "ssh", s.Source)
+		s.ExpectShut(t, s.Source, "22", lab.Silent)
 	})
 }
 
@@ -80,7 +80,7 @@ seq_timeout = "2s"
 func TestRepeatedSYN(t *testing.T) {
 	byHand := func(t *testing.T, s *lab.Topology) {
 		for _, p := range lab.SSHSequence {
-			syn, err := lab.ParseKnock(s.Person, s.Addr, p)
+			syn, err := lab.ParseKnock(s.Source, s.Addr, p)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -105,7 +105,7 @@ func TestRepeatedSYN(t *testing.T) {
 				s.Server.ListenTCP(t, 22)
 				lab.StartDaemon(t, s.Server, lab.SSHDoor)
 				knock(t, s)
-				s.ExpectOpen(t, s.Person, "22")
+				s.ExpectOpen(t, s.Source, "22")
 			})
 		}
 	})
@@ -127,8 +127,8 @@ sequence = [7214, 7214, 6127]
 		once := lab.TCP(netip.AddrPortFrom(s.Neighbour, 40123), netip.AddrPortFrom(s.Addr, 7214), 77, lab.FlagSYN)
 		s.Client.Send(t, once, once)
 		s.Knock(t, s.Neighbour, "6127")
-		s.Knock(t, s.Person, "7214", "7214", "6127")
-		s.ExpectOpen(t, s.Person, "22")
+		s.Knock(t, s.Source, "7214", "7214", "6127")
+		s.ExpectOpen(t, s.Source, "22")
 		s.ExpectOut(t, "ssh", s.Neighbour)
 		s.ExpectShut(t, s.Neighbour, "22", lab.Silent)
 	})

@@ -28,7 +28,7 @@ open_timeout = "10m"
 			s.Server.ServeBanner(t, port)
 		}
 		d := lab.StartDaemon(t, s.Server, config)
-		visit := func(port uint16, who ...netip.Addr) {
+		connect := func(port uint16, who ...netip.Addr) {
 			t.Helper()
 			for _, from := range who {
 				if !s.Client.Reaches(netip.AddrPortFrom(from, 0), netip.AddrPortFrom(s.Addr, port), lab.Timeout) {
@@ -40,29 +40,29 @@ open_timeout = "10m"
 			t.Helper()
 			between()
 			for _, k := range knocks {
-				s.Knock(t, s.Person, k)
+				s.Knock(t, s.Source, k)
 				between()
 			}
 		}
-		others := func() { visit(80, s.Neighbour, s.Stranger); visit(81, s.Neighbour, s.Stranger) }
+		others := func() { connect(80, s.Neighbour, s.Stranger); connect(81, s.Neighbour, s.Stranger) }
 
 		knock(others, "80", "7214", "8391")
-		s.WaitIn(t, "first", s.Person)
+		s.WaitIn(t, "first", s.Source)
 		knock(others, "7215", "81", "6127")
-		s.WaitIn(t, "later", s.Person)
+		s.WaitIn(t, "later", s.Source)
 		d.Tell(t, "close", "first", "--all")
 		d.Tell(t, "close", "later", "--all")
 
 		// The one who knocks is a user, too: as behind one address with others.
-		knock(func() { visit(80, s.Person) }, "80", "7214", "8391")
-		s.WaitIn(t, "first", s.Person)
-		visit(81, s.Person, s.Person)
-		s.Knock(t, s.Person, "7215", "81")
-		visit(81, s.Person)
-		s.Knock(t, s.Person, "6127")
-		lab.ExpectWords(t, "why", func() string { return d.Tell(t, "why", s.Person.String()) }, "wrong knock", "door later", "2 of 3")
-		s.ExpectOut(t, "later", s.Person)
-		s.Knock(t, s.Person, "7215", "81", "6127")
-		s.WaitIn(t, "later", s.Person)
+		knock(func() { connect(80, s.Source) }, "80", "7214", "8391")
+		s.WaitIn(t, "first", s.Source)
+		connect(81, s.Source, s.Source)
+		s.Knock(t, s.Source, "7215", "81")
+		connect(81, s.Source)
+		s.Knock(t, s.Source, "6127")
+		lab.ExpectWords(t, "why", func() string { return d.Tell(t, "why", s.Source.String()) }, "wrong knock", "door later", "2 of 3")
+		s.ExpectOut(t, "later", s.Source)
+		s.Knock(t, s.Source, "7215", "81", "6127")
+		s.WaitIn(t, "later", s.Source)
 	})
 }

@@ -29,12 +29,12 @@ shut     = %q
 				s := lab.NewTopology(t, f)
 				lab.StartSSHD(t, s.Server, 22)
 				s.Server.EchoUDP(t, 51820)
-				s.ExpectOpen(t, s.Person, "22")
-				s.ExpectOpen(t, s.Person, "51820:udp")
+				s.ExpectOpen(t, s.Source, "22")
+				s.ExpectOpen(t, s.Source, "51820:udp")
 
 				lab.StartDaemon(t, s.Server, fmt.Sprintf(config, test.shut))
-				s.ExpectShut(t, s.Person, "22", test.want)
-				s.ExpectShut(t, s.Person, "51820:udp", test.want)
+				s.ExpectShut(t, s.Source, "22", test.want)
+				s.ExpectShut(t, s.Source, "51820:udp", test.want)
 			})
 		}
 	})
@@ -98,7 +98,7 @@ func TestUnguardedPort(t *testing.T) {
 		s := lab.NewTopology(t, f)
 		lab.StartSSHD(t, s.Server, 22, 2222)
 		lab.StartDaemon(t, s.Server, lab.SSHDoor)
-		s.ExpectShut(t, s.Person, "22", lab.Silent)
-		s.ExpectOpen(t, s.Person, "2222")
+		s.ExpectShut(t, s.Source, "22", lab.Silent)
+		s.ExpectOpen(t, s.Source, "2222")
 	})
 }

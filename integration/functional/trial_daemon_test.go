@@ -45,8 +45,8 @@ func startDaemonTrial(t *testing.T, args ...string) *daemonTrial {
 	s.Server.ListenTCP(t, 80)
 	file := lab.WriteConfig(t, beforeTrial)
 	d := lab.StartDaemonFile(t, s.Server, file)
-	s.Knock(t, s.Person, lab.SSHSequence...)
-	s.WaitIn(t, "ssh", s.Person)
+	s.Knock(t, s.Source, lab.SSHSequence...)
+	s.WaitIn(t, "ssh", s.Source)
 	s.Knock(t, s.Neighbour, "7301", "8302", "6303")
 	s.WaitIn(t, "web", s.Neighbour)
 
@@ -56,7 +56,7 @@ func startDaemonTrial(t *testing.T, args ...string) *daemonTrial {
 	awaitTrial(t, s, trial.command)
 	s.ExpectOpen(t, s.Stranger, "80")
 	s.ExpectShut(t, s.Stranger, "22", lab.Silent)
-	s.WaitIn(t, "ssh", s.Person)
+	s.WaitIn(t, "ssh", s.Source)
 	return trial
 }
 
@@ -68,7 +68,7 @@ func (s *daemonTrial) expectUndone(t *testing.T) {
 	})
 	s.ExpectShut(t, s.Stranger, "80", lab.Silent)
 	s.ExpectShut(t, s.Stranger, "22", lab.Silent)
-	s.WaitIn(t, "ssh", s.Person)
+	s.WaitIn(t, "ssh", s.Source)
 	s.Knock(t, s.Stranger, lab.SSHSequence...)
 	s.WaitIn(t, "ssh", s.Stranger)
 }
@@ -157,7 +157,7 @@ func TestDaemonTrialDaemonEnds(t *testing.T) {
 func (s *daemonTrial) expectUndone2(t *testing.T, how string) {
 	t.Helper()
 	if how == "reboot" { // nobody is in any more
-		s.Knock(t, s.Person, lab.SSHSequence...)
+		s.Knock(t, s.Source, lab.SSHSequence...)
 	}
 	s.expectUndone(t)
 }
@@ -179,9 +179,9 @@ func TestDaemonTrialElsewhere(t *testing.T) {
 	if r := d.Ask(t, "reload"); r.Exit() != 1 || !strings.Contains(r.Stderr, "on trial") {
 		t.Errorf("reload: exit %d: %s", r.Exit(), r.Stderr)
 	}
-	s.Knock(t, s.Person, triedSequence...)
-	s.WaitIn(t, "ssh", s.Person)
-	s.ExpectOpen(t, s.Person, "22")
+	s.Knock(t, s.Source, triedSequence...)
+	s.WaitIn(t, "ssh", s.Source)
+	s.ExpectOpen(t, s.Source, "22")
 	<-p.Done
 	if said := p.Out.String(); !strings.Contains(said, "It has taken the place of "+file) {
 		t.Error(said)
@@ -201,15 +201,15 @@ func TestDaemonTrialOfAnotherInterface(t *testing.T) {
 	cmd := lab.Command(context.Background(), t, lab.Nftknockd, "trial", "--for", "10s", "--socket", d.Socket, "-c", file)
 	p := s.Server.StartCmd(t, cmd)
 	awaitTrial(t, s, p)
-	s.Knock(t, s.Person, triedSequence...)
-	c, _, err := s.Client.Dial(s.Person, netip.AddrPortFrom(s.Addr, 22), lab.Timeout)
+	s.Knock(t, s.Source, triedSequence...)
+	c, _, err := s.Client.Dial(s.Source, netip.AddrPortFrom(s.Addr, 22), lab.Timeout)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	<-p.Done
 	for _, want := range []string{
-		"ens3 is not there now", "no knock was heard", s.Person.String(), "has connected to port 22 without being let in",
+		"ens3 is not there now", "no knock was heard", s.Source.String(), "has connected to port 22 without being let in",
 		"3 packets to knock ports arrived on ", "which is not guarded",
 	} {
 		if said := p.Out.String(); !strings.Contains(said, want) {

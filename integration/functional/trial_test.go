@@ -62,26 +62,26 @@ func TestTrialKept(t *testing.T) {
 				config := fmt.Sprintf("own_table = %q\non_stop = \"remove\"\n", own) + lab.SSHDoor + "open_timeout = \"10m\"\n"
 				s := lab.NewTopology(t, f)
 				sshd := lab.StartSSHD(t, s.Server, 22)
-				session := s.LogIn(t, sshd, s.Person, 22)
+				session := s.LogIn(t, sshd, s.Source, 22)
 				p, d := startTrialAt(t, s, lab.NewSocket(t), config)
 				lab.ExpectWords(t, "status", func() string { return d.Tell(t, "status") }, "on trial: what was before comes back in")
 				if r := d.Ask(t, "reload"); r.Exit() != 1 || !strings.Contains(r.Stderr, "is on trial") {
 					t.Errorf("a reload: exit %d: %s", r.Exit(), r.Stderr)
 				}
-				s.ExpectShut(t, s.Person, "22", lab.Silent)
+				s.ExpectShut(t, s.Source, "22", lab.Silent)
 				session.ExpectEcho(t, "still here")
 
 				s.Client.Run(t, "knock", append([]string{"-d", "50", s.Addr.String()}, lab.SSHSequence...)...)
-				s.WaitIn(t, "ssh", s.Person)
-				s.ExpectLogin(t, sshd, s.Person, 22)
+				s.WaitIn(t, "ssh", s.Source)
+				s.ExpectLogin(t, sshd, s.Source, 22)
 				lab.Eventually(t, "the trial has passed", func() bool {
 					said := p.Out.String()
-					return strings.Contains(said, fmt.Sprintf("%v came in through door ssh: the table is kept.\n", s.Person)) &&
+					return strings.Contains(said, fmt.Sprintf("%v came in through door ssh: the table is kept.\n", s.Source)) &&
 						strings.Contains(said, "This process goes on guarding, until it is stopped. For good: nftknockd run -c /")
 				})
 				// Nobody is shut out because the terminal hangs up now.
 				p.Cmd.Process.Signal(unix.SIGHUP)
-				if status := d.Tell(t, "status"); !strings.HasPrefix(status, "guarding\n") || !strings.Contains(status, s.Person.String()) {
+				if status := d.Tell(t, "status"); !strings.HasPrefix(status, "guarding\n") || !strings.Contains(status, s.Source.String()) {
 					t.Errorf("status after the trial:\n%s", status)
 				}
 				d.Tell(t, "reload")
@@ -91,7 +91,7 @@ func TestTrialKept(t *testing.T) {
 					t.Fatalf("it ended with %v", p.Cmd.ProcessState)
 				}
 				lab.ExpectSecret(t, &lab.Daemon{Process: p, Host: s.Server}, lab.SSHSequence)
-				s.ExpectLogin(t, sshd, s.Person, 22)
+				s.ExpectLogin(t, sshd, s.Source, 22)
 				s.ExpectShut(t, s.Stranger, "22", lab.Silent)
 				if tables := s.Server.Run(t, "nft", "list", "tables"); strings.Count(tables, lab.GateTable) != 1 {
 					t.Errorf("more than one table is left:\n%s", tables)
@@ -101,7 +101,7 @@ func TestTrialKept(t *testing.T) {
 					t.Errorf("a second trial: exit %d: %s", r.Exit(), r.Stderr)
 				}
 				lab.StartDaemon(t, s.Server, config)
-				s.WaitIn(t, "ssh", s.Person)
+				s.WaitIn(t, "ssh", s.Source)
 				s.ExpectShut(t, s.Stranger, "22", lab.Silent)
 			})
 		}
@@ -116,7 +116,7 @@ func TestTrialEnds(t *testing.T) {
 		"interrupted": func(_ *testing.T, _ *lab.Topology, p *lab.Process) { p.Stop(unix.SIGINT) },
 		"terminated":  func(_ *testing.T, _ *lab.Topology, p *lab.Process) { p.Stop(unix.SIGTERM) },
 		"time is over": func(t *testing.T, s *lab.Topology, p *lab.Process) {
-			s.Knock(t, s.Person, lab.SSHSequence[:2]...)
+			s.Knock(t, s.Source, lab.SSHSequence[:2]...)
 			<-p.Done
 			if said := p.Out.String(); !strings.Contains(said, "nobody has knocked a whole sequence") {
 				t.Error(said)
@@ -129,7 +129,7 @@ func TestTrialEnds(t *testing.T) {
 			t.Parallel()
 			s := lab.NewTopology(t, lab.IPv4)
 			sshd := lab.StartSSHD(t, s.Server, 22)
-			session := s.LogIn(t, sshd, s.Person, 22)
+			session := s.LogIn(t, sshd, s.Source, 22)
 			p := startTrial(t, s, lab.SSHDoor, "--for", "10s")
 			s.ExpectShut(t, s.Stranger, "22", lab.Silent)
 
@@ -148,7 +148,7 @@ func TestTrialTerminal(t *testing.T) {
 	t.Parallel()
 	s := lab.NewTopology(t, lab.IPv4)
 	sshd := lab.StartSSHD(t, s.Server, 22)
-	session := s.LogIn(t, sshd, s.Person, 22)
+	session := s.LogIn(t, sshd, s.Source, 22)
 
 	terminal, slave := newTerminal(t)
 	cmd := lab.Command(context.Background(), t, lab.Nftknockd, "trial", "--socket", lab.NewSocket(t), "-c", lab.WriteConfig(t, lab.SSHDoor))

@@ -34,13 +34,13 @@ func TestTrigger(t *testing.T) {
 			return strings.Contains(watch.Out.String(), "reloaded")
 		})
 
-		s.ExpectOpen(t, s.Person, "25565")
-		s.WaitIn(t, "game", s.Person)
-		lab.ExpectWords(t, "watch", watch.Out.String, "granted", "door game", s.Person.String(), "by knock", "until")
-		s.ExpectShut(t, s.Person, "22", lab.Silent)
-		s.WaitOut(t, "game", s.Person)
-		lab.ExpectWords(t, "watch", watch.Out.String, "expired", "door game", s.Person.String())
-		s.ExpectOpen(t, s.Person, "25565")
+		s.ExpectOpen(t, s.Source, "25565")
+		s.WaitIn(t, "game", s.Source)
+		lab.ExpectWords(t, "watch", watch.Out.String, "granted", "door game", s.Source.String(), "by knock", "until")
+		s.ExpectShut(t, s.Source, "22", lab.Silent)
+		s.WaitOut(t, "game", s.Source)
+		lab.ExpectWords(t, "watch", watch.Out.String, "expired", "door game", s.Source.String())
+		s.ExpectOpen(t, s.Source, "25565")
 
 		s.Knock(t, s.Neighbour, "5303", "4871:udp", "7519")
 		if e := s.WaitIn(t, "wake", s.Neighbour); e.Timeout != 0 {
@@ -60,9 +60,9 @@ func TestTrigger(t *testing.T) {
 		lab.ExpectWords(t, "watch", watch.Out.String, "revoked", "door wake", s.Neighbour.String(), "by knock")
 
 		// By hand it is the same.
-		d.Tell(t, "open", "wake", s.Person.String(), "--for", "1s")
-		s.WaitIn(t, "wake", s.Person)
-		lab.ExpectWords(t, "watch", watch.Out.String, "expired", "door wake", s.Person.String())
+		d.Tell(t, "open", "wake", s.Source.String(), "--for", "1s")
+		s.WaitIn(t, "wake", s.Source)
+		lab.ExpectWords(t, "watch", watch.Out.String, "expired", "door wake", s.Source.String())
 
 		check := s.Server.Run(t, lab.Nftknockd, "check", "-c", config)
 		for _, want := range []string{"door game guards nothing, it is a trigger", "door wake: it has no ports"} {

@@ -48,17 +48,17 @@ func TestOrders(t *testing.T) {
 			for _, c := range order {
 				knocks = append(knocks, ports[c])
 			}
-			s.Knock(t, s.Person, knocks...)
+			s.Knock(t, s.Source, knocks...)
 			// No attempt is left for the next order: eight knocks count for the eight that
 			// there may be at most, and the next one starts all of them over.
 			for range 9 {
-				s.Knock(t, s.Person, "8391", "8392:udp")
+				s.Knock(t, s.Source, "8391", "8392:udp")
 			}
 			// What a stranger knocks afterwards has been looked at after it.
 			s.Knock(t, s.Stranger, lab.SSHSequence...)
 			s.WaitIn(t, "tcp", s.Stranger)
 			for _, name := range []string{"tcp", "udp"} {
-				_, in := s.Entry(t, name, s.Person)
+				_, in := s.Entry(t, name, s.Source)
 				if want := strings.Contains(door, name); in != want {
 					t.Errorf("%s: door %s lets in: %v, want %v", order, name, in, want)
 				}
@@ -106,7 +106,7 @@ func TestKnockTwice(t *testing.T) {
 							}
 						}
 					}
-					s.WaitIn(t, program.door, s.Person)
+					s.WaitIn(t, program.door, s.Source)
 				})
 			}
 		}
@@ -137,11 +137,11 @@ func TestBrowser(t *testing.T) {
 				for _, port := range lab.SSHSequence {
 					browse(t, s, port)
 				}
-				if _, in := s.Entry(t, "tcp", s.Person); in {
+				if _, in := s.Entry(t, "tcp", s.Source); in {
 					break
 				}
 			}
-			s.WaitIn(t, "tcp", s.Person)
+			s.WaitIn(t, "tcp", s.Source)
 		})
 	}
 }

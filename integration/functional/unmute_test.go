@@ -17,12 +17,12 @@ func TestUnmute(t *testing.T) {
 		s.Server.ListenTCP(t, 22)
 		d := lab.StartDaemon(t, s.Server, lab.SSHDoor)
 		decoy := aDecoy(t, s)
-		muted := s.Person.String() // of IPv6 the network
+		muted := s.Source.String() // of IPv6 the network
 		if f == lab.IPv6 {
-			muted = netip.PrefixFrom(s.Person, 64).Masked().String()
+			muted = netip.PrefixFrom(s.Source, 64).Masked().String()
 		}
 
-		s.Knock(t, s.Person, decoy)
+		s.Knock(t, s.Source, decoy)
 		lab.ExpectWords(t, "status", func() string { return d.Tell(t, "status") }, "1 muted;")
 		lab.ExpectWords(t, "status", func() string { return d.Tell(t, "status") }, muted, "s")
 		var status struct {
@@ -37,18 +37,18 @@ func TestUnmute(t *testing.T) {
 		if of := status.Daemon; of.Muted != 1 || len(of.Sources) != 1 || of.Sources[0].Source != muted {
 			t.Errorf("%+v, want %s", of, muted)
 		}
-		lab.ExpectWords(t, "why", func() string { return d.Tell(t, "why", s.Person.String()) }, "nftknockd unmute "+s.Person.String())
-		s.Knock(t, s.Person, lab.SSHSequence...)
+		lab.ExpectWords(t, "why", func() string { return d.Tell(t, "why", s.Source.String()) }, "nftknockd unmute "+s.Source.String())
+		s.Knock(t, s.Source, lab.SSHSequence...)
 
-		if said := d.Tell(t, "unmute", s.Person.String()); said != "listening again to "+muted+"\n" {
+		if said := d.Tell(t, "unmute", s.Source.String()); said != "listening again to "+muted+"\n" {
 			t.Errorf("unmute: %s", said)
 		}
-		if said := d.Tell(t, "unmute", s.Person.String()); !strings.Contains(said, "was not muted") {
+		if said := d.Tell(t, "unmute", s.Source.String()); !strings.Contains(said, "was not muted") {
 			t.Errorf("unmute again: %s", said)
 		}
-		s.ExpectShut(t, s.Person, "22", lab.Silent)
-		s.Knock(t, s.Person, lab.SSHSequence...)
-		s.WaitIn(t, "ssh", s.Person)
+		s.ExpectShut(t, s.Source, "22", lab.Silent)
+		s.Knock(t, s.Source, lab.SSHSequence...)
+		s.WaitIn(t, "ssh", s.Source)
 		lab.ExpectLine(t, d, "msg=unmuted", muted)
 
 		// What status shows is what unmute takes.

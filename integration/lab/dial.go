@@ -30,13 +30,13 @@ const (
 const BriefTimeout = 700 * time.Millisecond
 
 // Dial tries a TCP port. The connection is nil unless the port is open.
-func (h *Host) Dial(from netip.Addr, to netip.AddrPort, patience time.Duration) (net.Conn, Answer, error) {
-	return h.DialFrom(netip.AddrPortFrom(from, 0), to, patience)
+func (h *Host) Dial(from netip.Addr, to netip.AddrPort, timeout time.Duration) (net.Conn, Answer, error) {
+	return h.DialFrom(netip.AddrPortFrom(from, 0), to, timeout)
 }
 
 // DialFrom is Dial from a port of the caller's choice.
-func (h *Host) DialFrom(from, to netip.AddrPort, patience time.Duration) (net.Conn, Answer, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+func (h *Host) DialFrom(from, to netip.AddrPort, timeout time.Duration) (net.Conn, Answer, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	var c net.Conn
 	err := h.In(func() (err error) {
@@ -57,7 +57,7 @@ func (h *Host) DialFrom(from, to netip.AddrPort, patience time.Duration) (net.Co
 
 // Ask sends a datagram to a UDP port, and says what came back: open if that
 // was the same datagram.
-func (h *Host) Ask(from, to netip.AddrPort, patience time.Duration) (Answer, error) {
+func (h *Host) Ask(from, to netip.AddrPort, timeout time.Duration) (Answer, error) {
 	const question = "is anybody there?"
 	var c net.Conn
 	err := h.In(func() (err error) {
@@ -69,7 +69,7 @@ func (h *Host) Ask(from, to netip.AddrPort, patience time.Duration) (Answer, err
 		return broken, err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(timeout))
 	if _, err := c.Write([]byte(question)); err != nil {
 		return broken, err
 	}
@@ -87,7 +87,7 @@ func (h *Host) Ask(from, to netip.AddrPort, patience time.Duration) (Answer, err
 }
 
 // Try tries a port of the server, in knock(1)'s notation: "22", "51820:udp".
-func (s *Topology) Try(t testing.TB, from netip.Addr, port string, patience time.Duration) (Answer, error) {
+func (s *Topology) Try(t testing.TB, from netip.Addr, port string, timeout time.Duration) (Answer, error) {
 	t.Helper()
 	number, proto, _ := strings.Cut(port, ":")
 	n, err := strconv.ParseUint(number, 10, 16)
@@ -96,9 +96,9 @@ func (s *Topology) Try(t testing.TB, from netip.Addr, port string, patience time
 	}
 	to := netip.AddrPortFrom(s.Addr, uint16(n))
 	if proto == "udp" {
-		return s.Client.Ask(netip.AddrPortFrom(from, 0), to, patience)
+		return s.Client.Ask(netip.AddrPortFrom(from, 0), to, timeout)
 	}
-	c, a, err := s.Client.Dial(from, to, patience)
+	c, a, err := s.Client.Dial(from, to, timeout)
 	if c != nil {
 		c.Close()
 	}
@@ -123,12 +123,12 @@ func (s *Topology) ExpectOpen(t testing.TB, from netip.Addr, port string) {
 // was the gate that kept it shut: silence alone could have many reasons.
 func (s *Topology) ExpectShut(t testing.TB, from netip.Addr, port string, as Answer) {
 	t.Helper()
-	patience := BriefTimeout
+	timeout := BriefTimeout
 	if as != Silent {
-		patience = Timeout
+		timeout = Timeout
 	}
 	before := s.Server.ShutOut(t)
-	if a, err := s.Try(t, from, port, patience); a != as {
+	if a, err := s.Try(t, from, port, timeout); a != as {
 		t.Fatalf("port %s is %s to %v, and should be shut and %s: %v", port, a, from, as, err)
 	}
 	Eventually(t, "the gate has counted whom it shut out", func() bool { return s.Server.ShutOut(t) > before })

@@ -18,9 +18,9 @@
 //	s := lab.NewTopology(t, lab.IPv4)
 //	s.Server.ListenTCP(t, 22)
 //	lab.StartDaemon(t, s.Server, lab.SSHDoor)
-//	s.ExpectShut(t, s.Person, "22", lab.Silent)
-//	s.Knock(t, s.Person, lab.SSHSequence...)
-//	s.ExpectOpen(t, s.Person, "22")
+//	s.ExpectShut(t, s.Source, "22", lab.Silent)
+//	s.Knock(t, s.Source, lab.SSHSequence...)
+//	s.ExpectOpen(t, s.Source, "22")
 //
 // Tests wait for a condition with [Eventually], and end everything they have started. A
 // [Link] sends any packet of IP, and returns all that comes back; a [Packet] is enough to

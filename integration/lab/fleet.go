@@ -19,7 +19,7 @@ import (
 // NATS runs on.
 type Fleet struct {
 	Client *Host
-	Person netip.Addr // the client's address, which is the same for all gates
+	Source netip.Addr // the client's address, which is the same for all gates
 	Gates  []*Gate
 	Broker *Host
 	NATS   *Process
@@ -64,10 +64,10 @@ open_timeout   = "5m"
 func NewFleet(t testing.TB, gates int, more string, doors ...string) *Fleet {
 	t.Helper()
 	f := &Fleet{
-		Client: NewHost(t, "client"), Broker: NewHost(t, "broker"), Person: IPv4.Addr(200, 0, 1),
+		Client: NewHost(t, "client"), Broker: NewHost(t, "broker"), Source: IPv4.Addr(200, 0, 1),
 		store: t.TempDir(), key: NewFleetKey(t), server: natsServer(t), more: more, doors: strings.Join(doors, ""),
 	}
-	f.Client.Run(t, "ip", "addr", "add", f.Person.String()+"/32", "dev", "lo")
+	f.Client.Run(t, "ip", "addr", "add", f.Source.String()+"/32", "dev", "lo")
 	f.StartNATS(t)
 	for n := range gates {
 		f.join(t, n+1)
@@ -145,7 +145,7 @@ func (g *Gate) StartCompanion(t testing.TB) {
 // Knock knocks at the gate as the person.
 func (g *Gate) Knock(t testing.TB, ports ...string) {
 	t.Helper()
-	g.Topology().Knock(t, g.fleet.Person, ports...)
+	g.Topology().Knock(t, g.fleet.Source, ports...)
 }
 
 // Grant returns how the gate's kernel lets a source in.
@@ -156,7 +156,7 @@ func (g *Gate) Grant(t testing.TB, source string) (Entry, bool) {
 
 // Answer tries port 22 of the gate as the person.
 func (g *Gate) Answer() Answer {
-	c, a, _ := g.fleet.Client.Dial(g.fleet.Person, netip.AddrPortFrom(g.Addr, 22), BriefTimeout)
+	c, a, _ := g.fleet.Client.Dial(g.fleet.Source, netip.AddrPortFrom(g.Addr, 22), BriefTimeout)
 	if c != nil {
 		c.Close()
 	}
@@ -165,7 +165,7 @@ func (g *Gate) Answer() Answer {
 
 // Topology is the gate and the client, for who needs no more than these.
 func (g *Gate) Topology() *Topology {
-	return &Topology{Family: IPv4, Server: g.Host, Client: g.fleet.Client, Addr: g.Addr, Person: g.fleet.Person}
+	return &Topology{Family: IPv4, Server: g.Host, Client: g.fleet.Client, Addr: g.Addr, Source: g.fleet.Source}
 }
 
 // ExpectIn waits until each of some gates lets a source in, and ExpectOut until none does.

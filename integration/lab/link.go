@@ -73,9 +73,9 @@ func (l *Link) Write(d *Datagram) error {
 }
 
 // Receive returns the next packet that came in and is wanted, or false if none does for a time.
-func (l *Link) Receive(t testing.TB, patience time.Duration, want func(Received) bool) (Received, bool) {
+func (l *Link) Receive(t testing.TB, timeout time.Duration, want func(Received) bool) (Received, bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := time.Now().Add(timeout); ; {
 		n, control, _, from, err := unix.Recvmsg(l.fd, l.frame, l.control, 0)
 		switch {
 		case err == unix.EAGAIN:

@@ -82,12 +82,12 @@ func converse(c *net.TCPConn) {
 
 // Reach connects to a service from a port of one's choice, and returns the connection when
 // the banner has come.
-func (h *Host) Reach(from, to netip.AddrPort, patience time.Duration) (net.Conn, bool) {
-	c, _, _ := h.DialFrom(from, to, patience)
+func (h *Host) Reach(from, to netip.AddrPort, timeout time.Duration) (net.Conn, bool) {
+	c, _, _ := h.DialFrom(from, to, timeout)
 	if c == nil {
 		return nil, false
 	}
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(timeout))
 	if !hears(c, ServiceBanner) {
 		c.Close()
 		return nil, false
@@ -97,8 +97,8 @@ func (h *Host) Reach(from, to netip.AddrPort, patience time.Duration) (net.Conn,
 }
 
 // Reaches is Reach for those who only want to know.
-func (h *Host) Reaches(from, to netip.AddrPort, patience time.Duration) bool {
-	c, ok := h.Reach(from, to, patience)
+func (h *Host) Reaches(from, to netip.AddrPort, timeout time.Duration) bool {
+	c, ok := h.Reach(from, to, timeout)
 	if ok {
 		Abort(c)
 	}

@@ -89,7 +89,7 @@ type Topology struct {
 	Addr           netip.Addr // the server's
 
 	// The client's host has an address for each of these people.
-	Person    netip.Addr // who knocks
+	Source    netip.Addr // who knocks
 	Neighbour netip.Addr // in the person's subnet
 	Stranger  netip.Addr // in another subnet
 
@@ -104,7 +104,7 @@ func NewTopology(t testing.TB, f Family) *Topology {
 		Server:    NewHost(t, "server"),
 		Client:    NewHost(t, "client"),
 		Addr:      f.Addr(1, 0, 1),
-		Person:    f.Addr(1, 0, 2),
+		Source:    f.Addr(1, 0, 2),
 		Neighbour: f.Addr(1, 0, 3),
 		Stranger:  f.Addr(1, 7, 2),
 	}
@@ -118,7 +118,7 @@ func NewTopology(t testing.TB, f Family) *Topology {
 	// packet of the test has to wait for that.
 	const closed = 9
 	Eventually(t, "the server answers the client", func() bool {
-		_, a, _ := s.Client.Dial(s.Person, netip.AddrPortFrom(s.Addr, closed), time.Second)
+		_, a, _ := s.Client.Dial(s.Source, netip.AddrPortFrom(s.Addr, closed), time.Second)
 		return a == Refused
 	})
 	return s

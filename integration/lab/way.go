@@ -20,7 +20,7 @@ type Assault func(t testing.TB, k Keeper) (through, of int)
 
 // A Keeper is what a gate's owner does with it.
 type Keeper struct {
-	LetIn func(t testing.TB, who netip.Addr)
+	Grant func(t testing.TB, who netip.Addr)
 	Shut  func(t testing.TB, who netip.Addr) // the door, to who was let in
 }
 
@@ -55,7 +55,7 @@ func forgeEstablished(t testing.TB, s *Topology) Assault {
 		l := OpenLink(t, s.Client, s.Server, 1)
 		to := netip.AddrPortFrom(s.Addr, 22)
 		for n := range triesOfWay {
-			from := netip.AddrPortFrom(s.Person, uint16(42000+n))
+			from := netip.AddrPortFrom(s.Source, uint16(42000+n))
 			l.Send(t, Segment{From: from, To: to, Seq: 1000, Ack: 2000, Flags: FlagACK, Options: OptionMD5}.Datagram())
 			l.Send(t, Segment{From: to, To: from, Seq: 2000, Ack: 1000, Flags: FlagACK}.Datagram())
 			if s.Client.Reaches(from, to, soon) {
@@ -70,15 +70,15 @@ func forgeEstablished(t testing.TB, s *Topology) Assault {
 // port after the door has shut.
 func reuse(how string) func(t testing.TB, s *Topology) Assault {
 	return func(t testing.TB, s *Topology) Assault {
-		from, to := netip.AddrPortFrom(s.Person, 43210), netip.AddrPortFrom(s.Addr, 22)
+		from, to := netip.AddrPortFrom(s.Source, 43210), netip.AddrPortFrom(s.Addr, 22)
 		return func(t testing.TB, k Keeper) (through, of int) {
-			k.LetIn(t, s.Person)
+			k.Grant(t, s.Source)
 			c, ok := s.Client.Reach(from, to, Timeout)
 			if !ok {
 				t.Fatal("let in, and the service does not answer")
 			}
 			End(t, c, how)
-			k.Shut(t, s.Person)
+			k.Shut(t, s.Source)
 			for range triesOfWay {
 				if c, ok := s.Client.Reach(from, to, soon); ok {
 					through++
@@ -126,7 +126,7 @@ func cookieAgain(end func(*Conversation, testing.TB)) func(t testing.TB, s *Topo
 		l := OpenLink(t, s.Client, s.Server, 1)
 		who := l.Phantom(t, s.Family.Addr(1, 9, 8))
 		return func(t testing.TB, k Keeper) (through, of int) {
-			k.LetIn(t, who)
+			k.Grant(t, who)
 			var cookies []Segment
 			for n := range triesOfWay {
 				c := l.Converse(t, netip.AddrPortFrom(who, uint16(45000+n)), netip.AddrPortFrom(s.Addr, 22))
@@ -146,7 +146,7 @@ func fragmentedSYN(t testing.TB, s *Topology) Assault {
 	who := l.Phantom(t, s.Family.Addr(1, 9, 6))
 	to := netip.AddrPortFrom(s.Addr, 22)
 	return func(t testing.TB, k Keeper) (through, of int) {
-		k.LetIn(t, who)
+		k.Grant(t, who)
 		var ended []*Conversation
 		for n := range triesOfWay {
 			c := l.Converse(t, netip.AddrPortFrom(who, uint16(51000+n)), to)
@@ -168,9 +168,9 @@ func fragmentedSYN(t testing.TB, s *Topology) Assault {
 }
 
 // banner returns the segment in which a service says its banner to somebody.
-func (l *Link) banner(t testing.TB, who netip.AddrPort, patience time.Duration) (Received, bool) {
+func (l *Link) banner(t testing.TB, who netip.AddrPort, timeout time.Duration) (Received, bool) {
 	t.Helper()
-	return l.Receive(t, patience, func(a Received) bool {
+	return l.Receive(t, timeout, func(a Received) bool {
 		return a.IsSegmentTo(who) && bytes.Equal(a.Data(), []byte(ServiceBanner))
 	})
 }
@@ -218,7 +218,7 @@ table inet ftp {
 	}
 	return func(t testing.TB, _ Keeper) (through, of int) {
 		for n := range triesOfWay {
-			control, ok := s.Client.Reach(netip.AddrPortFrom(s.Person, uint16(47000+n)), netip.AddrPortFrom(s.Addr, 21), Timeout)
+			control, ok := s.Client.Reach(netip.AddrPortFrom(s.Source, uint16(47000+n)), netip.AddrPortFrom(s.Addr, 21), Timeout)
 			if !ok {
 				t.Fatal("the FTP service does not answer")
 			}
@@ -230,7 +230,7 @@ table inet ftp {
 			if !Says(control, passive) {
 				t.Fatal("the FTP service has not said it")
 			}
-			if s.Client.Reaches(netip.AddrPortFrom(s.Person, uint16(48000+n)), netip.AddrPortFrom(s.Addr, 22), soon) {
+			if s.Client.Reaches(netip.AddrPortFrom(s.Source, uint16(48000+n)), netip.AddrPortFrom(s.Addr, 22), soon) {
 				through++
 			}
 			Abort(control)
@@ -247,7 +247,7 @@ func otherAddr(f Family) netip.Addr { return f.Addr(9, 0, 1) }
 func (s *Topology) routeOther(t testing.TB) {
 	t.Helper()
 	s.Client.Route(t, s.Family.Addr(9, 0, 0), s.Addr)
-	s.Server.Run(t, "ip", fmt.Sprintf("-%d", int(s.Family)), "route", "add", "default", "via", s.Person.String())
+	s.Server.Run(t, "ip", fmt.Sprintf("-%d", int(s.Family)), "route", "add", "default", "via", s.Source.String())
 }
 
 // localByRule makes all of another net local to what arrives from the client, and only to that.
@@ -285,12 +285,12 @@ table inet proxy {
 // reachAt connects to where the service can be reached in a strange way.
 func (s *Topology) reachAt(t testing.TB, to netip.AddrPort) Assault {
 	t.Helper()
-	if !s.Client.Reaches(netip.AddrPortFrom(s.Person, 41001), to, Timeout) {
+	if !s.Client.Reaches(netip.AddrPortFrom(s.Source, 41001), to, Timeout) {
 		t.Fatalf("without a gate %v is no way to the service", to)
 	}
 	return func(t testing.TB, _ Keeper) (through, of int) {
 		for n := range triesOfWay {
-			if s.Client.Reaches(netip.AddrPortFrom(s.Person, uint16(49000+n)), to, soon) {
+			if s.Client.Reaches(netip.AddrPortFrom(s.Source, uint16(49000+n)), to, soon) {
 				through++
 			}
 		}

@@ -23,10 +23,10 @@ seq_timeout = "2s"
 		s.Knock(t, s.Neighbour, lab.SSHSequence[0])
 		time.Sleep(3 * time.Second) // longer than seq_timeout: this is what is tested
 		s.Knock(t, s.Neighbour, lab.SSHSequence[1:]...)
-		s.Knock(t, s.Person, lab.SSHSequence...)
+		s.Knock(t, s.Source, lab.SSHSequence...)
 		d.Cmd.Process.Signal(syscall.SIGCONT)
 
-		s.ExpectOpen(t, s.Person, "22")
+		s.ExpectOpen(t, s.Source, "22")
 		s.ExpectOut(t, "ssh", s.Neighbour)
 		s.ExpectShut(t, s.Neighbour, "22", lab.Silent)
 	})

@@ -25,14 +25,14 @@ func TestClockJumps(t *testing.T) {
 			const year = 365 * 24 * time.Hour
 			const enough = 100 * time.Millisecond // for the daemon to have judged the knocks
 			jump := jumper(t)
-			s.Knock(t, s.Person, lab.SSHSequence[0])
+			s.Knock(t, s.Source, lab.SSHSequence[0])
 			jump(year)
 			s.Knock(t, s.Neighbour, briefSequence...)
-			s.Knock(t, s.Person, lab.SSHSequence[1])
+			s.Knock(t, s.Source, lab.SSHSequence[1])
 			time.Sleep(enough)
 			ahead := takeSnapshot(t, s)
 			jump(-year)
-			s.Knock(t, s.Person, lab.SSHSequence[2])
+			s.Knock(t, s.Source, lab.SSHSequence[2])
 			time.Sleep(enough)
 			behind := takeSnapshot(t, s)
 			jump(0)
@@ -40,10 +40,10 @@ func TestClockJumps(t *testing.T) {
 			expectSame(t, s, before, ahead)
 			expectSame(t, s, before, behind)
 			expectSame(t, s, before, takeSnapshot(t, s))
-			s.WaitIn(t, "ssh", s.Person)
+			s.WaitIn(t, "ssh", s.Source)
 			s.WaitOut(t, "brief", s.Neighbour) // after two seconds, as ever
 			lab.ExpectLine(t, d.Daemon, yearOf(year), "granted", "door=brief", s.Neighbour.String())
-			lab.ExpectLine(t, d.Daemon, yearOf(-year), "granted", "door=ssh", s.Person.String())
+			lab.ExpectLine(t, d.Daemon, yearOf(-year), "granted", "door=ssh", s.Source.String())
 			expectHearing(t, s, d)
 		})
 	}

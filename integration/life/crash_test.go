@@ -57,7 +57,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	})
 }
 
-// knockRate is how many knocks the visitors send a second, together. Each of them
+// knockRate is how many knocks the knockers send a second, together. Each of them
 // stays far below what the gate takes for a flood.
 const knockRate = 250
 

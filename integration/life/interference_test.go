@@ -234,15 +234,15 @@ func TestOwnedIsReleased(t *testing.T) {
 						r.Exit(), r.Stdout, r.Stderr, want)
 				}
 			}
-			s.ExpectShut(t, s.Person, "22", lab.Silent)
+			s.ExpectShut(t, s.Source, "22", lab.Silent)
 
 			d.Stop(syscall.SIGTERM)
-			s.ExpectShut(t, s.Person, "22", lab.Silent)
+			s.ExpectShut(t, s.Source, "22", lab.Silent)
 			s.Server.Run(t, args[0], args[1:]...)
 			if listed := s.Server.Ruleset(t); listed != "" {
 				t.Errorf("left behind:\n%s", listed)
 			}
-			s.ExpectOpen(t, s.Person, "22")
+			s.ExpectOpen(t, s.Source, "22")
 		})
 	}
 }

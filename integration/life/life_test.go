@@ -84,13 +84,13 @@ func eachWay(t *testing.T, test func(t *testing.T, s *lab.Topology, config strin
 	}
 }
 
-// newLifeTopology returns a site whose client is all of net 2, too, and whose server
+// newLifeTopology returns a topology whose client is all of net 2, too, and whose server
 // answers on port 22.
 func newLifeTopology(t *testing.T, f lab.Family) *lab.Topology {
 	t.Helper()
 	s := lab.NewTopology(t, f)
 	s.Client.Run(t, "ip", "route", "add", "local", fmt.Sprintf("%v/%d", f.Addr(2, 0, 0), f.WireLen()), "dev", "lo")
-	s.Server.Route(t, f.Addr(2, 0, 0), s.Person)
+	s.Server.Route(t, f.Addr(2, 0, 0), s.Source)
 	l := s.Server.ListenTCP(t, 22)
 	go func() {
 		for {

@@ -46,7 +46,7 @@ func TestReloads(t *testing.T) {
 		guarded := prober.now()
 		moveIn(t, s)
 		traffic := startTraffic(t, s, knockRate)
-		patients := patients{site: s}
+		waiters := waiters{topology: s}
 
 		first := monitor.sync(t, s.Server)
 		before := takeSnapshot(t, s)
@@ -54,11 +54,11 @@ func TestReloads(t *testing.T) {
 		for n := range size.reloads {
 			d.rewrite(t, config+restOfLife[(n+1)%2])
 			if rand.IntN(2) == 0 { // else while the daemon is at it
-				patients.knock(t)
+				waiters.knock(t)
 			}
-			d.hangUp(t, func() {
-				if patients.knocked == n {
-					patients.knock(t)
+			d.sighup(t, func() {
+				if waiters.knocked == n {
+					waiters.knock(t)
 				}
 			})
 			if n%10 == 0 || n == size.reloads-1 {
@@ -80,27 +80,27 @@ func TestReloads(t *testing.T) {
 		t.Logf("%d reloads; the worst that happened to a resident's time: %v", size.reloads, worst)
 
 		traffic.finish(t)
-		patients.expectIn(t)
+		waiters.expectIn(t)
 		expectHearing(t, s, d)
 		prober.expectSilence(t, guarded)
 	})
 }
 
-// patients knock once between two reloads.
-type patients struct {
-	site    *lab.Topology
-	knocked int          // how often
-	waiting []netip.Addr // who has not knocked the whole sequence, the first the furthest
-	done    []netip.Addr
+// waiters knock once between two reloads.
+type waiters struct {
+	topology *lab.Topology
+	knocked  int          // how often
+	waiting  []netip.Addr // who has not knocked the whole sequence, the first the furthest
+	done     []netip.Addr
 }
 
 // knock has each of them knock once more, and another one begin.
-func (p *patients) knock(t *testing.T) {
+func (p *waiters) knock(t *testing.T) {
 	t.Helper()
-	p.waiting = append(p.waiting, p.site.Family.Addr(3, byte(p.knocked), byte(p.knocked>>8)))
+	p.waiting = append(p.waiting, p.topology.Family.Addr(3, byte(p.knocked), byte(p.knocked>>8)))
 	p.knocked++
 	for i, who := range p.waiting {
-		p.site.Knock(t, who, lab.SSHSequence[len(p.waiting)-1-i])
+		p.topology.Knock(t, who, lab.SSHSequence[len(p.waiting)-1-i])
 	}
 	if len(p.waiting) == len(lab.SSHSequence) {
 		p.done, p.waiting = append(p.done, p.waiting[0]), p.waiting[1:]
@@ -108,14 +108,14 @@ func (p *patients) knock(t *testing.T) {
 }
 
 // expectIn makes sure that all are in who have knocked the whole sequence.
-func (p *patients) expectIn(t *testing.T) {
+func (p *waiters) expectIn(t *testing.T) {
 	t.Helper()
 	if len(p.done) == 0 {
 		t.Error("nobody has knocked from one reload to the next: the test proves nothing")
 	}
 	var out []netip.Addr
-	for deadline := time.Now().Add(patience); ; time.Sleep(lab.PollInterval) {
-		in := takeSnapshot(t, p.site).stays
+	for deadline := time.Now().Add(entryTimeout); ; time.Sleep(lab.PollInterval) {
+		in := takeSnapshot(t, p.topology).stays
 		out = slices.DeleteFunc(slices.Clone(p.done), func(a netip.Addr) bool {
 			_, is := in[stay{"ssh", netip.PrefixFrom(a, a.BitLen())}]
 			return is
@@ -129,5 +129,5 @@ func (p *patients) expectIn(t *testing.T) {
 	}
 }
 
-// patience is how long after their last knock people may have to wait.
-const patience = 5 * time.Second
+// entryTimeout is how long after their last knock people may have to wait.
+const entryTimeout = 5 * time.Second

@@ -93,7 +93,7 @@ func TestReloadRefused(t *testing.T) {
 			// The old one is in force, and counts what was knocked before.
 			s.Knock(t, s.Neighbour, lab.SSHSequence[1:]...)
 			s.ExpectOpen(t, s.Neighbour, "22")
-			s.ExpectShut(t, s.Person, "22", lab.Silent)
+			s.ExpectShut(t, s.Source, "22", lab.Silent)
 
 			d.reload(t, lab.SSHDoor)
 			lab.ExpectLine(t, d.Daemon, "msg=reloaded")

@@ -36,7 +36,7 @@ func TestReloadChanges(t *testing.T) {
 				s.ExpectOpen(t, s.Neighbour, "22")
 				s.ExpectShut(t, s.Neighbour, "25", lab.Silent)
 				s.ExpectShut(t, s.Neighbour, "2222", lab.Silent)
-				s.ExpectOpen(t, s.Person, "2222")
+				s.ExpectOpen(t, s.Source, "2222")
 			},
 		},
 		{
@@ -55,8 +55,8 @@ func TestReloadChanges(t *testing.T) {
 			before: lab.SSHDoor,
 			after:  lab.SSHDoorThatCloses,
 			check: func(t *testing.T, s *lab.Topology, _ *unit) {
-				s.Knock(t, s.Person, lab.SSHCloseSequence...)
-				s.WaitOut(t, "ssh", s.Person)
+				s.Knock(t, s.Source, lab.SSHCloseSequence...)
+				s.WaitOut(t, "ssh", s.Source)
 			},
 		},
 		{
@@ -64,7 +64,7 @@ func TestReloadChanges(t *testing.T) {
 			before: lab.SSHDoor,
 			after:  lab.SSHDoor + mailDoor,
 			check: func(t *testing.T, s *lab.Topology, _ *unit) {
-				s.ExpectShut(t, s.Person, "25", lab.Silent)
+				s.ExpectShut(t, s.Source, "25", lab.Silent)
 				s.Knock(t, s.Neighbour, mailSequence...)
 				s.ExpectOpen(t, s.Neighbour, "25")
 				s.ExpectShut(t, s.Neighbour, "22", lab.Silent)
@@ -78,7 +78,7 @@ func TestReloadChanges(t *testing.T) {
 				s.ExpectShut(t, s.Neighbour, "22", lab.Silent)
 				s.Knock(t, s.Neighbour, mailSequence...)
 				s.ExpectOpen(t, s.Neighbour, "22")
-				s.ExpectOpen(t, s.Person, "22")
+				s.ExpectOpen(t, s.Source, "22")
 			},
 		},
 		{
@@ -107,9 +107,9 @@ func TestReloadChanges(t *testing.T) {
 			before: lab.SSHDoor,
 			after:  lab.SSHDoor + "open_timeout = \"1h\"\n",
 			check: func(t *testing.T, s *lab.Topology, _ *unit) {
-				s.Knock(t, s.Person, lab.SSHSequence...)
+				s.Knock(t, s.Source, lab.SSHSequence...)
 				lab.Eventually(t, "the person is in for an hour", func() bool {
-					e, _ := s.Entry(t, "ssh", s.Person)
+					e, _ := s.Entry(t, "ssh", s.Source)
 					return e.Timeout == time.Hour
 				})
 			},
@@ -163,7 +163,7 @@ func TestReloadChanges(t *testing.T) {
 				s.ExpectOpen(t, s.Neighbour, "22")
 				d.reload(t, "interfaces = [\"net1\", \"net2\"]\n"+lab.SSHDoor)
 				s.ExpectShut(t, s.Neighbour, "22", lab.Silent)
-				s.ExpectOpen(t, s.Person, "22")
+				s.ExpectOpen(t, s.Source, "22")
 			},
 		},
 		{
@@ -181,7 +181,7 @@ func TestReloadChanges(t *testing.T) {
 			before: lab.SSHDoor,
 			after:  lab.SSHDoor,
 			check: func(t *testing.T, s *lab.Topology, _ *unit) {
-				s.ExpectOpen(t, s.Person, "22")
+				s.ExpectOpen(t, s.Source, "22")
 				s.ExpectShut(t, s.Neighbour, "22", lab.Silent)
 			},
 		},
@@ -206,13 +206,13 @@ func reloadWhileIn(t *testing.T, s *lab.Topology, prelude, before, after string)
 	}
 	d := startReady(t, s.Server, lab.WriteConfig(t, prelude+before))
 	d.prelude = prelude
-	s.Knock(t, s.Person, lab.SSHSequence...)
-	s.WaitIn(t, "ssh", s.Person)
+	s.Knock(t, s.Source, lab.SSHSequence...)
+	s.WaitIn(t, "ssh", s.Source)
 
 	then := takeSnapshot(t, s)
 	d.reload(t, after)
 	lab.ExpectLine(t, d.Daemon, "msg=reloaded")
-	expectStill(t, s, then, s.Person)
+	expectStill(t, s, then, s.Source)
 	return d
 }
 

@@ -102,9 +102,9 @@ func (u *unit) expectNotice(t *testing.T, line string) {
 	}
 }
 
-// hangUp has the daemon read its configuration again, and returns when it says
+// sighup has the daemon read its configuration again, and returns when it says
 // that it is ready again. It calls meanwhile in between.
-func (u *unit) hangUp(t *testing.T, meanwhile func()) {
+func (u *unit) sighup(t *testing.T, meanwhile func()) {
 	t.Helper()
 	if err := u.Cmd.Process.Signal(unix.SIGHUP); err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func (u *unit) hangUp(t *testing.T, meanwhile func()) {
 func (u *unit) reload(t *testing.T, config string) {
 	t.Helper()
 	u.rewrite(t, config)
-	u.hangUp(t, func() {})
+	u.sighup(t, func() {})
 }
 
 func (u *unit) rewrite(t *testing.T, config string) {

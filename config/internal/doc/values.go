@@ -67,7 +67,7 @@ func OneOf[T ~string](a, b T) func(any) (T, error) {
 			return "", WrongKind(v, right)
 		}
 		if T(s) != a && T(s) != b {
-			return "", fmt.Errorf("%q is not possible: write %s", s, right)
+			return "", fmt.Errorf("invalid value %q: want %s", s, right)
 		}
 		return T(s), nil
 	}
@@ -100,7 +100,7 @@ func Duration(most time.Duration, span string, forever bool) func(any) (time.Dur
 			}
 			var err error
 			if d, err = ParseDuration(v); err != nil {
-				return 0, fmt.Errorf("%q is not possible: write %s", v, right)
+				return 0, fmt.Errorf("invalid value %q: want %s", v, right)
 			}
 			written = v
 		default:

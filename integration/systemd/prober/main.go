@@ -22,7 +22,7 @@ import (
 
 const (
 	every    = 2 * time.Millisecond   // each port
-	patience = 200 * time.Millisecond // with no answer
+	timeout  = 200 * time.Millisecond // with no answer
 	courtesy = 200 * time.Millisecond // to a server that is there: it has to serve others too
 )
 
@@ -34,7 +34,7 @@ func main() {
 	source, address, ports := os.Args[1], os.Args[2], os.Args[3:]
 	dialer := &net.Dialer{
 		LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)},
-		Timeout:   patience,
+		Timeout:   timeout,
 	}
 	for _, port := range ports[1:] {
 		go probe(dialer, address, port)

@@ -39,9 +39,9 @@ func Touch(ctx context.Context, d *net.Dialer, to netip.AddrPort) (net.Conn, err
 }
 
 // race dials the addresses side by side, each a delay after the one before it, and returns the
-// first connection that is made within the patience.
-func race(at []netip.Addr, delay, patience time.Duration, dial func(context.Context, netip.Addr) (net.Conn, error)) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+// first connection that is made within the timeout.
+func race(at []netip.Addr, delay, timeout time.Duration, dial func(context.Context, netip.Addr) (net.Conn, error)) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	type outcome struct {
 		conn net.Conn

@@ -37,15 +37,15 @@ func hitUDP(source, to netip.Addr, at string) error {
 // at the context. On Windows it does; there a SYN is sent again after 500 ms at the
 // earliest.
 func hitTCP(source, to netip.Addr, at string) error {
-	var patience time.Duration
+	var timeout time.Duration
 	if runtime.GOOS == "windows" {
-		patience = 50 * time.Millisecond
+		timeout = 50 * time.Millisecond
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	d := dialer("tcp", source, to)
 	d.Control = func(string, string, syscall.RawConn) error {
-		time.AfterFunc(patience, cancel)
+		time.AfterFunc(timeout, cancel)
 		return nil
 	}
 	c, err := d.DialContext(ctx, "tcp", at)

@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// lockPatience is how long one program waits for another one that knocks at the same
+	// lockTimeout is how long one program waits for another one that knocks at the same
 	// host: for the next code of that one, and for the port to answer it. After that it
 	// knocks as well: the gate copes with several at a time.
-	lockPatience = time.Minute
+	lockTimeout = time.Minute
 
 	// lockPause is how often a lock that is held is tried.
 	lockPause = 20 * time.Millisecond
@@ -38,7 +38,7 @@ func (k *Knocker) lockHost() (unlock func()) {
 	if errors.Is(err, errLocked) {
 		k.say("waiting for another nftknock, which knocks at %s", k.Host)
 		stop := showWaiting(k.Stderr, "waiting for another nftknock, which knocks at "+k.Host, onTerminal)
-		ctx, cancel := context.WithTimeout(context.Background(), lockPatience)
+		ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
 		for errors.Is(err, errLocked) && sleep(ctx, lockPause) {
 			err = tryLock(f)
 		}

@@ -25,8 +25,8 @@ func TestLock(t *testing.T) {
 			t.Errorf("another host: waited for %v", waited)
 		}
 		at("Server.example.org").lockHost()()
-		if waited := time.Since(begin); waited != lockPatience {
-			t.Errorf("the same host: waited for %v, want %v", waited, lockPatience)
+		if waited := time.Since(begin); waited != lockTimeout {
+			t.Errorf("the same host: waited for %v, want %v", waited, lockTimeout)
 		}
 
 		begin = time.Now()

@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	// firstPatience is how long a port may take to answer after the first knock: a lost
+	// firstTimeout is how long a port may take to answer after the first knock: a lost
 	// SYN is sent again after one second and after three (RFC 6298, section 2). It
-	// doubles with each knock, up to maxPatience.
-	firstPatience = 5 * time.Second
-	maxPatience   = 80 * time.Second
+	// doubles with each knock, up to maxTimeout.
+	firstTimeout = 5 * time.Second
+	maxTimeout   = 80 * time.Second
 
-	// openPatience is how long a port may take to answer before the first knock. A door that is
+	// openTimeout is how long a port may take to answer before the first knock. A door that is
 	// shut does not answer, so each first knock waits for this.
-	openPatience = 250 * time.Millisecond
+	openTimeout = 250 * time.Millisecond
 
-	// codePatience is that before a code is spent: a lost SYN has been sent again.
-	codePatience = 1500 * time.Millisecond
+	// codeTimeout is that before a code is spent: a lost SYN has been sent again.
+	codeTimeout = 1500 * time.Millisecond
 )
 
 // Run knocks, and waits for the target's port if it has one.
@@ -56,7 +56,7 @@ func (k *Knocker) UntilAnswer() (net.Conn, error) {
 	for try := 0; ; try++ {
 		for i, at := range groups {
 			last := i == len(groups)-1
-			conn, err := k.open(at, try, patience(k.Target, try, last))
+			conn, err := k.open(at, try, timeoutOf(k.Target, try, last))
 			if err == nil || conn != nil {
 				return conn, err
 			}
@@ -70,7 +70,7 @@ func (k *Knocker) UntilAnswer() (net.Conn, error) {
 }
 
 // open makes the port answer at one of the addresses, with a knock if it needs one.
-func (k *Knocker) open(at []netip.Addr, try int, patience time.Duration) (net.Conn, error) {
+func (k *Knocker) open(at []netip.Addr, try int, timeout time.Duration) (net.Conn, error) {
 	if try == 0 && !k.Force {
 		if conn := k.openAlready(at); conn != nil {
 			return conn, nil
@@ -81,9 +81,9 @@ func (k *Knocker) open(at []netip.Addr, try int, patience time.Duration) (net.Co
 		return conn, err
 	}
 	what := fmt.Sprintf("waiting for port %d of %s", k.Wait, k.Host)
-	k.say("%s, up to %v", what, patience.Round(time.Second))
+	k.say("%s, up to %v", what, timeout.Round(time.Second))
 	stop := showWaiting(k.Stderr, what, onTerminal)
-	conn, err = race(at, headStart, patience, k.dialStubbornly)
+	conn, err = race(at, headStart, timeout, k.dialStubbornly)
 	stop()
 	if err != nil {
 		return nil, &noAnswer{k.Wait, k.Host, err}
@@ -93,12 +93,12 @@ func (k *Knocker) open(at []netip.Addr, try int, patience time.Duration) (net.Co
 
 // openAlready returns a connection if the port answers without a knock.
 func (k *Knocker) openAlready(at []netip.Addr) net.Conn {
-	patience := openPatience
+	timeout := openTimeout
 	if k.OTPSecret != "" {
-		patience = codePatience
+		timeout = codeTimeout
 	}
-	k.say("trying whether port %d of %s is open, for %v", k.Wait, k.Host, patience)
-	conn, err := race(at, 0, patience, k.dialOnce)
+	k.say("trying whether port %d of %s is open, for %v", k.Wait, k.Host, timeout)
+	conn, err := race(at, 0, timeout, k.dialOnce)
 	if err != nil {
 		return nil
 	}
@@ -119,11 +119,11 @@ func (e *noAnswer) Error() string {
 
 func (e *noAnswer) Unwrap() error { return e.why }
 
-// patience is how long the port may take after the knock of a try, from 0. When that is
-// over, and there is a next one, the daemon is not deaf any more either; and programs that
+// timeoutOf is how long the port may take after the knock of a try, from 0. When that is
+// over, and there is a next one, the daemon listens again; and programs that
 // have knocked together, and spoilt it for each other, are not together any more.
-func patience(t *Target, try int, last bool) time.Duration {
-	p := min(firstPatience<<min(try, 10), maxPatience)
+func timeoutOf(t *Target, try int, last bool) time.Duration {
+	p := min(firstTimeout<<min(try, 10), maxTimeout)
 	if last && try < t.Retry {
 		p += t.Mute + rand.N(p/2)
 	}

@@ -12,7 +12,7 @@ const CanHandOver = false
 
 // HandOver is for systems that can give a connection to another program.
 func HandOver(*net.TCPConn, *os.File) error {
-	return errors.New("--fdpass is not possible on this system: leave it out, and ProxyUseFdpass too")
+	return errors.New("--fdpass does not work on this system: leave it out, and ProxyUseFdpass too")
 }
 
 // end tells whoever reads from a file that this was all.

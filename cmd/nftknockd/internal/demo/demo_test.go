@@ -286,9 +286,9 @@ func TestDemoHasStrangers(t *testing.T) {
 			}
 			return false
 		}
-		for visitor := range family.clients() {
-			for bits := 1; bits <= visitor.BitLen(); bits++ {
-				letIn := family.letIn(&knock.Door{IPv4Prefix: bits, IPv6Prefix: bits}, visitor)
+		for source := range family.clients() {
+			for bits := 1; bits <= source.BitLen(); bits++ {
+				letIn := family.letIn(&knock.Door{IPv4Prefix: bits, IPv6Prefix: bits}, source)
 				if !hasStranger(letIn) {
 					t.Errorf("%s: everybody is in %s", family.name, letIn)
 				}

@@ -28,7 +28,7 @@ type doorCheck struct {
 	door      *knock.Door
 	secret    config.Secret // of the door's codes
 	later     int64         // how many checks there were before, each with a code
-	visitor   netip.Addr    // who knocks
+	source    netip.Addr    // who knocks
 	lastKnock time.Time
 }
 
@@ -41,7 +41,7 @@ func (v *doorCheck) triesPorts(who any) string {
 }
 
 func (v *doorCheck) triesKnocks(sequence []knock.Port) string {
-	return fmt.Sprintf("%v knocks %s", v.visitor, knock.PortList(sequence))
+	return fmt.Sprintf("%v knocks %s", v.source, knock.PortList(sequence))
 }
 
 func (v *doorCheck) triesKnocksToOpen() string {
@@ -49,13 +49,13 @@ func (v *doorCheck) triesKnocksToOpen() string {
 	case v.door.CodeBase == 0:
 		return v.triesKnocks(v.door.Sequence)
 	case len(v.door.Sequence) == 0:
-		return fmt.Sprintf("%v knocks a one-time code", v.visitor)
+		return fmt.Sprintf("%v knocks a one-time code", v.source)
 	}
 	return v.triesKnocks(v.door.Sequence) + " and a one-time code"
 }
 
 func (v *doorCheck) isShut(ctx context.Context) (string, error) {
-	_, seen, err := v.awaitShut(ctx, v.visitor, settleLimit, false)
+	_, seen, err := v.awaitShut(ctx, v.source, settleLimit, false)
 	return "shut: " + seen, err
 }
 
@@ -80,13 +80,13 @@ func (v *doorCheck) knocksToClose(context.Context) (string, error) {
 
 func (v *doorCheck) knock(sequence []knock.Port, purpose string) (string, error) {
 	start := time.Now()
-	last, err := v.network.knock(v.visitor, v.server, sequence)
+	last, err := v.network.knock(v.source, v.server, sequence)
 	v.lastKnock = last
 	return fmt.Sprintf("%s, in %s", purpose, brief(time.Since(start))), err
 }
 
 func (v *doorCheck) isOpened(ctx context.Context) (string, error) {
-	seen, err := v.awaitOpen(ctx, v.visitor)
+	seen, err := v.awaitOpen(ctx, v.source)
 	return fmt.Sprintf("open: %s, %s after the last knock", seen, brief(time.Since(v.lastKnock))), err
 }
 
@@ -98,13 +98,13 @@ func (v *doorCheck) isOpenTo(neighbour netip.Addr, letIn netip.Prefix) func(cont
 }
 
 func (v *doorCheck) isClosed(ctx context.Context) (string, error) {
-	_, seen, err := v.awaitShut(ctx, v.visitor, settleLimit, true)
+	_, seen, err := v.awaitShut(ctx, v.source, settleLimit, true)
 	return "shut again: " + seen, err
 }
 
-// expires waits until the time is over for which the visitor was let in.
+// expires waits until the time is over for which the source was let in.
 func (v *doorCheck) expires(ctx context.Context) (string, error) {
-	asked, seen, err := v.awaitShut(ctx, v.visitor, v.door.OpenTimeout+settleLimit, true)
+	asked, seen, err := v.awaitShut(ctx, v.source, v.door.OpenTimeout+settleLimit, true)
 	if err != nil {
 		return "", err
 	}
@@ -124,12 +124,12 @@ func (v *doorCheck) awaitOpen(ctx context.Context, source netip.Addr) (seen stri
 	deadline := time.Now().Add(settleLimit)
 	// A call that comes too soon is never answered: call again, at first after
 	// less time than the daemon needs, then ever more rarely.
-	for patience := 200 * time.Microsecond; ; patience += patience / 4 {
+	for timeout := 200 * time.Microsecond; ; timeout += timeout / 4 {
 		called := time.Now()
 		if err := q.call(); err != nil {
 			return "", err
 		}
-		if err := q.listen(patience); err != nil {
+		if err := q.listen(timeout); err != nil {
 			return "", err
 		}
 		if q.answers.all(greeted) {
@@ -138,7 +138,7 @@ func (v *doorCheck) awaitOpen(ctx context.Context, source netip.Addr) (seen stri
 		if time.Now().After(deadline) {
 			return "", fmt.Errorf("%s, but should have opened within %s", q.answers, brief(settleLimit))
 		}
-		if err := pause(ctx, time.Until(called.Add(patience))); err != nil {
+		if err := pause(ctx, time.Until(called.Add(timeout))); err != nil {
 			return "", err
 		}
 	}

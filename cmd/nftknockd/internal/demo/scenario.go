@@ -55,29 +55,29 @@ type planner struct {
 	known   []netip.Prefix // who need not knock, has knocked in an earlier scenario, or is still let in
 }
 
-// check plans the scenario of a door. Its visitor is known to no door, so that a door that
+// check plans the scenario of a door. Its source is known to no door, so that a door that
 // stays open does not spoil the next scenario.
 func (p *planner) check(ctx context.Context, door *knock.Door) ([]step, error) {
 	if len(door.Sequence) == 0 && door.CodeBase == 0 {
 		return []step{{tries: "everything", skipped: "it opens to packets, and not to knocks"}}, nil
 	}
-	visitor, err := p.client(ctx, func(netip.Addr) bool { return true })
+	source, err := p.client(ctx, func(netip.Addr) bool { return true })
 	if err != nil {
 		return nil, err
 	}
-	if !visitor.IsValid() {
+	if !source.IsValid() {
 		return []step{{tries: "everything", skipped: "no address is left that would have to knock"}}, nil
 	}
 	v := &doorCheck{
-		network: p.network, server: p.family.server, door: door, visitor: visitor,
+		network: p.network, server: p.family.server, door: door, source: source,
 		secret: p.cfg.OTP[door.Name].Secret, later: p.checks,
 	}
-	letIn := p.family.letIn(door, visitor)
+	letIn := p.family.letIn(door, source)
 	if len(door.Ports) == 0 {
 		p.known = append(p.known, letIn)
 		return (&triggerCheck{v, p.bus, letIn}).steps(), nil
 	}
-	neighbour, err := p.neighbour(ctx, visitor, letIn)
+	neighbour, err := p.neighbour(ctx, source, letIn)
 	if err != nil {
 		return nil, err
 	}
@@ -85,12 +85,12 @@ func (p *planner) check(ctx context.Context, door *knock.Door) ([]step, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.known = append(p.known, netip.PrefixFrom(visitor, visitor.BitLen()))
+	p.known = append(p.known, netip.PrefixFrom(source, source.BitLen()))
 
 	steps := []step{
-		{tries: v.triesPorts(visitor), do: v.isShut},
+		{tries: v.triesPorts(source), do: v.isShut},
 		{tries: v.triesKnocksToOpen(), do: v.knocksToOpen},
-		{tries: v.triesPorts(visitor), do: v.isOpened},
+		{tries: v.triesPorts(source), do: v.isOpened},
 	}
 	if neighbour.IsValid() {
 		steps = append(steps, step{tries: v.triesPorts(neighbour), do: v.isOpenTo(neighbour, letIn)})
@@ -104,16 +104,16 @@ func (p *planner) check(ctx context.Context, door *knock.Door) ([]step, error) {
 	case len(door.CloseSequence) > 0:
 		steps = append(steps,
 			step{tries: v.triesKnocks(door.CloseSequence), do: v.knocksToClose},
-			step{tries: v.triesPorts(visitor), do: v.isClosed})
+			step{tries: v.triesPorts(source), do: v.isClosed})
 	case door.OpenTimeout <= expiryLimit:
-		steps = append(steps, step{tries: v.triesPorts(visitor), do: v.expires})
+		steps = append(steps, step{tries: v.triesPorts(source), do: v.expires})
 	default:
 		p.known = append(p.known, letIn)
 		when := "after " + door.OpenTimeout.String()
 		if door.OpenTimeout == knock.Forever {
 			when = "only by an administrator"
 		}
-		steps = append(steps, step{tries: v.triesPorts(visitor), skipped: "no close_sequence: shuts " + when})
+		steps = append(steps, step{tries: v.triesPorts(source), skipped: "no close_sequence: shuts " + when})
 	}
 	return steps, nil
 }
@@ -129,10 +129,10 @@ func (p *planner) client(ctx context.Context, fits func(netip.Addr) bool) (netip
 	return netip.Addr{}, nil
 }
 
-// neighbour gives the client an address beside the visitor's that a door lets in
+// neighbour gives the client an address beside the source's that a door lets in
 // with it, if the door does so. The zero address says that there is none.
-func (p *planner) neighbour(ctx context.Context, visitor netip.Addr, letIn netip.Prefix) (netip.Addr, error) {
-	for _, addr := range []netip.Addr{visitor.Next(), visitor.Prev()} {
+func (p *planner) neighbour(ctx context.Context, source netip.Addr, letIn netip.Prefix) (netip.Addr, error) {
+	for _, addr := range []netip.Addr{source.Next(), source.Prev()} {
 		if letIn.Contains(addr) && !p.isKnown(addr) {
 			return addr, p.network.addClientAddress(ctx, addr)
 		}

@@ -96,8 +96,8 @@ func (g *Gate) openFor(batch []packets.Opening) {
 	for _, one := range batch {
 		g.state.used(one.Spent)
 		door, err := g.state.cfg.Door(one.Door)
-		people := g.state.cfg.SPA.Doors[one.Door].Keys
-		if err != nil || !slices.ContainsFunc(people, func(k config.SPAKey) bool { return k.Name == one.Key }) {
+		keys := g.state.cfg.SPA.Doors[one.Door].Keys
+		if err != nil || !slices.ContainsFunc(keys, func(k config.SPAKey) bool { return k.Name == one.Key }) {
 			continue // a reload has taken it away
 		}
 		wanted := grant.For(door, one.Source, grant.SPA)

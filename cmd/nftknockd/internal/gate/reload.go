@@ -80,7 +80,7 @@ func (g *Gate) Replace(cfg *config.Config) error {
 		return err
 	}
 	listener := g.state.listener
-	if _, isDeaf := listener.(kernel.Deaf); isDeaf || cfg.NFLogGroup != old.NFLogGroup {
+	if _, unheard := listener.(kernel.NoListener); unheard || cfg.NFLogGroup != old.NFLogGroup {
 		var err error
 		if listener, err = g.listen(cfg); err != nil {
 			return err

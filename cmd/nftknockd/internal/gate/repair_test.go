@@ -257,7 +257,7 @@ func TestLogIsReadAgain(t *testing.T) {
 		r.listeners[0].failed <- errors.New("gone")
 		synctest.Wait()
 		if r.Healthy() {
-			t.Error("healthy, but deaf")
+			t.Error("healthy, but nothing is heard")
 		}
 		r.pass(time.Second)
 		if !r.Healthy() || len(r.listeners) != 2 || !r.listeners[0].closed || r.listeners[1].closed {

@@ -39,7 +39,7 @@ func (g *Gate) Works() bool {
 	s := &g.state
 	s.Lock()
 	defer g.unlock()
-	if _, isDeaf := s.listener.(kernel.Deaf); isDeaf {
+	if _, unheard := s.listener.(kernel.NoListener); unheard {
 		return s.repair.table == nil && s.grants.Refused() == nil
 	}
 	return s.wrongInKernel() == nil

@@ -59,9 +59,9 @@ func lastGoodError(why error) error {
 
 // openAnyway is open for a host whose doors have to be shut, heard knocks or not.
 func (g *Gate) openAnyway(ctx context.Context, cfg *config.Config) error {
-	listener, deafness := g.listen(cfg)
-	if deafness != nil {
-		listener = kernel.Deaf{}
+	listener, noListener := g.listen(cfg)
+	if noListener != nil {
+		listener = kernel.NoListener{}
 	}
 	decoys := ruleset.LastingDecoys(cfg, g.deps.State, g.deps.Log)
 	for {
@@ -77,8 +77,8 @@ func (g *Gate) openAnyway(ctx context.Context, cfg *config.Config) error {
 		g.deps.Notify("EXTEND_TIMEOUT_USEC=30000000\nSTATUS=the doors cannot be shut yet: " + err.Error())
 		time.Sleep(retryAfter)
 	}
-	if deafness != nil {
-		g.state.repair.listener = fmt.Errorf("nobody new gets in, as the packet log cannot be read: %w", deafness)
+	if noListener != nil {
+		g.state.repair.listener = fmt.Errorf("nobody new gets in, as the packet log cannot be read: %w", noListener)
 	}
 	return nil
 }

@@ -149,7 +149,7 @@ func TestStartOutOfMemory(t *testing.T) {
 	})
 }
 
-func TestStartDeaf(t *testing.T) {
+func TestStartWithoutListener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBoot(t)
 		b.up(t, func(*Gate) {})

@@ -23,9 +23,9 @@ type job struct {
 
 // A source at a door: what happens to it is dealt with in order, so that a program which
 // undoes something does not run before the one that does it.
-type place struct{ door, source string }
+type subject struct{ door, source string }
 
-func (j *job) place() place { return place{j.event.Door, j.event.Source} }
+func (j *job) subject() subject { return subject{j.event.Door, j.event.Source} }
 
 // A queue deals with events, several at a time, and knows up to where all are dealt with.
 type queue struct {
@@ -82,15 +82,15 @@ func (q *queue) full() bool {
 
 // start starts what can be started. The lock is held.
 func (q *queue) start() {
-	var busy map[place]bool
+	var busy map[subject]bool
 	for _, j := range q.unfinished {
 		if q.stopped || q.running == q.atOnce {
 			return
 		}
 		if busy == nil {
-			busy = make(map[place]bool)
+			busy = make(map[subject]bool)
 		}
-		if !j.started && !busy[j.place()] {
+		if !j.started && !busy[j.subject()] {
 			j.started = true
 			q.running++
 			q.all.Go(func() {
@@ -98,7 +98,7 @@ func (q *queue) start() {
 				q.finish(j)
 			})
 		}
-		busy[j.place()] = true
+		busy[j.subject()] = true
 	}
 }
 

@@ -64,11 +64,11 @@ func Passing(err error) bool {
 	return false
 }
 
-// Deaf is the Listener of a gate that hears no knocks.
-type Deaf struct{}
+// NoListener is the Listener of a gate that hears no knocks.
+type NoListener struct{}
 
-func (Deaf) Failed() <-chan error { return nil }
-func (Deaf) Lost() uint64         { return 0 }
-func (Deaf) Close() error         { return nil }
+func (NoListener) Failed() <-chan error { return nil }
+func (NoListener) Lost() uint64         { return 0 }
+func (NoListener) Close() error         { return nil }
 
-var _ Listener = Deaf{}
+var _ Listener = NoListener{}

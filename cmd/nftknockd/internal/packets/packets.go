@@ -77,7 +77,7 @@ type rules struct {
 
 type door struct {
 	door      *knock.Door
-	people    []string // the names of their keys
+	keys      []string // the names of their keys
 	anySource bool
 }
 
@@ -126,7 +126,7 @@ func (p *Packets) SetRules(cfg *config.Config) {
 		}
 		d.anySource = of.AnySource
 		for _, k := range of.Keys {
-			d.people = append(d.people, k.Name)
+			d.keys = append(d.keys, k.Name)
 			if !slices.ContainsFunc(keys, k.Key.Equal) {
 				keys = append(keys, k.Key)
 			}
@@ -261,7 +261,7 @@ func (r *rules) doorFor(p spa.Packet) (*door, error) {
 	err := errPorts
 	for i := range r.doors {
 		d := &r.doors[i]
-		if !slices.Contains(d.people, p.Key) || slices.ContainsFunc(p.Ports, func(port knock.Port) bool { return !slices.Contains(d.door.Ports, port) }) {
+		if !slices.Contains(d.keys, p.Key) || slices.ContainsFunc(p.Ports, func(port knock.Port) bool { return !slices.Contains(d.door.Ports, port) }) {
 			continue
 		}
 		if p.Source.IsUnspecified() && !d.anySource {

@@ -19,7 +19,7 @@ import (
 const daemonUser = "nftknock"
 
 // DaemonObstacles returns why the unit's daemon cannot read what a configuration needs, a
-// line each with how to mend it; nil where there is no such user, or the unit does not read
+// line each with how to put that right; nil where there is no such user, or the unit does not read
 // the file.
 func DaemonObstacles(file string, cfg *config.Config) []string {
 	u, err := user.Lookup(daemonUser)
@@ -56,8 +56,8 @@ type fileReader struct {
 // names, by their modes and owners; of access control lists it knows nothing.
 func (r fileReader) obstacles(file string, secrets []string) []string {
 	var found []string
-	note := func(path, what, mend string) {
-		line := fmt.Sprintf("%s: the daemon, user %s, cannot %s: %s", path, daemonUser, what, mend)
+	note := func(path, what, remedy string) {
+		line := fmt.Sprintf("%s: the daemon, user %s, cannot %s: %s", path, daemonUser, what, remedy)
 		if !slices.Contains(found, line) {
 			found = append(found, line)
 		}

@@ -37,8 +37,8 @@ func TestAddDoor(t *testing.T) {
 
 func TestAddDoorRefuses(t *testing.T) {
 	t.Parallel()
-	crowded := config.Host{EphemeralFirst: 1024, EphemeralLast: 65000}
-	if _, err := AddDoor("", nil, &knock.Door{Name: "ssh", Ports: []knock.Port{{Number: 22, Proto: knock.TCP}}}, crowded); err == nil {
+	full := config.Host{EphemeralFirst: 1024, EphemeralLast: 65000}
+	if _, err := AddDoor("", nil, &knock.Door{Name: "ssh", Ports: []knock.Port{{Number: 22, Proto: knock.TCP}}}, full); err == nil {
 		t.Error("few ports are left, and a sequence was made of them")
 	}
 }

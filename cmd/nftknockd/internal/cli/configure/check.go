@@ -24,7 +24,7 @@ func checkCommand(configFile *string) *cobra.Command {
 		Long: `Validates the configuration, prints what is unwise in it, and how many tries it takes to guess
 each door. It touches nothing and needs no root, but has to be able to read the file and the
 secrets beside it. Of the file that the unit's daemon reads it tells whether that, which is not
-root, can read it and the secrets, too, and how to mend it.`,
+root, can read it and the secrets, too, and how to put that right.`,
 		Example: "  nftknockd check -c ./nftknockd.toml\n  nftknockd check --explain",
 		Args:    usage.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -77,7 +77,7 @@ func (o *initOptions) run(stdout, stderr io.Writer) error {
 	}
 	text, err := setup.AddDoor(o.output, before, &door, host)
 	if there && errors.As(err, new(config.Errors)) {
-		return fmt.Errorf("%w\nhint: %s is as it was, and no door was added: mend it, and run init again; --output writes another file", err, o.output)
+		return fmt.Errorf("%w\nhint: %s is as it was, and no door was added: correct it, and run init again; --output writes another file", err, o.output)
 	}
 	if err != nil {
 		return err
