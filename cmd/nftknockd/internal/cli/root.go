@@ -41,7 +41,7 @@ func Run(args []string, stdout, stderr io.Writer) int {
 	case err == nil:
 		return exitDone
 	case !understood:
-		fmt.Fprintf(stderr, "nftknockd: %v\nnftknockd: hint: %s --help\n", err, called.CommandPath())
+		fmt.Fprintf(stderr, "nftknockd: %v\nhint: %s --help\n", err, called.CommandPath())
 		return exitUsage
 	case errors.Is(err, command.ErrReported), errors.Is(err, demo.ErrReported):
 		return exitFailed
