@@ -1,12 +1,10 @@
 package gate
 
 import (
-	"fmt"
-	"time"
-
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"nftknock/cmd/nftknockd/internal/kernel"
+	"nftknock/cmd/nftknockd/internal/service"
 )
 
 // notifyReady tells the service manager that the configuration is in force.
@@ -20,17 +18,7 @@ func (g *Gate) notifyReady() {
 
 // serviceStatus is what `systemctl status` shows.
 func (s *state) serviceStatus() string {
-	switch err := s.wrong(); {
-	case err != nil:
-		return fmt.Sprintf("STATUS=degraded: %v", err)
-	case !s.trialUntil.IsZero():
-		return "STATUS=guarding on trial until " + s.trialUntil.Format(time.TimeOnly)
-	case len(s.cfg.Doors) == 0:
-		return "STATUS=no door is configured: nothing is guarded"
-	case len(s.cfg.Doors) == 1:
-		return "STATUS=guarding, 1 door"
-	}
-	return fmt.Sprintf("STATUS=guarding, %d doors", len(s.cfg.Doors))
+	return service.Status(s.wrong(), s.trialUntil, len(s.cfg.Doors))
 }
 
 // Works reports whether a restart would not help: it does against what is wrong with the

@@ -94,12 +94,7 @@ func (g *Gate) InForce(cfg *config.Config) {
 // keepLastGood has a configuration outlast the file that it is from. What cannot be kept
 // makes the gate degraded, until a retry succeeds.
 func (g *Gate) keepLastGood(cfg *config.Config) {
-	var err error
-	if snapshot := cfg.Snapshot(); snapshot != nil {
-		if err = g.deps.State.KeepLastGood(snapshot); err == nil {
-			err = g.deps.State.EndTrial()
-		}
-	}
+	err := lastgood.Keep(g.deps.State, cfg)
 	g.state.Lock()
 	g.state.repair.config, g.state.repair.state = nil, err
 	g.unlock()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"nftknock/cmd/nftknockd/internal/lastgood"
 	"nftknock/config"
 	"nftknock/nft"
 )
@@ -62,10 +63,8 @@ func (g *Gate) commit(table *nft.Table, cfg *config.Config) error {
 	if err := table.Commit(cfg.OwnTable == config.Auto); err != nil {
 		return fmt.Errorf("the table could not be kept, and is gone: %w", err)
 	}
-	if snapshot := cfg.Snapshot(); snapshot != nil {
-		if err := errors.Join(g.deps.State.KeepLastGood(snapshot), g.deps.State.EndTrial()); err != nil {
-			g.deps.Log.Warn(err.Error())
-		}
+	if err := lastgood.Keep(g.deps.State, cfg); err != nil {
+		g.deps.Log.Warn(err.Error())
 	}
 	return nil
 }

@@ -90,16 +90,7 @@ func (g *Gate) tellPresent() {
 		g.deps.Log.Warn("the end of some grants will not be known", "error", err)
 		return
 	}
-	now := time.Now()
-	var events []event.Event
-	for _, p := range snapshot.Grants {
-		present := grant.Of(p, now)
-		events = append(events, event.Event{
-			Time: p.Since, Kind: event.Granted, Door: present.Door, Source: present.Source(),
-			By: string(present.Origin), Key: present.Key, Until: present.Until,
-		})
-	}
-	g.deps.Bus.Present(events)
+	g.deps.Bus.Present(grant.Events(snapshot.Grants))
 }
 
 // Watch begins to watch what happens, as [event.Bus.Watch] does.
@@ -123,11 +114,7 @@ func (g *Gate) Hooks() []config.Hook { return g.Config().Hooks }
 // Trace returns what the gate knows of a source.
 func (g *Gate) Trace(source netip.Addr) (*status.Trace, error) {
 	source = source.Unmap()
-	bare := source.WithZone("")
-	trace := &status.Trace{
-		Source: source.String(), Started: g.began,
-		Grants: []status.Grant{}, UnderWay: []event.Event{}, Failed: []event.Event{},
-	}
+	trace := status.NewTrace(source, g.began)
 	s := &g.state
 	s.Lock()
 	cfg := s.cfg
@@ -141,30 +128,13 @@ func (g *Gate) Trace(source netip.Addr) (*status.Trace, error) {
 	}
 	g.unlock()
 
-	if i := slices.IndexFunc(cfg.AlwaysAllow, func(p netip.Prefix) bool { return p.Contains(bare) }); i >= 0 {
-		trace.AlwaysAllowed = cfg.AlwaysAllow[i].String()
-	}
-	if !seen.MutedUntil.IsZero() {
-		trace.MutedUntil = event.WallTime(seen.MutedUntil)
-	}
-	for _, step := range seen.UnderWay {
-		trace.UnderWay = append(trace.UnderWay, event.AttemptOf(step))
-	}
-	for _, step := range seen.Failed {
-		trace.Failed = append(trace.Failed, event.AttemptOf(step))
-	}
+	trace.Fill(cfg, seen)
 	trace.Events = g.deps.Bus.Latest(status.About(source, cfg.Doors))
-	trace.Interfaces = cfg.Interfaces
-	trace.Warnings = cfg.InterfaceWarningsHere()
 	whole, err := g.Status()
 	if err != nil {
 		return nil, err
 	}
-	for _, grant := range whole.Grants {
-		if grant.Covers(source) {
-			trace.Grants = append(trace.Grants, grant)
-		}
-	}
+	trace.Grants = slices.DeleteFunc(whole.Grants, func(in status.Grant) bool { return !in.Covers(source) })
 	return trace, nil
 }
 

@@ -94,3 +94,15 @@ func EndAfter(d time.Duration) time.Time {
 	}
 	return time.Now().Add(d)
 }
+
+// Events returns the events that have told of grants that the table holds.
+func Events(held []nft.Grant) (events []event.Event) {
+	now := time.Now()
+	for _, e := range held {
+		g := Of(e, now)
+		events = append(events, event.Event{
+			Time: e.Since, Kind: event.Granted, Door: g.Door, Source: g.Source(), By: string(g.Origin), Key: g.Key, Until: g.Until,
+		})
+	}
+	return events
+}

@@ -71,3 +71,15 @@ func Table(configFile string, state statedir.Dir, stderr io.Writer) string {
 	fmt.Fprintf(stderr, "nftknockd: %v\nnftknockd: taking the table to be inet %s; --table names another\n", err, cfg.Table)
 	return cfg.Table
 }
+
+// Keep has a configuration outlast the file that it is from, which is not on trial any more.
+func Keep(state statedir.Dir, cfg *config.Config) error {
+	snapshot := cfg.Snapshot()
+	if snapshot == nil {
+		return nil
+	}
+	if err := state.KeepLastGood(snapshot); err != nil {
+		return err
+	}
+	return state.EndTrial()
+}

@@ -3,6 +3,7 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -38,4 +39,20 @@ func FeedWatchdog(ctx context.Context, log *slog.Logger, works func() bool, noti
 		case <-ticker.C:
 		}
 	}
+}
+
+// Status is the line for `systemctl status`: why the daemon is degraded, or until when a
+// configuration is on trial, or how many doors it guards.
+func Status(degraded error, trialUntil time.Time, doors int) string {
+	switch {
+	case degraded != nil:
+		return fmt.Sprintf("STATUS=degraded: %v", degraded)
+	case !trialUntil.IsZero():
+		return "STATUS=guarding on trial until " + trialUntil.Format(time.TimeOnly)
+	case doors == 0:
+		return "STATUS=no door is configured: nothing is guarded"
+	case doors == 1:
+		return "STATUS=guarding, 1 door"
+	}
+	return fmt.Sprintf("STATUS=guarding, %d doors", doors)
 }

@@ -34,6 +34,37 @@ type Trace struct {
 	Degraded   string    `json:"degraded,omitempty"`   // as in the status
 }
 
+// NewTrace returns a trace of a source, of which nothing is known yet, by a daemon that was started
+// at a time.
+func NewTrace(source netip.Addr, started time.Time) *Trace {
+	return &Trace{
+		Source: source.String(), Started: started,
+		Grants: []Grant{}, UnderWay: []event.Event{}, Failed: []event.Event{},
+	}
+}
+
+// Fill adds what the configuration in force says of a source, and the tracker has seen of it.
+func (t *Trace) Fill(cfg *config.Config, seen knock.Trace) {
+	source, err := netip.ParseAddr(t.Source)
+	if err != nil {
+		return
+	}
+	allows := func(p netip.Prefix) bool { return p.Contains(source.WithZone("")) }
+	if i := slices.IndexFunc(cfg.AlwaysAllow, allows); i >= 0 {
+		t.AlwaysAllowed = cfg.AlwaysAllow[i].String()
+	}
+	if !seen.MutedUntil.IsZero() {
+		t.MutedUntil = event.WallTime(seen.MutedUntil)
+	}
+	for _, step := range seen.UnderWay {
+		t.UnderWay = append(t.UnderWay, event.AttemptOf(step))
+	}
+	for _, step := range seen.Failed {
+		t.Failed = append(t.Failed, event.AttemptOf(step))
+	}
+	t.Interfaces, t.Warnings = cfg.Interfaces, cfg.InterfaceWarningsHere()
+}
+
 // A Way is what lets a source in to a port.
 type Way struct {
 	Source string    `json:"source"`         // an address, or a prefix
