@@ -13,7 +13,7 @@ import (
 // TestShare knocks at one of three gates, and is let in by all; closes at another, and is out.
 func TestShare(t *testing.T) {
 	t.Parallel()
-	f := lab.NewFleet(t, 3, "")
+	f := lab.NewFleet(t, lab.FleetPlan{Gates: 3})
 	first, last := f.Gates[0], f.Gates[2]
 	for _, g := range f.Gates {
 		if a := g.Answer(); a != lab.Silent {
@@ -44,7 +44,7 @@ func TestShare(t *testing.T) {
 // TestAway kills parts while others decide: when they are back, everybody knows everything.
 func TestAway(t *testing.T) {
 	t.Parallel()
-	f := lab.NewFleet(t, 3, "")
+	f := lab.NewFleet(t, lab.FleetPlan{Gates: 3})
 	a, b, c := f.Gates[0], f.Gates[1], f.Gates[2]
 	open := func(g *lab.Gate, source string) { t.Helper(); g.Daemon.Tell(t, "open", "ssh", source, "--for", "10m") }
 	shut := func(g *lab.Gate, source string) { t.Helper(); g.Daemon.Tell(t, "close", "ssh", source) }
@@ -77,14 +77,14 @@ func TestAway(t *testing.T) {
 	lab.ExpectOut(t, "192.0.2.2", a, b, c)
 
 	// While NATS is away each gate works alone.
-	f.NATS.Stop(syscall.SIGKILL)
+	f.NATS[0].Stop(syscall.SIGKILL)
 	open(a, "192.0.2.6")
 	open(b, "192.0.2.7")
 	shut(c, "192.0.2.5")
 	a.Knock(t, lab.SSHSequence...)
 	lab.ExpectIn(t, f.Source.String(), a)
 	lab.ExpectOut(t, "192.0.2.6", b)
-	f.StartNATS(t)
+	f.StartNATS(t, 0)
 	lab.ExpectIn(t, "192.0.2.6", b, c)
 	lab.ExpectIn(t, "192.0.2.7", a, c)
 	lab.ExpectIn(t, f.Source.String(), b, c)
@@ -94,7 +94,7 @@ func TestAway(t *testing.T) {
 // TestDoorGoes takes a door away at one gate: who is in by it stays in at the other.
 func TestDoorGoes(t *testing.T) {
 	t.Parallel()
-	f := lab.NewFleet(t, 2, "[door.web]\nports = [80]\nsequence = [5303, 4871, 7519]\n")
+	f := lab.NewFleet(t, lab.FleetPlan{Gates: 2, Fleet: "[door.web]\nports = [80]\nsequence = [5303, 4871, 7519]\n"})
 	a, b := f.Gates[0], f.Gates[1]
 	a.Daemon.Tell(t, "open", "ssh", "192.0.2.1", "--for", "10m")
 	lab.Eventually(t, "gate2 lets in", func() bool { _, in := b.Grant(t, "192.0.2.1"); return in })

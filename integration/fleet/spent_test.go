@@ -23,7 +23,7 @@ func TestSpentEverywhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	app := lab.NewAuthenticator(t)
-	f := lab.NewFleet(t, 2, `doors = ["ssh"]`, fmt.Sprintf(`
+	f := lab.NewFleet(t, lab.FleetPlan{Gates: 2, Fleet: `doors = ["ssh"]`, Config: fmt.Sprintf(`
 [door.web]
 ports    = [80]
 spa_keys = [%q]
@@ -32,7 +32,7 @@ spa_keys = [%q]
 ports           = [81]
 otp_secret_file = %q
 otp_base        = 20000
-`, file, app.File))
+`, file, app.File)})
 	a, b := f.Gates[0], f.Gates[1]
 	in := func(g *lab.Gate, door string) bool {
 		for _, grant := range g.Daemon.Status(t).Grants {

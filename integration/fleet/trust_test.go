@@ -60,7 +60,7 @@ func (s stranger) put(t *testing.T, key string, value []byte) {
 // out. What it puts in the place of a value is replaced, and what it deletes put back.
 func TestWithoutTheKey(t *testing.T) {
 	t.Parallel()
-	f := lab.NewFleet(t, 2, "")
+	f := lab.NewFleet(t, lab.FleetPlan{Gates: 2})
 	a, b := f.Gates[0], f.Gates[1]
 	a.Daemon.Tell(t, "open", "ssh", "192.0.2.1", "--for", "1h")
 	a.Daemon.Tell(t, "open", "ssh", "192.0.2.2", "--for", "1h")
@@ -127,11 +127,11 @@ func TestWithoutTheKey(t *testing.T) {
 // configuration does not say.
 func TestOwnRules(t *testing.T) {
 	t.Parallel()
-	f := lab.NewFleet(t, 2, "doors = [\"ssh\"]\nmax_grant = \"1m\"\n", `
+	f := lab.NewFleet(t, lab.FleetPlan{Gates: 2, Fleet: "doors = [\"ssh\"]\nmax_grant = \"1m\"\n", Config: `
 [door.web]
 ports    = [80]
 sequence = [7301, 8302, 6303]
-`)
+`})
 	a, b := f.Gates[0], f.Gates[1]
 	a.Daemon.Tell(t, "open", "web", "192.0.2.1", "--for", "1h")
 	a.Daemon.Tell(t, "open", "ssh", "192.0.2.2", "--for", "1h")

@@ -22,13 +22,20 @@ type Fleet struct {
 	Source netip.Addr // the client's address, which is the same for all gates
 	Gates  []*Gate
 	Broker *Host
-	NATS   *Process
+	NATS   []*Process // its nodes
 
-	more   string // in [fleet]
-	doors  string // behind it
+	plan   FleetPlan
 	store  string // of NATS
 	key    string // the group's, in a file
 	server string // the program
+}
+
+// A FleetPlan says what a fleet is made of.
+type FleetPlan struct {
+	Gates  int
+	Nodes  int    // of NATS; 0: one
+	Fleet  string // more in [fleet]
+	Config string // more behind it
 }
 
 // A Gate is one of a fleet.
@@ -48,7 +55,7 @@ func (g *Gate) Name() string { return fmt.Sprintf("gate%d", g.Number) }
 // fleetDoor is a door of every gate, and how they share it.
 const fleetDoor = `
 [fleet]
-url      = "nats://%v:4222"
+url      = %q
 key_file = %q
 group    = "bastions"
 %s
@@ -59,17 +66,19 @@ close_sequence = [6127, 8391, 7214]
 open_timeout   = "5m"
 `
 
-// NewFleet starts NATS and gates that share grants. More goes into [fleet], and behind it all
-// into the configuration.
-func NewFleet(t testing.TB, gates int, more string, doors ...string) *Fleet {
+// NewFleet starts NATS and gates that share grants.
+func NewFleet(t testing.TB, plan FleetPlan) *Fleet {
 	t.Helper()
 	f := &Fleet{
 		Client: NewHost(t, "client"), Broker: NewHost(t, "broker"), Source: IPv4.Addr(200, 0, 1),
-		store: t.TempDir(), key: NewFleetKey(t), server: natsServer(t), more: more, doors: strings.Join(doors, ""),
+		store: t.TempDir(), key: NewFleetKey(t), server: natsServer(t), plan: plan,
 	}
+	f.NATS = make([]*Process, max(plan.Nodes, 1))
 	f.Client.Run(t, "ip", "addr", "add", f.Source.String()+"/32", "dev", "lo")
-	f.StartNATS(t)
-	for n := range gates {
+	for node := range f.NATS {
+		f.StartNATS(t, node)
+	}
+	for n := range plan.Gates {
 		f.join(t, n+1)
 	}
 	for _, g := range f.Gates {
@@ -90,12 +99,24 @@ func NewFleetKey(t testing.TB) string {
 	return file
 }
 
-// StartNATS starts the server, with what it has stored before.
-func (f *Fleet) StartNATS(t testing.TB) {
+// StartNATS starts a node, with what it has stored before.
+func (f *Fleet) StartNATS(t testing.TB, node int) {
 	t.Helper()
-	f.NATS = f.Broker.Start(t, f.server, "--addr", "0.0.0.0", "--port", "4222", "--jetstream", "--store_dir", f.store)
+	args := []string{
+		"--addr", "0.0.0.0", "--port", fmt.Sprint(4222 + node), "--jetstream",
+		"--store_dir", filepath.Join(f.store, fmt.Sprint(node)), "--name", fmt.Sprintf("node%d", node),
+	}
+	if len(f.NATS) > 1 {
+		var routes []string
+		for other := range f.NATS {
+			routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", 6222+other))
+		}
+		args = append(args, "--cluster_name", "test", "--cluster", fmt.Sprintf("nats://127.0.0.1:%d", 6222+node), "--routes", strings.Join(routes, ","))
+	}
+	f.NATS[node] = f.Broker.Start(t, f.server, args...)
 	Eventually(t, "NATS listens", func() bool {
-		c, a, _ := f.Broker.Dial(netip.MustParseAddr("127.0.0.1"), netip.MustParseAddrPort("127.0.0.1:4222"), BriefTimeout)
+		to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(4222+node))
+		c, a, _ := f.Broker.Dial(to.Addr(), to, BriefTimeout)
 		if c != nil {
 			c.Close()
 		}
@@ -124,7 +145,12 @@ func (g *Gate) Start(t testing.TB) {
 // StartDaemon starts the daemon, with its state from before.
 func (g *Gate) StartDaemon(t testing.TB) {
 	t.Helper()
-	config := fmt.Sprintf(fleetDoor, IPv4.Addr(byte(100+g.Number), 0, 1), g.fleet.key, g.fleet.more) + g.fleet.doors
+	var urls []string
+	for node := range g.fleet.NATS {
+		urls = append(urls, fmt.Sprintf("nats://%v:%d", IPv4.Addr(byte(100+g.Number), 0, 1), 4222+node))
+	}
+	plan := g.fleet.plan
+	config := fmt.Sprintf(fleetDoor, strings.Join(urls, ","), g.fleet.key, plan.Fleet) + plan.Config
 	socket := filepath.Join(g.State, "control.sock")
 	g.Daemon = StartDaemonAt(t, g.Host, WriteConfig(t, NoDecoys+config), socket)
 }
@@ -181,6 +207,16 @@ func ExpectOut(t testing.TB, source string, gates ...*Gate) {
 	for _, g := range gates {
 		Eventually(t, g.Name()+" does not let in "+source, func() bool { _, in := g.Grant(t, source); return !in })
 	}
+}
+
+// Cut cuts the gate off from NATS, or connects them again.
+func (g *Gate) Cut(t testing.TB, cut bool) {
+	t.Helper()
+	state := "up"
+	if cut {
+		state = "down"
+	}
+	g.fleet.Broker.Run(t, "ip", "link", "set", fmt.Sprintf("net%d", 100+g.Number), state)
 }
 
 // Connect connects to NATS, as anybody may who has the network and no key.
