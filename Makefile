@@ -115,6 +115,10 @@ bench: TOOLS += fwknopd:fwknop-server iptables:iptables
 bench: tools ## measure beside the peers: a quarter of an hour; writes integration/BENCHMARKS.md
 	$(GO) test -count=1 -timeout 60m $(EXEC) -run '^TestReport$$' ./integration/bench -report -test.v
 
+.PHONY: bench-fleet
+bench-fleet: tools ## measure a fleet: two minutes; writes integration/FLEET.md
+	$(GO) test -count=1 -timeout 20m $(EXEC) -run '^TestReport$$' ./integration/fleet -report -test.v
+
 .PHONY: install
 install: build ## install into PREFIX (/usr/local)
 	install -D -m 0755 bin/nftknockd $(DESTDIR)$(PREFIX)/sbin/nftknockd

@@ -36,7 +36,7 @@ func reportBurst(t *testing.T, r *benchReport) {
 		next++
 		return knocks[next-1]
 	}
-	cpu, lost := cpuTime(t, d.Cmd.Process.Pid), logsLost(t, s.Server)
+	cpu, lost := lab.CPUTime(t, d.Cmd.Process.Pid), logsLost(t, s.Server)
 	f := startFlood(t, w, inTurn, burstRate*len(lab.SSHSequence), len(knocks))
 	f.wait(t)
 	in, since := 0, time.Now()
@@ -45,7 +45,7 @@ func reportBurst(t *testing.T, r *benchReport) {
 		in = countElements(t, s.Server, "ssh_open4")
 	}
 	last := time.Since(since)
-	cpu, lost = cpuTime(t, d.Cmd.Process.Pid)-cpu, logsLost(t, s.Server)-lost
+	cpu, lost = lab.CPUTime(t, d.Cmd.Process.Pid)-cpu, logsLost(t, s.Server)-lost
 
 	r.heading("Everybody at once")
 	r.say(fmt.Sprintf(`

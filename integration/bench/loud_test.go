@@ -24,9 +24,9 @@ func reportLoud(t *testing.T, r *benchReport) {
 	d := lab.StartDaemon(t, s.Server, lab.SSHDoor)
 	to := netip.AddrPortFrom(s.Addr, 7214)
 
-	cpu := cpuTime(t, d.Cmd.Process.Pid)
+	cpu := lab.CPUTime(t, d.Cmd.Process.Pid)
 	f := sendFor(t, p.wire, forgeSYNsFrom(p.wire, lab.IPv4.Addr(3, 0, 1), to), loudFor)
-	cpu = cpuTime(t, d.Cmd.Process.Pid) - cpu
+	cpu = lab.CPUTime(t, d.Cmd.Process.Pid) - cpu
 
 	beside := startFlood(t, p.wire, forgeSYNsFrom(p.wire, lab.IPv4.Addr(3, 0, 2), to), 0, mostOfFlood)
 	others := p.knock(t, peopleBesideLoud)

@@ -61,7 +61,7 @@ func (sys system) flooded(t testing.TB, s *lab.Topology, p *knockTimer, rate int
 	running := sys.start(t, s, lab.SSHSequence)
 	var cpu time.Duration
 	if running.pid != 0 {
-		cpu = cpuTime(t, running.pid)
+		cpu = lab.CPUTime(t, running.pid)
 	}
 	lost := logsLost(t, s.Server)
 
@@ -74,7 +74,7 @@ func (sys system) flooded(t testing.TB, s *lab.Topology, p *knockTimer, rate int
 	o.flood = f.perSecond()
 	o.lost = logsLost(t, s.Server) - lost
 	if running.pid != 0 {
-		cpu = cpuTime(t, running.pid) - cpu
+		cpu = lab.CPUTime(t, running.pid) - cpu
 	}
 	running.stop()
 	o.cpu = cpu / time.Duration(s.Dropped(t, lab.SSHSequence[0])-arrived)

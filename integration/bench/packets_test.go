@@ -150,7 +150,7 @@ func reportPackets(t *testing.T, r *benchReport) {
 			} else {
 				o.underGarbage(t, s, p, running.pid, garbage.shaped)
 			}
-			o.memory = memory(t, running.pid, "VmHWM")
+			o.memory = megabytesOf(t, running.pid, "VmHWM")
 			running.stop()
 			all = append(all, o)
 			if len(o.people.took) == 0 {
@@ -164,14 +164,14 @@ func reportPackets(t *testing.T, r *benchReport) {
 // underGarbage measures while garbage arrives.
 func (o *packetOpening) underGarbage(t testing.TB, s *lab.Topology, p *knockTimer, pid int, shaped bool) {
 	t.Helper()
-	cpu := cpuTime(t, pid)
+	cpu := lab.CPUTime(t, pid)
 	f := startFlood(t, p.wire, forgeGarbage(p.wire, netip.AddrPortFrom(s.Addr, packetPort), shaped), o.asked, mostOfFlood)
 	time.Sleep(500 * time.Millisecond)
 	o.people = p.knock(t, peopleInFlood)
 	f.stop(t)
 	time.Sleep(100 * time.Millisecond) // the last of it is read
 	o.flood = f.perSecond()
-	o.cpu = (cpuTime(t, pid) - cpu) / time.Duration(f.sent)
+	o.cpu = (lab.CPUTime(t, pid) - cpu) / time.Duration(f.sent)
 }
 
 // datagram is a UDP datagram with something in it, without a checksum (RFC 768).

@@ -29,10 +29,10 @@ func reportRest(t *testing.T, r *benchReport) {
 	pid := d.Cmd.Process.Pid
 	time.Sleep(2 * time.Second) // it has come to rest
 
-	cpu := cpuTime(t, pid)
+	cpu := lab.CPUTime(t, pid)
 	time.Sleep(restFor)
-	cpu = cpuTime(t, pid) - cpu
-	small := memory(t, pid, "VmRSS")
+	cpu = lab.CPUTime(t, pid) - cpu
+	small := megabytesOf(t, pid, "VmRSS")
 
 	// Some have knocked all but the last when the flood begins.
 	last := len(lab.SSHSequence) - 1
@@ -46,7 +46,7 @@ func reportRest(t *testing.T, r *benchReport) {
 	f := sendCount(t, p.wire, forgeSYNs(p.wire, netip.AddrPortFrom(s.Addr, 7214)), floodOfSources)
 	time.Sleep(500 * time.Millisecond) // the last of it is read
 	lost = logsLost(t, s.Server) - lost
-	large, most := memory(t, pid, "VmRSS"), memory(t, pid, "VmHWM")
+	large, most := megabytesOf(t, pid, "VmRSS"), megabytesOf(t, pid, "VmHWM")
 	for _, who := range halfway {
 		s.Knock(t, who, lab.SSHSequence[last])
 	}

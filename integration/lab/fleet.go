@@ -18,15 +18,15 @@ import (
 // A Fleet is gates that share grants: each has a wire to the client, and one to the host that
 // NATS runs on.
 type Fleet struct {
-	Client *Host
-	Source netip.Addr // the client's address, which is the same for all gates
-	Gates  []*Gate
-	Broker *Host
-	NATS   []*Process // its nodes
+	Client  *Host
+	Source  netip.Addr // the client's address, which is the same for all gates
+	Gates   []*Gate
+	Broker  *Host
+	NATS    []*Process // its nodes
+	KeyFile string     // of the group
 
 	plan   FleetPlan
 	store  string // of NATS
-	key    string // the group's, in a file
 	server string // the program
 }
 
@@ -71,7 +71,7 @@ func NewFleet(t testing.TB, plan FleetPlan) *Fleet {
 	t.Helper()
 	f := &Fleet{
 		Client: NewHost(t, "client"), Broker: NewHost(t, "broker"), Source: IPv4.Addr(200, 0, 1),
-		store: t.TempDir(), key: NewFleetKey(t), server: natsServer(t), plan: plan,
+		store: t.TempDir(), KeyFile: NewFleetKey(t), server: natsServer(t), plan: plan,
 	}
 	f.NATS = make([]*Process, max(plan.Nodes, 1))
 	f.Client.Run(t, "ip", "addr", "add", f.Source.String()+"/32", "dev", "lo")
@@ -150,7 +150,7 @@ func (g *Gate) StartDaemon(t testing.TB) {
 		urls = append(urls, fmt.Sprintf("nats://%v:%d", IPv4.Addr(byte(100+g.Number), 0, 1), 4222+node))
 	}
 	plan := g.fleet.plan
-	config := fmt.Sprintf(fleetDoor, strings.Join(urls, ","), g.fleet.key, plan.Fleet) + plan.Config
+	config := fmt.Sprintf(fleetDoor, strings.Join(urls, ","), g.fleet.KeyFile, plan.Fleet) + plan.Config
 	socket := filepath.Join(g.State, "control.sock")
 	g.Daemon = StartDaemonAt(t, g.Host, WriteConfig(t, NoDecoys+config), socket)
 }
@@ -158,14 +158,21 @@ func (g *Gate) StartDaemon(t testing.TB) {
 // StartCompanion starts the companion, and returns when it shares.
 func (g *Gate) StartCompanion(t testing.TB) {
 	t.Helper()
+	g.Companion = g.Host.StartCompanion(t, g.Name(), g.Daemon.Socket, filepath.Join(g.State, "fleet"))
+}
+
+// StartCompanion starts what shares the grants of the daemon at a socket, and returns when it does.
+func (h *Host) StartCompanion(t testing.TB, gate, socket, state string) *Process {
+	t.Helper()
 	notify := ListenNotify(t)
-	cmd := Command(context.Background(), t, Nftknockd, "fleet", "--gate", g.Name(), "--socket", g.Daemon.Socket, "--state", filepath.Join(g.State, "fleet"))
-	if err := os.MkdirAll(filepath.Join(g.State, "fleet"), 0o700); err != nil {
+	cmd := Command(context.Background(), t, Nftknockd, "fleet", "--gate", gate, "--socket", socket, "--state", state)
+	if err := os.MkdirAll(state, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify.LocalAddr().String())
-	g.Companion = g.StartCmd(t, cmd)
-	Eventually(t, g.Name()+" shares", func() bool { return HasLine(NextNotice(notify), "READY=1") })
+	p := h.StartCmd(t, cmd)
+	Eventually(t, gate+" shares", func() bool { return HasLine(NextNotice(notify), "READY=1") })
+	return p
 }
 
 // Knock knocks at the gate as the person.
