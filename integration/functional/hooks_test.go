@@ -61,10 +61,10 @@ func TestHooks(t *testing.T) {
 
 		// So is a grant that ends while the daemon does not run.
 		d.Tell(t, "open", "ssh", s.Stranger.String(), "--for", "2s")
+		expect("granted", "admin", "all", s.Stranger) // by then it is recorded, as a kill at once could prevent
 		d.Stop(os.Kill)
 		s.WaitOut(t, "ssh", s.Stranger)
 		d = start()
-		expect("granted", "admin", "all", s.Stranger)
 		expect("expired", "", "all", s.Stranger)
 
 		// Hooks are reloaded with the daemon; without any there is nothing to do.
