@@ -35,7 +35,7 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 	f.Uint16Var(&o.wait, "wait", 0, "wait until the TCP `PORT` answers; fail if it does not")
 	f.Uint8Var(&o.retry, "retry", 0, "knock up to `N` times more if the port does not answer")
 	f.BoolVar(&o.force, "force", false, "knock even if the port answers already")
-	f.DurationVar(&o.mute, "mute", 0, "`TIME` for which the daemon does not listen to who has knocked wrongly: knock again after it")
+	f.DurationVar(&o.mute, "mute", 0, "`TIME` for which the daemon ignores a source that has knocked wrongly: knock again after it")
 }
 
 // milliseconds is the value of -d.

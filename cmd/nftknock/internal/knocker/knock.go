@@ -30,7 +30,7 @@ type Knocker struct {
 	Notes  io.Writer // where it says what it does, if it is verbose
 }
 
-// say tells what it does to who wants to know.
+// say prints what the knocker does, if it is verbose.
 func (k *Knocker) say(format string, args ...any) {
 	if k.Verbose {
 		fmt.Fprintf(k.Notes, format+"\n", args...)

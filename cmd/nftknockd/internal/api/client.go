@@ -106,7 +106,7 @@ func (c *Client) events(ctx context.Context, query string, begun func(after stri
 			if ctx.Err() != nil {
 				return nil
 			}
-			return fmt.Errorf("nftknockd has gone: nobody answers at %s any more", c.socket)
+			return fmt.Errorf("nftknockd has gone: %s was closed", c.socket)
 		}
 		if err := see(e); err != nil {
 			return err

@@ -120,7 +120,7 @@ func runDaemon(configFile string, state statedir.Dir, socket string, socketWante
 		return err
 	}
 	if noSocket != nil {
-		log.Warn("there is no control socket", "error", noSocket)
+		log.Warn("guarding without a control socket", "error", noSocket)
 	}
 	answering := share.Gate{Gate: trial.Gate{Gate: g, Log: log, State: state}}
 	servers := control.Serve(answering, metrics, listener, cfg.Metrics.Listen, log)

@@ -89,7 +89,7 @@ func NewServer(backend Backend, metrics http.Handler) *http.Server {
 	return newHTTPServer(mux)
 }
 
-// NewHooksServer returns a server for who runs the hooks, and may do nothing else.
+// NewHooksServer returns a server for the companion that runs hooks: it may do nothing else.
 func NewHooksServer(backend Backend) *http.Server {
 	s := &server{backend}
 	mux := http.NewServeMux()
@@ -98,7 +98,7 @@ func NewHooksServer(backend Backend) *http.Server {
 	return newHTTPServer(mux)
 }
 
-// NewFleetServer returns a server for who shares grants, and may do nothing else.
+// NewFleetServer returns a server for the companion that shares grants: it may do nothing else.
 func NewFleetServer(backend Backend) *http.Server {
 	s := &server{backend}
 	mux := http.NewServeMux()

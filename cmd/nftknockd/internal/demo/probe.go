@@ -13,7 +13,7 @@ import (
 	"nftknock/knock"
 )
 
-// An answer is what a port says to who asks it.
+// An answer is how a port responds to a probe.
 type answer struct {
 	kind answerKind
 	port knock.Port

@@ -157,7 +157,7 @@ func (j *Journal) close() {
 // fail leaves the file to a later rewrite. What is said is said once.
 func (j *Journal) fail(err error) {
 	if j.retry.IsZero() {
-		j.log.Error("events are not recorded: hooks may miss what happens, if the daemon is restarted", "error", err)
+		j.log.Error("events are not recorded: hooks may miss some if the daemon restarts", "error", err)
 	}
 	j.close()
 	j.retry = time.Now().Add(journalRetry)

@@ -250,7 +250,7 @@ func (s *session) connect(ctx context.Context) {
 		return
 	}
 	if err := s.open(ctx); err != nil {
-		s.Log.Warn("the bucket cannot be used: it is tried again", "error", err)
+		s.Log.Warn("the bucket cannot be used: trying again", "error", err)
 		s.lost()
 	}
 }
@@ -315,7 +315,7 @@ func (s *session) alive(ctx context.Context) error {
 func (s *session) follow(ctx context.Context) {
 	after, err := s.Load()
 	if err != nil {
-		s.Log.Warn("what has happened before is not shared", "error", err)
+		s.Log.Warn("earlier events are not shared", "error", err)
 	}
 	if after == "" {
 		after = event.Now
@@ -544,7 +544,7 @@ func (s *session) apply() {
 	for s.following && len(s.toApply) > 0 {
 		n := min(len(s.toApply), maxApply)
 		if err := s.Daemon.Share(s.toApply[:n]); err != nil {
-			s.Log.Warn("the daemon does not take what other gates have decided: it is tried again", "error", err)
+			s.Log.Warn("the daemon refuses what other gates have decided: trying again", "error", err)
 			s.toApply, s.settled, s.lastEvent = nil, false, time.Now() // compared anew
 			return
 		}
@@ -552,7 +552,7 @@ func (s *session) apply() {
 	}
 	if s.following && len(s.toSpend) > 0 {
 		if err := s.Daemon.Spend(s.toSpend); err != nil {
-			s.Log.Warn("the daemon does not take what was used at other gates: it is tried again", "error", err)
+			s.Log.Warn("the daemon refuses what was used at other gates: trying again", "error", err)
 			return
 		}
 		s.toSpend = nil
@@ -578,7 +578,7 @@ func (s *session) tick(ctx context.Context) {
 			s.connect(ctx)
 		case time.Since(s.lastAlive) > aliveEvery || s.clockJumped():
 			if err := s.alive(ctx); err != nil {
-				s.Log.Warn("the bucket does not answer: it is tried again", "error", err)
+				s.Log.Warn("the bucket does not answer: trying again", "error", err)
 			}
 		}
 	}
@@ -605,7 +605,7 @@ func (s *session) clockJumped() bool {
 func (s *session) settle() {
 	grants, err := s.Daemon.Grants()
 	if err != nil {
-		s.Log.Warn("the daemon does not tell whom it lets in: it is asked again", "error", err)
+		s.Log.Warn("cannot read the daemon's grants: trying again", "error", err)
 		return
 	}
 	s.settled = true
@@ -657,7 +657,7 @@ func (s *session) savePosition() {
 		}
 	}
 	if err := s.Save(s.seen); err != nil {
-		s.Log.Error("it is not remembered what was shared: after a restart it is shared again", "error", err)
+		s.Log.Error("cannot save what was shared: after a restart it is shared again", "error", err)
 		return
 	}
 	s.savedUpTo = s.seen

@@ -199,7 +199,7 @@ func (g *Gate) open(cfg *config.Config) error {
 func (g *Gate) installWith(cfg *config.Config, decoys []knock.Port, listener kernel.Listener) error {
 	watchErr, err := g.install(cfg, decoys, listener)
 	if watchErr != nil {
-		g.deps.Log.Warn("changes that others make to the table will not be noticed", "error", watchErr)
+		g.deps.Log.Warn("cannot watch the table: changes by others will not be noticed", "error", watchErr)
 	}
 	return err
 }

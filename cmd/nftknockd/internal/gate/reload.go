@@ -140,7 +140,7 @@ func (g *Gate) grantsWithout(cfg *config.Config) ([]grant.Grant, error) {
 		return nil, nil // a repair is under way
 	}
 	if err != nil {
-		return nil, fmt.Errorf("it cannot be seen who is let in: %w", err)
+		return nil, fmt.Errorf("cannot read who is let in: %w", err)
 	}
 	return grant.Without(snapshot.Grants, names), nil
 }

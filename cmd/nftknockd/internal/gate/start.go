@@ -73,8 +73,8 @@ func (g *Gate) openAnyway(ctx context.Context, cfg *config.Config) error {
 			listener.Close()
 			return err
 		}
-		g.deps.Log.Error("the doors cannot be shut yet", "error", err)
-		g.deps.Notify("EXTEND_TIMEOUT_USEC=30000000\nSTATUS=the doors cannot be shut yet: " + err.Error())
+		g.deps.Log.Error("the doors are not shut yet", "error", err)
+		g.deps.Notify("EXTEND_TIMEOUT_USEC=30000000\nSTATUS=the doors are not shut yet: " + err.Error())
 		time.Sleep(retryAfter)
 	}
 	if noListener != nil {

@@ -143,7 +143,7 @@ func TestStartOutOfMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(b.told[0], "STATUS=the doors cannot be shut yet: cannot allocate memory") || !strings.HasPrefix(b.told[0], "EXTEND_TIMEOUT_USEC=") {
+		if !strings.Contains(b.told[0], "STATUS=the doors are not shut yet: cannot allocate memory") || !strings.HasPrefix(b.told[0], "EXTEND_TIMEOUT_USEC=") {
 			t.Errorf("%q", b.told)
 		}
 	})

@@ -87,7 +87,7 @@ func (g *Gate) InProgress() int {
 func (g *Gate) tellPresent() {
 	snapshot, err := g.Inspect()
 	if err != nil {
-		g.deps.Log.Warn("the end of some grants will not be known", "error", err)
+		g.deps.Log.Warn("the end of some grants will not be reported", "error", err)
 		return
 	}
 	g.deps.Bus.Present(grant.Events(snapshot.Grants))

@@ -50,7 +50,7 @@ var errReloaded = errors.New("reloaded")
 func (c *Companion) Run(ctx context.Context) error {
 	after, err := c.Position.Load()
 	if err != nil {
-		c.Log.Warn("what has happened before is not dealt with", "error", err)
+		c.Log.Warn("earlier events are skipped", "error", err)
 	}
 	moved := make(chan struct{}, 1)
 	c.queue = newQueue(c.AtOnce, c.run, func() {
@@ -87,7 +87,7 @@ func (c *Companion) follow(ctx context.Context) error {
 		case !errors.Is(err, fs.ErrNotExist):
 			alone = time.Time{}
 			if !unanswered && ctx.Err() == nil {
-				c.Log.Warn("the daemon does not answer: it is asked again", "error", err)
+				c.Log.Warn("the daemon does not answer: trying again", "error", err)
 			}
 			unanswered = true
 		case alone.IsZero():
@@ -149,7 +149,7 @@ func (c *Companion) see(ctx context.Context, e event.Event) error {
 		return errors.New("the daemon sends an event without an ID")
 	}
 	if e.Kind == event.Missed {
-		c.Log.Warn("no hook is run for some events, perhaps: more has happened than the daemon remembers", "after", e.ID)
+		c.Log.Warn("hooks may miss events: more has happened than the daemon remembers", "after", e.ID)
 		return nil
 	}
 	var hooks []config.Hook
@@ -219,7 +219,7 @@ func (c *Companion) save(saved string, moved, end <-chan struct{}) {
 			saved, failing = after, false
 		case !failing:
 			failing = true
-			c.Log.Error("it is not remembered what was run: after a restart it is run again, or some events are missed", "error", err)
+			c.Log.Error("cannot save which hooks were run: after a restart they run again, or miss events", "error", err)
 		}
 	}
 	for {

@@ -140,7 +140,7 @@ func (p *Packets) SetRules(cfg *config.Config) {
 // Why a packet of a key's holder opens nothing, besides the reasons of package spa.
 var (
 	errPorts     = errors.New("asks for ports that no door of the key guards")
-	errLink      = errors.New("asks for a link-local address, and does not come from such a one")
+	errLink      = errors.New("asks for a link-local address, but does not come from one")
 	errNoHost    = errors.New("asks for an address from which no packet can come")
 	errAnySource = errors.New("asks for the address it comes from, which takes the door's spa_any_source")
 	errOverload  = errors.New("the disk is too slow: too many packets at once")

@@ -13,7 +13,7 @@ import (
 // Notify tells the service manager, if there is one (sd_notify(3)).
 func Notify(log *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		log.Warn("the service manager cannot be told", "state", state, "error", err)
+		log.Warn("cannot notify the service manager", "state", state, "error", err)
 	}
 }
 
@@ -22,7 +22,7 @@ func Notify(log *slog.Logger, state string) {
 func FeedWatchdog(ctx context.Context, log *slog.Logger, works func() bool, notify func(state string)) {
 	limit, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		log.Warn("the service manager's watchdog cannot be fed", "error", err)
+		log.Warn("cannot feed the service manager's watchdog", "error", err)
 	}
 	if err != nil || limit == 0 {
 		return

@@ -80,7 +80,7 @@ func (c *ClientSide) Profile(cfg *config.Config, door *knock.Door, person string
 }
 
 // Text returns what a client takes: the line for "nftknock add", which draw may draw, too;
-// and what that writes, for who would rather do it by hand.
+// and what that writes, to be done by hand instead.
 func (c *ClientSide) Text(p profile.Profile, spaKey config.Secret, draw func(io.Writer, string)) (string, error) {
 	line, err := p.Line(spaKey)
 	if err != nil {

@@ -52,7 +52,7 @@ func (d Dir) Secret(create bool) ([]byte, error) {
 		return nil, fmt.Errorf("cannot read the secret of the decoys: %w", err)
 	}
 	if len(data) != secretSize {
-		return nil, fmt.Errorf("%s has %d bytes and not %d: remove it, and other decoys will be chosen", path, len(data), secretSize)
+		return nil, fmt.Errorf("invalid secret in %s: it has %d bytes, want %d: remove it, and other decoys are chosen", path, len(data), secretSize)
 	}
 	return data, nil
 }

@@ -20,7 +20,7 @@ import (
 )
 
 // Arrivals count the packets to knock ports that arrive on interfaces which are not
-// guarded, for who tries a configuration that names the wrong ones. The table does not see
+// guarded, for a trial of a configuration that names the wrong ones. The table does not see
 // these: a packet socket does (packet(7)).
 type Arrivals struct {
 	guarded []string

@@ -41,7 +41,7 @@ func awaitProof(ctx context.Context, g *gate.Gate, grants *event.Subscription, l
 	for end := time.Now().Add(length); ; {
 		before, err := accepted(g)
 		if err != nil {
-			return event.Event{}, fmt.Errorf("it cannot be seen who comes in: %w", err)
+			return event.Event{}, fmt.Errorf("cannot see who comes in: %w", err)
 		}
 		soon, cancel := context.WithTimeout(ctx, pollTrial)
 		e, err := grants.Next(soon)
@@ -85,7 +85,7 @@ func accepted(g *gate.Gate) (map[string]uint64, error) {
 	return counts, nil
 }
 
-// sightings are what a trial has seen, for who wonders why it failed.
+// sightings are what a trial has seen, to explain why it failed.
 type sightings struct {
 	cfg        *config.Config
 	inProgress int             // attempts that had begun before

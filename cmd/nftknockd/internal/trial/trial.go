@@ -168,7 +168,7 @@ func (g Gate) undo(before *earlier) error {
 	}
 	g.Announce(time.Time{})
 	if err := g.Apply(lost...); err != nil {
-		g.Log.Error("some of who was in before the trial have to knock again", "error", err)
+		g.Log.Error("some grants from before the trial are not restored: their sources have to knock again", "error", err)
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ func explainDoor(w io.Writer, cfg *config.Config, d *knock.Door) {
 	case trigger:
 		fmt.Fprintf(w, "  That is the event \"granted\"; \"expired\" follows after %s.\n", config.FormatDuration(d.OpenTimeout))
 	case d.OpenTimeout == knock.Forever:
-		fmt.Fprintf(w, "  Then %s may connect until it is put out.\n", who)
+		fmt.Fprintf(w, "  Then %s may connect until revoked.\n", who)
 	default:
 		fmt.Fprintf(w, "  Then %s may begin connections for %s; those that are up after that stay up.\n", who, config.FormatDuration(d.OpenTimeout))
 	}

@@ -56,7 +56,7 @@ sequence = [4312]
 			"  That is the event \"granted\"; \"expired\" follows after 1m.\n  Another sequence, of 2 knocks in the right order, is the event \"revoked\".\n",
 		"It opens to 1 knock, within 15s.",
 		"There are 32 of each protocol that is knocked with.",
-		"may connect until it is put out",
+		"may connect until revoked",
 	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is not in\n%s", want, &text)

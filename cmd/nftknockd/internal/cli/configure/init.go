@@ -105,7 +105,7 @@ func (o *initOptions) run(stdout, stderr io.Writer) error {
 	return nil
 }
 
-// printClient prints the client's side of a door, with a QR code for who sees a terminal.
+// printClient prints the client's side of a door, with a QR code on a terminal.
 func printClient(w io.Writer, client *setup.ClientSide, cfg *config.Config, door *knock.Door, person string) error {
 	p, spaKey, err := client.Profile(cfg, door, person)
 	if err != nil {
@@ -129,8 +129,8 @@ func clientCommand(configFile *string) *cobra.Command {
 		Use:   "client DOOR",
 		Short: "Print the client's side of a door",
 		Long: `Prints what a client needs to knock at a door: one line for "nftknock add", a QR code of it on a
-terminal, and the profile and what ssh needs, for who would rather write them by hand. It shows
-the door's secrets, those of one-time codes included, to whoever sees the screen.`,
+terminal, and the profile and what ssh needs, to be written by hand instead. It shows the door's
+secrets on the screen, those of one-time codes included.`,
 		Example:           "  nftknockd client ssh --host server.example.org",
 		Args:              usage.Exactly("DOOR"),
 		ValidArgsFunction: command.CompleteDoor(configFile),

@@ -193,7 +193,7 @@ func (t *tryout) alone(ctx context.Context, stop func()) error {
 	serve := func(g trial.Gate) func() {
 		listener, err := control.ListenAt(t.socket)
 		if err != nil {
-			deps.Log.Warn("status and the like do not work", "error", err)
+			deps.Log.Warn("no control socket: status and the other commands do not work", "error", err)
 		}
 		servers = control.Serve(share.Gate{Gate: g}, metrics, listener, netip.AddrPort{}, deps.Log)
 		return stopServing
