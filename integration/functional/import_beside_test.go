@@ -15,6 +15,7 @@ import (
 
 var (
 	commandLine = regexp.MustCompile(`(?mi)^(\s*(?:start_|stop_)?command\s*=).*$`)
+	timeoutLine = regexp.MustCompile(`(?mi)^(\s*cmd_timeout\s*=).*$`)
 	onceLine    = regexp.MustCompile(`(?mi)^(\s*one_time_sequences\s*=).*$`)
 	otherLines  = regexp.MustCompile(`(?mi)^\s*(?:interfaces?|tcp_flags)\s*=.*$`) // of another host, and what knockd does not know
 )
@@ -41,6 +42,7 @@ func TestImportBesideKnockd(t *testing.T) {
 			once := lab.WriteConfig(t, "4001,4002,4003\n")
 			harmless := otherLines.ReplaceAll(commandLine.ReplaceAll(data, []byte("$1 true")), nil)
 			harmless = onceLine.ReplaceAll(harmless, []byte("$1 "+once))
+			harmless = timeoutLine.ReplaceAll(harmless, []byte("$1 1")) // for which a process of knockd's waits that nobody ends
 			theirs := s.Server.Start(t, "knockd", "-v", "-i", "net1", "-c", lab.WriteConfig(t, string(harmless)))
 			lab.Eventually(t, "knockd listens", func() bool { return strings.Contains(theirs.Out.String(), "listening on") })
 
