@@ -1,14 +1,10 @@
 package cli
 
 import (
-	"context"
-	"os"
-	"os/signal"
-
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"nftknock/cmd/internal/usage"
+	"nftknock/cmd/nftknockd/internal/cli/command"
 	"nftknock/cmd/nftknockd/internal/demo"
 )
 
@@ -25,9 +21,8 @@ With --config it rehearses that file: each door, with its own sequences.`,
 		Example: "  nftknockd demo\n  nftknockd demo -c ./nftknockd.toml",
 		Args:    usage.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, os.Interrupt)
+			ctx, stop := command.UntilSignal()
 			defer stop()
-			context.AfterFunc(ctx, stop) // a second signal ends the process
 
 			o := demo.Options{Verbose: verbose, In: cmd.InOrStdin(), Out: cmd.OutOrStdout(), Err: cmd.ErrOrStderr()}
 			if cmd.Flags().Changed("config") {

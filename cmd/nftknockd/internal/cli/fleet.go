@@ -1,19 +1,17 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/api"
+	"nftknock/cmd/nftknockd/internal/cli/command"
 	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/fleet"
@@ -70,7 +68,7 @@ When there is no [fleet], or no daemon, it ends after a few seconds, with status
 			state = defaultFleetState
 		}
 		dir := statedir.Find(state)
-		ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, os.Interrupt)
+		ctx, stop := command.UntilSignal()
 		defer stop()
 		position := event.PositionFile{Path: filepath.Join(string(dir), "position.json"), Replace: dir.Replace}
 		log := journal.New(cmd.ErrOrStderr(), config.Text)

@@ -1,18 +1,16 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"nftknock/cmd/internal/usage"
 	"nftknock/cmd/nftknockd/internal/api"
+	"nftknock/cmd/nftknockd/internal/cli/command"
 	"nftknock/cmd/nftknockd/internal/control"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/hooks"
@@ -65,9 +63,8 @@ When there is no hook, or no daemon, it ends after a few seconds, with status 0.
 			state = defaultHooksState
 		}
 		dir := statedir.Find(state)
-		ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, os.Interrupt)
+		ctx, stop := command.UntilSignal()
 		defer stop()
-		context.AfterFunc(ctx, stop) // a second signal does not wait for programs
 		log := journal.New(cmd.ErrOrStderr(), config.Text)
 		c := hooks.Companion{
 			Daemon:   api.NewClient(*socket),

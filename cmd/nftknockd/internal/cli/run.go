@@ -92,9 +92,8 @@ func runDaemon(configFile string, state statedir.Dir, socket string, socketWante
 
 	// Above this line nothing has touched the system.
 
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, os.Interrupt)
+	ctx, stop := command.UntilSignal()
 	defer stop()
-	context.AfterFunc(ctx, stop) // from now on a second signal has its default action: it ends the process
 
 	listener, noSocket := control.ListenAt(socket)
 	if noSocket != nil && socketWanted {

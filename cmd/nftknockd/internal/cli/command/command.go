@@ -3,13 +3,16 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"nftknock/cmd/nftknockd/internal/api"
 	"nftknock/cmd/nftknockd/internal/statedir"
@@ -80,4 +83,12 @@ func SameFile(a, b string) bool {
 	x, err1 := os.Stat(a)
 	y, err2 := os.Stat(b)
 	return err1 == nil && err2 == nil && os.SameFile(x, y)
+}
+
+// UntilSignal returns a context that ends with SIGTERM or SIGINT. A second signal then has its
+// default action: the process waits for nothing more.
+func UntilSignal() (ctx context.Context, stop context.CancelFunc) {
+	ctx, stop = signal.NotifyContext(context.Background(), unix.SIGTERM, os.Interrupt)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
 }

@@ -1,19 +1,15 @@
 package observe
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"nftknock/cmd/nftknockd/internal/api"
 	"nftknock/cmd/nftknockd/internal/cli/command"
@@ -84,9 +80,8 @@ some are missed, and an event says how many.`,
 			}
 			defer h.Wait()
 		}
-		ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, os.Interrupt)
+		ctx, stop := command.UntilSignal()
 		defer stop()
-		context.AfterFunc(ctx, stop)                                    // a second signal does not wait for programs
 		ready := func() { daemon.SdNotify(true, daemon.SdNotifyReady) } // programs have nothing to tell
 		return client.Watch(ctx, what, ready, func(e event.Event) error {
 			if execute {
