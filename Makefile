@@ -49,6 +49,10 @@ cross: ## build the client for every system it is for, into bin/cross/
 demo: build ## show the gate at work, in network namespaces of its own
 	bin/nftknockd demo
 
+.PHONY: demo-fleet
+demo-fleet: tools ## show three gates that share grants, with a NATS server, in namespaces of their own
+	@cd integration/fleet && $(GO) test -count=1 $(EXEC) -run '^TestDemo$$' -demo
+
 # The packages of integration tests take turns; while one waits, others go on.
 PACKAGES := $(shell expr $$(nproc) + 1)
 
