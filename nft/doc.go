@@ -44,6 +44,15 @@
 // Where the table cannot be owned a second one, the latch, keeps the ports shut while somebody else has taken it away:
 // see latch.go.
 //
+// # Who is let in
+//
+// A door's grants are elements with a timeout, which the kernel ends without the daemon, in up to five sets. What a knock lets in,
+// one width for each family, is in ssh_open4 and ssh_open6: hash sets, whose lookup costs the same with one grant or a
+// hundred thousand. A wider prefix, which an administrator or another gate grants, is one element of ssh_wide4 or
+// ssh_wide6: interval sets, which find it whatever its width, cost more the more they hold, and are empty on most hosts. They are sets of their own so that
+// a knock never pays for the intervals; a source is let in if either holds it. Link-local sources are in ssh_link6,
+// together with the interface that they are let in on.
+//
 // # What is up
 //
 // Connection tracking is neither asked nor turned on; see flow.go for why. A segment that
