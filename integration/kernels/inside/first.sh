@@ -7,10 +7,10 @@ echo "kernel $(uname -r), $(nft --version), $(systemctl --version | head -n 1)"
 mount -t tmpfs none /tmp
 export HOME=/root NFTKNOCKD=/e2e/nftknockd NFTKNOCK=/e2e/nftknock
 
-# run NAME DIRECTORY PATTERN: tests of a package, compiled outside. What has failed is shown.
+# run NAME DIRECTORY PATTERN [BUT]: tests of a package, compiled outside. What has failed is shown.
 run() {
 	local start=$SECONDS
-	(cd "/e2e/$2" && "/e2e/$1.test" -test.timeout 8m -test.parallel 2 -test.run "$3" -test.v) >"/tmp/$1.log" 2>&1 || {
+	(cd "/e2e/$2" && "/e2e/$1.test" -test.timeout 8m -test.parallel 2 -test.run "$3" -test.skip "${4:-^$}" -test.v) >"/tmp/$1.log" 2>&1 || {
 		grep -vE '^=== ' "/tmp/$1.log" | tail -n 80
 		return 1
 	}
@@ -28,7 +28,9 @@ grep -q 'this kernel lacks nft_numgen: load it' /tmp/said
 mv "/root/${module##*/}" "$module"
 ok "a kernel that lacks a module is told of, and nothing is shut"
 
-run nft nft .
+# These start nft hundreds of times, and take minutes where that is emulated.
+toolong='^Test(LatchLetsTheGateDecide|WidePrefixesComeAndGo|OpenBringsInLine)$'
+run nft nft . "$toolong"
 quietly /e2e/nftknockd demo
 ok "the demo does what it should"
 run functional functional '^Test(Shut|TimeRunsOut|Closing|KnockingAgainRenews|UDPKnocks|TwoPeople|Prefix|PublishedPort|OlderSession|Killed|TrialKept|Listing|ReloadCommand)$'
