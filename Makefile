@@ -53,6 +53,10 @@ demo: build ## show the gate at work, in network namespaces of its own
 demo-fleet: tools ## show three gates that share grants, with a NATS server, in namespaces of their own
 	@cd integration/fleet && $(GO) test -count=1 $(EXEC) -run '^TestDemo$$' -demo
 
+.PHONY: recording
+recording: build ## record make demo as integration/demo.svg
+	$(GO) run ./integration/recording -o integration/demo.svg bin/nftknockd demo
+
 # The packages of integration tests take turns; while one waits, others go on.
 PACKAGES := $(shell expr $$(nproc) + 1)
 
