@@ -148,6 +148,7 @@ type session struct {
 	gates      map[string]time.Time
 	lag        time.Duration
 	following  bool                 // the daemon
+	gone       time.Time            // since when there is no [fleet], or no daemon; zero: there is
 	settled    bool                 // the daemon holds what the ledger says
 	lastEvent  time.Time            // from the daemon
 	seen       string               // the last event of the daemon's
@@ -327,9 +328,9 @@ func (s *session) follow(ctx context.Context) {
 		}
 	}
 	kinds := []event.Kind{event.Granted, event.Revoked, event.Reloaded, event.Used}
-	for seen := time.Now(); ctx.Err() == nil; wait(ctx, retryAfter) {
-		err := s.Daemon.Follow(ctx, after, kinds, func(position string) {
-			after, seen = position, time.Now()
+	for ; ctx.Err() == nil; wait(ctx, retryAfter) {
+		s.Daemon.Follow(ctx, after, kinds, func(position string) {
+			after = position
 			link(true)
 			if s.Ready != nil {
 				s.Ready()
@@ -338,8 +339,7 @@ func (s *session) follow(ctx context.Context) {
 		}, func(e event.Event) error {
 			after = e.ID
 			if e.Kind == event.Reloaded {
-				f, key, credentials, err := s.Daemon.Fleet()
-				if err != nil || key != s.signer.secret || credentials != s.credentials || !reflect.DeepEqual(f, s.fleet) {
+				if f, key, credentials, err := s.Daemon.Fleet(); err != nil || !s.isOf(f, key, credentials) {
 					signal(s.reload)
 				}
 			}
@@ -351,9 +351,27 @@ func (s *session) follow(ctx context.Context) {
 			}
 		})
 		link(false)
-		if errors.Is(err, fs.ErrNotExist) && time.Since(seen) > idleFor {
-			signal(s.reload) // there is no [fleet] any more, or the daemon has gone
-		}
+	}
+}
+
+// isOf reports whether a session is of a [fleet].
+func (s *session) isOf(f *config.Fleet, key, credentials config.Secret) bool {
+	return key == s.signer.secret && credentials == s.credentials && reflect.DeepEqual(f, s.fleet)
+}
+
+// checkFleet ends the session if there is another [fleet] by now, or none for a while. Whoever
+// follows the daemon is told of reloads; without NATS nobody does.
+func (s *session) checkFleet() {
+	f, key, credentials, err := s.Daemon.Fleet()
+	switch {
+	case err == nil && s.isOf(f, key, credentials):
+		s.gone = time.Time{}
+	case err == nil:
+		signal(s.reload)
+	case errors.Is(err, fs.ErrNotExist) && s.gone.IsZero():
+		s.gone = time.Now()
+	case errors.Is(err, fs.ErrNotExist) && time.Since(s.gone) > idleFor:
+		signal(s.reload)
 	}
 }
 
@@ -588,6 +606,9 @@ func (s *session) tick(ctx context.Context) {
 	s.sendSpent()
 	if s.following && !s.settled && s.watcher != nil && time.Since(s.lastEvent) > settleAfter {
 		s.settle()
+	}
+	if !s.following {
+		s.checkFleet()
 	}
 	s.savePosition()
 	s.report()
