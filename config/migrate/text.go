@@ -38,7 +38,7 @@ func (m *migration) settings() string {
 // above the door, or in place of it.
 func (m *migration) text(f *knockd.File) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# nftknockd import made this from %s, whose lines are told below.\n", plain(m.name))
+	fmt.Fprintf(&b, "# nftknockd import made this from %s; it names its lines below.\n", plain(m.name))
 	b.WriteString("# What is marked with ! is not as it was, or not there any more.\n")
 	b.WriteString("# The firewall has to let everybody through to what a door guards: the gate decides before it.\n")
 	if slices.ContainsFunc(m.doors, func(d *door) bool { return len(d.hooks()) > 0 }) {

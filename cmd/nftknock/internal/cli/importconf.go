@@ -22,16 +22,16 @@ func importConfCommand() *cobra.Command {
 		Use:   "import-conf [flags] FILE [HOST]",
 		Short: "Make profiles of a knockd.conf, or of fwknop's files",
 		Long: `Reads the sequences of a knockd.conf, or the keys of fwknop's .fwknoprc or access.conf, and
-prints them as profiles for hosts.toml. Of sections that open and close the same one profile
-becomes, with the sequence of the second as its close_sequence; of any other section one by
-itself.
+prints them as profiles for hosts.toml. Two sections that open and close the same ports become
+one profile, with the sequence of the second as its close_sequence; any other section becomes
+a profile by itself.
 
-A knockd.conf or access.conf does not say whom to knock at: without a HOST that has to be
-written into the profiles before they can be used. Keys go to files, which --keys writes. What
-is not carried over is told.
+A knockd.conf or access.conf does not say which host to knock at: give HOST, or write it into
+the profiles before you use them. Keys go to files, which --keys writes. What cannot be carried
+over is named on standard error.
 
-With --add the profiles go into the user's hosts.toml, and keys beside it; that takes a HOST,
-but for a .fwknoprc. If one of them cannot be added, none after it is.`,
+With --add the profiles go into the user's hosts.toml, and keys beside it; that needs HOST,
+except for a .fwknoprc. If one of them cannot be added, none after it is.`,
 		Example: `  nftknock import-conf knockd.conf server.example.org
   nftknock import-conf --add knockd.conf server.example.org
   nftknock import-conf --add ~/.fwknoprc`,

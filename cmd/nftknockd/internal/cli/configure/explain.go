@@ -32,7 +32,7 @@ func explainConfig(w io.Writer, cfg *config.Config) {
 		explainDoor(w, cfg, &cfg.Doors[i])
 	}
 	if cfg.Scan.Decoys > 0 {
-		fmt.Fprintf(w, "\nWho touches a decoy, as a port scan does, is not listened to for %s. There are %d of each protocol that is knocked with.\n",
+		fmt.Fprintf(w, "\nWhoever touches a decoy, as a port scan does, is ignored for %s. Each protocol with knocks has %d decoys.\n",
 			config.FormatDuration(cfg.Scan.Mute), cfg.Scan.Decoys)
 	}
 	fmt.Fprintln(w)

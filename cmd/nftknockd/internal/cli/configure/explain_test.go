@@ -55,7 +55,7 @@ sequence = [4312]
 		"Door wake is a trigger: it guards no port, and makes the events that hooks are run for.\n  It is set off by 1 knock, within 15s.\n" +
 			"  That is the event \"granted\"; \"expired\" follows after 1m.\n  Another sequence, of 2 knocks in the right order, is the event \"revoked\".\n",
 		"It opens to 1 knock, within 15s.",
-		"There are 32 of each protocol that is knocked with.",
+		"Each protocol with knocks has 32 decoys.",
 		"may connect until revoked",
 	} {
 		if !strings.Contains(text.String(), want) {
