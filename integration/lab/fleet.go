@@ -164,14 +164,12 @@ func (g *Gate) StartCompanion(t testing.TB) {
 // StartCompanion starts what shares the grants of the daemon at a socket, and returns when it does.
 func (h *Host) StartCompanion(t testing.TB, gate, socket, state string) *Process {
 	t.Helper()
-	notify := ListenNotify(t)
 	cmd := Command(context.Background(), t, Nftknockd, "fleet", "--gate", gate, "--socket", socket, "--state", state)
 	if err := os.MkdirAll(state, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify.LocalAddr().String())
 	p := h.StartCmd(t, cmd)
-	Eventually(t, gate+" shares", func() bool { return HasLine(NextNotice(notify), "READY=1") })
+	ExpectWords(t, gate, p.Out.String, "sharing grants")
 	return p
 }
 

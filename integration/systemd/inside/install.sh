@@ -178,7 +178,7 @@ ok_shut "hooks run as their own user, also after a kill, and while there are any
 systemd-tmpfiles --create nftknock.conf
 printf '[fleet]\nurl = "nats://192.0.2.1:4222"\nkey_file = "fleet.key"\ngroup = "test"\n' >>$config
 systemctl reload $unit
-shares() { [ "$(property ActiveState nftknock-fleet)" = activating ]; } # NATS is nowhere
+shares() { [ "$(property ActiveState nftknock-fleet)" = active ]; } # though NATS is nowhere
 soon shares
 alone() { nftknockd status | grep -q '^fleet test: not connected to NATS: this gate works alone$'; }
 soon alone

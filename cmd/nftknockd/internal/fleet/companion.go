@@ -56,7 +56,7 @@ type Companion struct {
 	Load   func() (string, error)
 	Save   func(after string) error // up to where events were shared
 	Log    *slog.Logger
-	Ready  func() // is called when it follows the daemon
+	Ready  func() // is called when there is something to share, with NATS or without
 }
 
 const (
@@ -80,6 +80,10 @@ func (c *Companion) Run(ctx context.Context) error {
 		f, key, credentials, err := c.Daemon.Fleet()
 		if err == nil {
 			alone = time.Time{}
+			if c.Ready != nil {
+				c.Ready()
+				c.Ready = nil
+			}
 			err = c.share(ctx, f, key, credentials)
 		}
 		switch {
@@ -332,10 +336,7 @@ func (s *session) follow(ctx context.Context) {
 		s.Daemon.Follow(ctx, after, kinds, func(position string) {
 			after = position
 			link(true)
-			if s.Ready != nil {
-				s.Ready()
-				s.Ready = nil
-			}
+			s.Log.Info("sharing grants", "group", s.fleet.Group, "gate", s.Gate)
 		}, func(e event.Event) error {
 			after = e.ID
 			if e.Kind == event.Reloaded {
