@@ -188,6 +188,7 @@ cp -p /tmp/good $config
 systemctl reload $unit
 unshared() { [ "$(property ActiveState nftknock-fleet)" = inactive ]; }
 soon unshared
+rm /etc/nftknock/fleet.key # the administrator's, and so not the package's to remove
 ok_shut "a fleet is shared by a user of its own, while there is one:" \
 	"exposure $(systemd-analyze security --no-pager --offline=true nftknock-fleet.service | grep -oE 'level for .*: [0-9.]+' | grep -oE '[0-9.]+$')"
 
