@@ -10,8 +10,9 @@ export HOME=/root NFTKNOCKD=/e2e/nftknockd NFTKNOCK=/e2e/nftknock
 # run NAME DIRECTORY PATTERN [BUT]: tests of a package, compiled outside. What has failed is shown.
 run() {
 	local start=$SECONDS
-	(cd "/e2e/$2" && "/e2e/$1.test" -test.timeout 8m -test.parallel 2 -test.run "$3" -test.skip "${4:-^$}" -test.v) >"/tmp/$1.log" 2>&1 || {
-		grep -vE '^=== ' "/tmp/$1.log" | tail -n 80
+	(cd "/e2e/$2" && "/e2e/$1.test" -test.timeout 5m -test.parallel 2 -test.run "$3" -test.skip "${4:-^$}" -test.v) >"/tmp/$1.log" 2>&1 || {
+		grep -A3 '^running tests' "/tmp/$1.log" || true # if they took too long
+		grep -vE '^=== ' "/tmp/$1.log" | grep -E '^ *--- |_test.go:' | tail -n 60
 		return 1
 	}
 	ok "$1: $(grep -c '^ *--- PASS' "/tmp/$1.log") passed, $(grep -c '^ *--- SKIP' "/tmp/$1.log" || true) skipped, $((SECONDS - start)) s"
