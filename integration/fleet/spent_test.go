@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,6 +77,18 @@ otp_base        = 20000
 	send(a)
 	lab.Eventually(t, "the packet opens at the first gate", func() bool { return in(a, "web") })
 	lab.Eventually(t, "the second gate has heard of it", known("spa", "*", "spent"))
+	s, _ := newStranger(t, f)
+	used := func() (key string) {
+		keys, _ := s.kv.Keys(t.Context())
+		for _, k := range keys {
+			if e, err := s.kv.Get(t.Context(), k); err == nil && strings.HasPrefix(k, "spent.") && len(e.Value()) > 32 {
+				key = k
+			}
+		}
+		return key
+	}
+	s.put(t, used(), []byte("noise"))
+	lab.Eventually(t, "what a stranger has replaced is back", func() bool { return used() != "" })
 	send(b)
 	lab.ExpectLine(t, b.Daemon, "msg=refused", "by=spa", "key=alice")
 	if in(b, "web") {

@@ -144,6 +144,24 @@ sequence = [7301, 8302, 6303]
 		}
 	}
 
+	// A revocation is remembered for as long as the grant would have lasted, not just for max_grant.
+	a.Daemon.Tell(t, "close", "ssh", "192.0.2.2")
+	lab.ExpectOut(t, "192.0.2.2", a, b)
+	s, _ := newStranger(t, f)
+	for _, v := range s.grants(t) {
+		var e struct {
+			Source  string
+			Revoked bool
+			Until   int64 `json:"until_ms"`
+		}
+		if err := json.Unmarshal(v[32:], &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Source == "192.0.2.2" && (!e.Revoked || time.Until(time.UnixMilli(e.Until)) < 50*time.Minute) {
+			t.Errorf("of the revocation the bucket has %+v", e)
+		}
+	}
+
 	// The companion is anybody now.
 	share := func(decisions ...map[string]any) string {
 		t.Helper()
@@ -171,7 +189,7 @@ sequence = [7301, 8302, 6303]
 			t.Errorf("%s is in until %v", g.Source, g.Until)
 		}
 	}
-	if got, want := fmt.Sprint(in), "[ssh 192.0.2.2 ssh 192.0.2.3 ssh 192.0.2.14 ssh 192.0.2.15]"; got != want {
+	if got, want := fmt.Sprint(in), "[ssh 192.0.2.3 ssh 192.0.2.14 ssh 192.0.2.15]"; got != want {
 		t.Errorf("the second gate lets in %s, want %s", got, want)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"time"
 
@@ -123,10 +124,16 @@ func (b *bucket) exists(ctx context.Context) bool {
 	return !errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
+// anyRevision has put replace whatever a key has.
+const anyRevision = math.MaxUint64
+
 // put sends a value to a key that has a revision, for a time; 0: without end. The answer comes
 // to done: the new revision, or an error, such as that the key has another one by now.
 func (b *bucket) put(key string, value []byte, revision uint64, ttl time.Duration, done func(uint64, error)) {
-	options := []jetstream.PublishOpt{jetstream.WithExpectLastSequencePerSubject(revision)}
+	var options []jetstream.PublishOpt
+	if revision != anyRevision {
+		options = append(options, jetstream.WithExpectLastSequencePerSubject(revision))
+	}
 	if ttl > 0 {
 		options = append(options, jetstream.WithMsgTTL(max(ttl.Round(time.Second), time.Second))) // whole seconds
 	}

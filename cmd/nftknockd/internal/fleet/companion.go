@@ -110,7 +110,7 @@ func (c *Companion) share(ctx context.Context, f *config.Fleet, key, credentials
 	defer cancel()
 	s := &session{
 		Companion: c, fleet: f, credentials: credentials, signer: signer{key, f.Group}, ledger: newLedger(),
-		gates: make(map[string]time.Time), spent: make(map[string]time.Time), unspent: make(map[string]*unspent),
+		gates: make(map[string]time.Time), spent: make(map[string]spent), unspent: make(map[string]*unspent),
 		local: make(chan event.Event, maxApply), sent: make(chan sent, maxPending),
 		changed: make(chan struct{}, 1), reload: make(chan struct{}, 1), link: make(chan bool),
 	}

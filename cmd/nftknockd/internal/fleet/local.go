@@ -90,13 +90,22 @@ func (s *session) happened(e event.Event) {
 		s.decided(Entry{Door: e.Door, Source: e.Source, Gate: s.Gate, At: s.shared(e.Time), Until: s.shared(e.Until)})
 	case event.Revoked:
 		r := Entry{Door: e.Door, Source: e.Source, Gate: s.Gate, At: s.shared(e.Time), Revoked: true}
-		r.Until = r.At.Add(s.fleet.MaxGrant)
-		if known := s.ledger.records[r.key()]; known != nil && !known.Until.IsZero() && known.Until.Before(r.Until) {
-			r.Until = known.Until
-		}
-		r.Until = later(r.Until, r.At.Add(time.Minute))
+		r.Until = s.rememberUntil(&r)
 		s.decided(r)
 	}
+}
+
+// rememberUntil returns until when a revocation has to be known: as long as the grant would have
+// lasted, which somebody could put back; zero: always.
+func (s *session) rememberUntil(r *Entry) time.Time {
+	known := s.ledger.records[r.key()]
+	if known == nil {
+		return r.At.Add(s.fleet.MaxGrant)
+	}
+	if known.Until.IsZero() {
+		return time.Time{}
+	}
+	return later(known.Until, r.At.Add(time.Minute))
 }
 
 func later(a, b time.Time) time.Time {

@@ -29,14 +29,14 @@ type session struct {
 	forged     int           // values that were refused since it was last said
 	gates      map[string]time.Time
 	lag        time.Duration
-	following  bool                 // the daemon
-	gone       time.Time            // since when there is no [fleet], or no daemon; zero: there is
-	settled    bool                 // the daemon holds what the ledger says
-	lastEvent  time.Time            // from the daemon
-	seen       string               // the last event of the daemon's
-	savedUpTo  string               // what Save has
-	spent      map[string]time.Time // what is known to be used, until when
-	unspent    map[string]*unspent  // what the bucket does not say yet, by key
+	following  bool                // the daemon
+	gone       time.Time           // since when there is no [fleet], or no daemon; zero: there is
+	settled    bool                // the daemon holds what the ledger says
+	lastEvent  time.Time           // from the daemon
+	seen       string              // the last event of the daemon's
+	savedUpTo  string              // what Save has
+	spent      map[string]spent    // what is known to be used, by key
+	unspent    map[string]*unspent // what the bucket does not say yet, by key
 	toApply    []grant.Shared
 	toSpend    []event.Spent
 	watcher    jetstream.KeyWatcher
@@ -199,7 +199,7 @@ func (s *session) tick(ctx context.Context) {
 	now := s.now()
 	s.ledger.prune(now)
 	maps.DeleteFunc(s.gates, func(_ string, seen time.Time) bool { return time.Since(seen) > gateTTL })
-	maps.DeleteFunc(s.spent, func(_ string, until time.Time) bool { return now.After(until) })
+	maps.DeleteFunc(s.spent, func(_ string, known spent) bool { return now.After(known.until) })
 	if s.forged > 0 {
 		s.Log.Warn("values in the bucket are refused: not signed with the group's key, or damaged", "count", s.forged)
 		s.forged = 0

@@ -32,7 +32,7 @@ func (s *session) settle() {
 		g, ok := held[key]
 		switch end := s.shared(g.Until); {
 		case !r.live(now):
-		case r.Revoked && ok && !endsAfter(end, r.Until):
+		case r.Revoked && ok && (r.Until.IsZero() || !endsAfter(end, r.Until)):
 			s.toApply = append(s.toApply, sharedOf(&r.Entry, now))
 		case !r.Revoked && (!ok || s.endsEarly(g, end, r, now)):
 			s.toApply = append(s.toApply, sharedOf(&r.Entry, now))

@@ -12,6 +12,12 @@ import (
 // take it, whatever its clock says.
 const spentFor = 2 * time.Hour
 
+// spent is what is known to be used, and until when that is of any use.
+type spent struct {
+	event.Spent
+	until time.Time
+}
+
 // unspent is what was used at this gate, and the bucket does not say yet.
 type unspent struct {
 	event.Spent
@@ -26,7 +32,7 @@ func (s *session) spendLocal(u event.Spent) {
 	if _, known := s.spent[key]; known {
 		return
 	}
-	s.spent[key] = s.now().Add(spentFor)
+	s.spent[key] = spent{u, s.now().Add(spentFor)}
 	s.unspent[key] = &unspent{Spent: u}
 	s.sendSpent()
 }
@@ -39,16 +45,16 @@ func (s *session) sendSpent() {
 		u.sending = true
 		s.inProgress++
 		value := s.signer.seal(key, payload{Gate: s.Gate, At: s.now().UnixMilli(), Spent: &u.Spent})
-		s.bucket.put(key, value, 0, spentFor, func(_ uint64, err error) { s.sent <- sent{key: key, err: err} })
+		s.bucket.put(key, value, anyRevision, spentFor, func(_ uint64, err error) { s.sent <- sent{key: key, err: err} })
 	}
 }
 
-// arrivedSpent takes in what became of a value. Where there is one already, another gate was faster.
+// arrivedSpent takes in what became of a value.
 func (s *session) arrivedSpent(d sent) {
 	u := s.unspent[d.key]
 	switch {
 	case u == nil:
-	case d.err == nil, isTaken(d.err):
+	case d.err == nil:
 		delete(s.unspent, d.key)
 	default:
 		u.sending = false // the next tick tries again
@@ -56,17 +62,20 @@ func (s *session) arrivedSpent(d sent) {
 }
 
 func (s *session) heardSpent(key string, entry jetstream.KeyValueEntry) {
-	if entry.Operation() != jetstream.KeyValuePut {
-		return
-	}
-	p, err := s.signer.open(key, entry.Value())
-	if err != nil || p.Spent == nil || spentKey(*p.Spent) != key {
+	known, ok := s.spent[key]
+	if entry.Operation() == jetstream.KeyValuePut {
+		p, err := s.signer.open(key, entry.Value())
+		if err == nil && p.Spent != nil && spentKey(*p.Spent) == key {
+			if !ok {
+				s.spent[key] = spent{*p.Spent, s.now().Add(spentFor)}
+				s.toSpend = append(s.toSpend, *p.Spent)
+			}
+			return
+		}
 		s.forged++
-		return
 	}
-	if _, known := s.spent[key]; known || p.Gate == s.Gate {
-		return
+	// Somebody without the key has deleted or replaced it: a tick puts it back.
+	if ok && known.until.Sub(s.now()) > time.Minute && s.unspent[key] == nil {
+		s.unspent[key] = &unspent{Spent: known.Spent}
 	}
-	s.spent[key] = s.now().Add(spentFor)
-	s.toSpend = append(s.toSpend, *p.Spent)
 }
