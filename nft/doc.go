@@ -39,7 +39,8 @@
 // forwards; those are told apart by their destination (fib daddr type). That question
 // can be wrong: an iif rule, a TPROXY or REDIRECT rule deliver here what looks like another
 // host's, or another port's. So whatever is delivered to a guarded port is judged at input too.
-// What the gate has admitted bears a priority (skb->priority), and is not judged twice.
+// What the gate has admitted bears a priority (skb->priority), and is not judged twice. A packet that comes out of
+// one, as out of a VXLAN tunnel whose port is guarded, bears it still: the gate takes that away first.
 //
 // Where the table cannot be owned a second one, the latch, keeps the ports shut while somebody else has taken it away:
 // see latch.go.
@@ -102,7 +103,7 @@
 //     masqueraded port, are no flow that this table knows, and are dropped. A guarded port ought not to be in
 //     net.ipv4.ip_local_port_range, where NAT takes its ports from as well.
 //   - VRF: by the kernel's source (l3mdev_ip_rcv) a packet passes prerouting once by its port and once by the VRF's device, and
-//     input by the latter. With `interfaces`, name the VRF's device. Not tried: it was in no kernel at hand.
+//     input by the latter. With `interfaces`, name the VRF's device. A knock that passes through a VRF to another host is heard.
 //   - After somebody's flush of a table that is not owned, flows of UDP without a connected socket, such as WireGuard's,
 //     have to be let in again, or this host speaks first.
 //   - Knowing that a source is let in, somebody can pretend to be it, as long as its door is open.

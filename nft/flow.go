@@ -238,8 +238,8 @@ func (r *Ruleset) addUp() {
 }
 
 // admitted is the priority (tc(8)) of a packet that the gate has admitted, so that it is not
-// judged a second time where it is delivered, and that a latch lets it pass. A priority of a packet that arrives is of
-// no consequence there, and none that somebody outside can give it is this one.
+// judged a second time where it is delivered, and that a latch lets it pass. A packet that
+// a tunnel (VXLAN, IPsec) has unpacked has that of the packet that it came in: the gate takes it away.
 const admitted = 0x7022_0000
 
 // addAdmit adds the chain where what may pass leaves the table.

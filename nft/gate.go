@@ -27,14 +27,15 @@ const (
 	rateMemory   = 10 * time.Second // how long after a source's last packet its rate is forgotten
 )
 
-// addGate adds what every packet that arrives meets. For those that are none of our
-// business one look at a port is all, so the ports are in a set that has them all: the
-// kernel makes a bitmap of it.
+// addGate adds what every packet that arrives meets. For those that are none of our business a look at
+// what a tunnel may have left and one at a port are all. So the ports are in a set that has
+// them all: the kernel makes a bitmap of it.
 //
 // It stands before dstnat, where a port that a container engine publishes is still itself.
 func (r *Ruleset) addGate(dispatch *chain, spec Spec) {
 	gate := &chain{name: "gate", hook: &hook{"prerouting", nftables.ChainHookPrerouting, priorityMangle}}
 	r.chains = append(r.chains, gate)
+	gate.add("came in a tunnel, whose packet was admitted", isPriority(admitted), setPriority(0))
 	ports := append(spec.knockPorts(), guardedPorts(spec.Doors)...)
 	if spec.PacketPort != 0 {
 		ports = append(ports, knock.Port{Number: spec.PacketPort, Proto: knock.UDP})
@@ -124,7 +125,7 @@ const knockChain = "knock"
 // addKnocks adds what logs the knocks.
 func (r *Ruleset) addKnocks(dispatch *chain, spec Spec) {
 	knocks := r.addChain(knockChain)
-	knocks.add("on its way to another host", fibDaddrUnicast(), back)
+	knocks.addOnlyOnce(r.group)
 	for _, f := range families {
 		s := r.addSet(&set{name: rateSets + f.suffix, comment: "how fast each source knocks", keyType: f.keyType, dynamic: true, lasts: rateMemory, size: ratedSources})
 		knocks.add("too loud to be listened to", overLimit(f, s.name, spec.PerSource), back)
@@ -144,6 +145,32 @@ func (r *Ruleset) addKnocks(dispatch *chain, spec Spec) {
 	if slices.ContainsFunc(spec.Doors, func(d knock.Door) bool { return d.CodeBase != 0 }) {
 		dispatch.add("knocks, one-time codes", isTCP, onlySYN, dportIn("tcp", codePorts), jump(knocks.name))
 	}
+}
+
+// elsewhereChain is the name of the chain that ends what no knock of this host can be.
+const elsewhereChain = "elsewhere"
+
+// heard, with the group of the log, is the priority of a packet that was logged. One that comes by a port of a
+// VRF comes to prerouting twice, the second time by the VRF's device. Another gate on this host, with
+// another group, is to hear it as well.
+const heard = 0x7024_0000
+
+// addOnlyOnce adds what a chain that logs begins with: this host's knocks go on, each once. Whether an address
+// of a VRF is one of this host's depends on kernel and family. Linux 6.12 (since nft_fib asks as
+// l3mdev does) says so both times. Before, an IPv4 address is another host's to it, and an
+// IPv6 address nobody's: the first is heard by the VRF's device, the second at once.
+func (c *chain) addOnlyOnce(group uint16) {
+	here := heard | uint32(group)
+	c.add("was heard by a port of its VRF", isPriority(here), setPriority(0), back)
+	c.add("to another host, it seems", fibDaddrUnicast(), jump(elsewhereChain))
+	c.add("in a VRF it comes here again", setPriority(here))
+}
+
+// addElsewhere adds what tells packets to other hosts from those to an address of a VRF.
+func (r *Ruleset) addElsewhere() {
+	c := r.addChain(elsewhereChain)
+	c.add("in a VRF that cannot be told", iifkind("vrf"), back)
+	c.add("on its way to another host", accept)
 }
 
 // silent is for a statement that the text of the next one implies.

@@ -2,6 +2,7 @@ package nft
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -307,6 +308,71 @@ func TestOwned(t *testing.T) {
 	check()
 	table.Close()
 	nftCommand(t, "", "delete", "table", "inet", "nftknock")
+}
+
+// A table that was left behind, awake or dormant, is brought in line, whatever base chains it and the new ruleset have.
+func TestOpenChangesWhatWasLeft(t *testing.T) {
+	plain, rejecting := door("ssh", tcp(22)), door("ssh", tcp(22))
+	rejecting.Shut = knock.Reject // has a base chain more
+	for _, test := range []struct {
+		name    string
+		was, is knock.Door
+		dormant bool
+	}{
+		{"one more", plain, rejecting, false},
+		{"one less", rejecting, plain, false},
+		{"dormant", plain, plain, true},
+		{"dormant, one more", plain, rejecting, true},
+		{"dormant, one less", rejecting, plain, true},
+	} {
+		for _, own := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, own %v", test.name, own), func(t *testing.T) {
+				inNetNS(t)
+				table, err := Open(NewRuleset(spec(test.was)), own)
+				if err != nil {
+					t.Fatal(err)
+				}
+				grant(t, table, "ssh", "203.0.113.7", time.Minute, "knock")
+				table.Close()
+				if test.dormant {
+					putToSleep(t, table.Owned())
+				}
+
+				table, err = Open(NewRuleset(spec(test.is)), own)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer table.Close()
+				if in := timesLeft(t, table); len(in) != 1 {
+					t.Errorf("grants: %v", in)
+				}
+				if listing := nftCommand(t, "", "list", "table", "inet", "nftknock"); strings.Contains(listing, "dormant") {
+					t.Error("still dormant")
+				}
+			})
+		}
+	}
+}
+
+// putToSleep is nft's "add table inet nftknock { flags dormant, persist; }", which older ones do not know.
+func putToSleep(t *testing.T, persists bool) {
+	t.Helper()
+	hand, err := connect("nftknock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hand.Close()
+	flags := uint32(tableDormant)
+	if persists {
+		flags |= tablePersist
+	}
+	batch, err := encode(func(c *nftables.Conn) error { c.AddTable(hand.table); return nil })
+	if err := errors.Join(err, setFlags(batch, "nftknock", flags), commit(hand.socket, batch)); err != nil {
+		t.Fatal(err)
+	}
+	if listing := nftCommand(t, "", "list", "table", "inet", "nftknock"); !strings.Contains(listing, "dormant") {
+		t.Fatal("not dormant")
+	}
 }
 
 // refused sends a transaction that the kernel refuses, with an answer to each of its messages.

@@ -26,7 +26,7 @@ func (r *Ruleset) addPackets(dispatch *chain, port uint16) {
 		return
 	}
 	packets := r.addChain("packet")
-	packets.add("on its way to another host", fibDaddrUnicast(), back)
+	packets.addOnlyOnce(r.group)
 	packets.add("at rest: handed over at once",
 		limit(promptRate, promptBurst), logTo(r.group, packetSnaplen, promptBatch), back)
 	packets.add("in a flood: handed over in batches", logTo(r.group, packetSnaplen, floodBatch))

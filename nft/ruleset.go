@@ -78,6 +78,7 @@ func NewRuleset(spec Spec) *Ruleset {
 	r.addInterfaces(spec.Interfaces, dispatch, arrived)
 	r.addPackets(dispatch, spec.PacketPort)
 	r.addKnocks(dispatch, spec)
+	r.addElsewhere()
 	dispatch.add("no more than a knock port", dportNotIn("th", guardedPortsSet), accept)
 	dispatch.add("a fragment: the whole is judged where it is delivered", fragment4, accept)
 	arrived.add("TCP: belongs to no connection, so it may begin one", isTCP, laterSegment, noConnection, goTo(judge.name))

@@ -72,6 +72,14 @@ func iifname(name string) statement {
 	}}
 }
 
+// iifkind matches the kind of the interface a packet came in by, as in `ip link add type`.
+func iifkind(kind string) statement {
+	const metaKeyIIFKIND expr.MetaKey = 26 // NFT_META_IIFKIND of linux/netfilter/nf_tables.h
+	return statement{fmt.Sprintf("meta iifkind %q", kind), []expr.Any{
+		&expr.Meta{Key: metaKeyIIFKIND, Register: register}, is(ifname(kind)),
+	}}
+}
+
 // oifname matches the interface a packet goes out by.
 func oifname(name string) statement {
 	return statement{fmt.Sprintf("oifname %q", name), []expr.Any{
@@ -249,7 +257,12 @@ func setPriority(p uint32) statement {
 	}}
 }
 
-func class(p uint32) string { return fmt.Sprintf("%x:%x", p>>16, p&0xffff) }
+func class(p uint32) string {
+	if p == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%x:%x", p>>16, p&0xffff)
+}
 
 // count counts a packet by a counter of the table.
 func count(name string) statement {

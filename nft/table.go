@@ -105,10 +105,31 @@ func (t *Table) install(own bool) error {
 			return err
 		}
 	}
+	if was != nil {
+		if err := t.adopt(was.flags); err != nil {
+			return err
+		}
+	}
 	if err := t.transact(was, nil, t.addLatch(latch)); err != nil {
 		return t.explainLacking(err, features)
 	}
 	return errors.Join(t.rememberGrants(), t.readyLatch())
+}
+
+// adopt makes a table that was left behind this one's, or wakes it, and changes nothing else: the
+// kernel refuses base chains in the same transaction (nf_tables_addchain in net/netfilter/nf_tables_api.c).
+func (t *Table) adopt(flags uint32) error {
+	if flags&tableDormant == 0 && (!t.owned || flags&tableOwner != 0) {
+		return nil
+	}
+	batch, err := encode(func(c *nftables.Conn) error { c.AddTable(t.table); return nil })
+	if err == nil && t.owned {
+		err = setFlags(batch, t.table.Name, t.flags())
+	}
+	if err == nil {
+		err = commit(t.socket, batch)
+	}
+	return explain(err)
 }
 
 // Replace installs another ruleset of the same name, in one transaction. Who is

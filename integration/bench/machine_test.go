@@ -22,7 +22,7 @@ func reportMachine(t *testing.T, r *benchReport) {
 	fmt.Fprintln(r.out, "# Benchmarks")
 	r.say(`
 ` + "`make bench`" + ` has measured this in one run, nftknockd and its peers in the same network namespaces and with the same
-prober. Where a target is missed it says so, and why.`)
+prober. Where a target is missed it says so, and why. A fleet is measured apart, by ` + "`make bench-fleet`" + `: [FLEET.md](FLEET.md).`)
 	r.say(`
 ![Time from the last knock to the first answer](time-to-open.svg)
 ![Knocks that opened the door, against the rate of a flood](knocks-under-flood.svg)`)

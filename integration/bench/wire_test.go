@@ -36,13 +36,7 @@ const (
 
 // frame puts a packet of IPv4 into a frame.
 func (w *wire) frame(p lab.Packet) []byte {
-	f := append([]byte{}, w.header...)
-	f = append(f, 0x45, 0)
-	f = binary.BigEndian.AppendUint16(f, uint16(20+len(p.Payload)))
-	f = append(f, 0, 0, 0x40, 0, 64, p.Proto, 0, 0)
-	f = append(append(f, p.From.AsSlice()...), p.To.AsSlice()...)
-	binary.BigEndian.PutUint16(f[ipHeader+10:], lab.Complement(lab.WordSum(f[ipHeader:])))
-	return append(f, p.Payload...)
+	return append(append([]byte{}, w.header...), p.Bytes()...)
 }
 
 // send sends a frame. A wire between namespaces has been crossed, and what

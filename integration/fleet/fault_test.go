@@ -51,27 +51,17 @@ func TestFaults(t *testing.T) {
 	f := lab.NewFleet(t, lab.FleetPlan{Gates: 3, Nodes: 3})
 	a, b, c := f.Gates[0], f.Gates[1], f.Gates[2]
 
-	var deciding sync.WaitGroup
-	deciding.Go(func() {
-		admin := newAdministrator(a)
-		for n := range granted {
-			if err := admin.ask("open", fmt.Sprintf(`{"door": "ssh", "source": %q, "for": "30m"}`, source(n))); err != nil {
-				t.Errorf("open: %v", err)
-				return
-			}
-			time.Sleep(4 * time.Millisecond) // for all of it to happen meanwhile
-		}
-	})
-
+	wait := letIn(t, a, granted)
 	lab.Eventually(t, "some are in", func() bool { return count(t, c) > granted/10 })
 	c.Cut(t, true)
+	cut := time.Now()
 	leader := leaderOf(t, f)
 	f.NATS[leader].Stop(syscall.SIGKILL)
 	b.Companion.Stop(syscall.SIGKILL)
 	b.Daemon.Stop(syscall.SIGKILL)
 	b.StartDaemon(t)
 	b.StartCompanion(t)
-	deciding.Wait()
+	wait()
 	lab.Eventually(t, "the second gate has all", func() bool { return count(t, b) == granted })
 	admin := newAdministrator(b)
 	for n := range revoked {
@@ -81,6 +71,7 @@ func TestFaults(t *testing.T) {
 	}
 	newAdministrator(c).ask("open", fmt.Sprintf(`{"door": "ssh", "source": %q, "for": "30m"}`, source(granted)))
 	f.StartNATS(t, leader)
+	time.Sleep(time.Until(cut.Add(10 * time.Second))) // until NATS and the companion have given each other up
 	c.Cut(t, false)
 	for _, g := range f.Gates {
 		lab.Eventually(t, g.Name()+" has what was decided", func() bool { return count(t, g) == granted-revoked+1 })
@@ -90,6 +81,46 @@ func TestFaults(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestBucketDeleted has somebody delete the bucket, and empty it, while a gate grants.
+func TestBucketDeleted(t *testing.T) {
+	t.Parallel()
+	const granted = 1000
+	f := lab.NewFleet(t, lab.FleetPlan{Gates: 2})
+	a, b := f.Gates[0], f.Gates[1]
+	wait := letIn(t, a, granted)
+	lab.Eventually(t, "some are in", func() bool { return count(t, b) > granted/10 })
+	_, js := newStranger(t, f)
+	if err := js.DeleteKeyValue(t.Context(), "nftknock-bastions"); err != nil {
+		t.Fatal(err)
+	}
+	lab.Eventually(t, "the bucket is made anew", func() bool {
+		stream, err := js.Stream(t.Context(), "KV_nftknock-bastions")
+		return err == nil && stream.Purge(t.Context()) == nil
+	})
+	wait()
+	for _, g := range f.Gates {
+		lab.Eventually(t, g.Name()+" has what was decided", func() bool { return count(t, g) == granted })
+	}
+	s, _ := newStranger(t, f)
+	lab.Eventually(t, "so has the bucket", func() bool { return len(s.grants(t)) == granted })
+}
+
+// letIn begins to let in sources one by one, for half an hour each. The function it returns waits for the end.
+func letIn(t *testing.T, g *lab.Gate, sources int) (wait func()) {
+	var letting sync.WaitGroup
+	letting.Go(func() {
+		admin := newAdministrator(g)
+		for n := range sources {
+			if err := admin.ask("open", fmt.Sprintf(`{"door": "ssh", "source": %q, "for": "30m"}`, source(n))); err != nil {
+				t.Errorf("open: %v", err)
+				return
+			}
+			time.Sleep(4 * time.Millisecond) // for all of it to happen meanwhile
+		}
+	})
+	return letting.Wait
 }
 
 // count returns how many sources the gate's kernel lets in.

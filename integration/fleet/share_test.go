@@ -52,17 +52,29 @@ func TestAway(t *testing.T) {
 	// A gate whose companion was killed decides, and hears the rest when it is back.
 	open(a, "192.0.2.1")
 	open(a, "192.0.2.2")
+	open(a, "192.0.2.11")
+	lab.ExpectIn(t, "192.0.2.11", b, c)
 	lab.ExpectIn(t, "192.0.2.1", b, c)
 	lab.ExpectIn(t, "192.0.2.2", b, c)
 	c.Companion.Stop(syscall.SIGKILL)
+	a.Daemon.Tell(t, "open", "ssh", "192.0.2.10", "--for", "2s")
+	a.Daemon.Tell(t, "open", "ssh", "192.0.2.11", "--for", "2s") // not for ten minutes any more
+	lab.ExpectIn(t, "192.0.2.10", b)
 	open(c, "192.0.2.3")
 	open(a, "192.0.2.4")
 	shut(b, "192.0.2.1")
 	lab.ExpectIn(t, "192.0.2.4", b)
+	lab.ExpectOut(t, "192.0.2.10", a, b) // its time is over
 	c.StartCompanion(t)
 	lab.ExpectIn(t, "192.0.2.3", a, b)
 	lab.ExpectIn(t, "192.0.2.4", c)
 	lab.ExpectOut(t, "192.0.2.1", a, b, c)
+	lab.ExpectOut(t, "192.0.2.11", a, b, c)
+	for _, g := range f.Gates {
+		if _, in := g.Grant(t, "192.0.2.10"); in || strings.Contains(c.Daemon.Out.String(), "192.0.2.10") {
+			t.Errorf("%s lets in whose time was over", g.Name())
+		}
+	}
 
 	// So does one whose daemon was killed and whose table has gone, as after a reboot.
 	b.Companion.Stop(syscall.SIGKILL)
@@ -116,4 +128,20 @@ func TestDoorGoes(t *testing.T) {
 	if _, in := b.Grant(t, "192.0.2.1"); !in {
 		t.Error("gate2 has put out who was in by a door that gate1 has no more")
 	}
+}
+
+// TestWiderElsewhere has a gate let in more with a source than the one that shares it: it shuts that, too.
+func TestWiderElsewhere(t *testing.T) {
+	t.Parallel()
+	f := lab.NewFleet(t, lab.FleetPlan{Gates: 2})
+	a, b := f.Gates[0], f.Gates[1]
+	file := b.Daemon.Status(t).Daemon.File
+	write(t, file, strings.Replace(read(t, file), "[door.ssh]\n", "[door.ssh]\nipv4_prefix = 24\n", 1))
+	b.Daemon.Tell(t, "reload")
+	in := func(g *lab.Gate) int { return len(g.Daemon.Status(t).Grants) }
+	a.Daemon.Tell(t, "open", "ssh", "192.0.2.1", "--for", "10m")
+	lab.Eventually(t, "gate2 lets in", func() bool { return in(b) == 1 })
+	a.Daemon.Tell(t, "open", "ssh", "192.0.2.2", "--for", "10m")
+	a.Daemon.Tell(t, "close", "ssh", "--all")
+	lab.Eventually(t, "gate2 lets in nobody", func() bool { return in(b) == 0 })
 }

@@ -162,6 +162,18 @@ sequence = [7301, 8302, 6303]
 		}
 	}
 
+	// Who is always let in stays so, whatever the others decide.
+	file := b.Daemon.Status(t).Daemon.File
+	write(t, file, fmt.Sprintf("always_allow = [\"%v\"]\n", f.Source)+read(t, file))
+	b.Daemon.Tell(t, "reload")
+	a.Daemon.Tell(t, "open", "ssh", f.Source.String())
+	lab.ExpectIn(t, f.Source.String(), b)
+	a.Daemon.Tell(t, "close", "ssh", f.Source.String())
+	lab.ExpectOut(t, f.Source.String(), a, b)
+	if answer := b.Answer(); answer != lab.Open {
+		t.Errorf("the second gate is %s to whom it always allows", answer)
+	}
+
 	// The companion is anybody now.
 	share := func(decisions ...map[string]any) string {
 		t.Helper()

@@ -53,6 +53,6 @@ func TestLinkLocal(t *testing.T) {
 	lab.StartDaemon(t, s.Server, lab.SSHDoor)
 	s.ExpectShut(t, s.Source, "22", lab.Silent)
 
-	s.Client.Run(t, "knock", append([]string{"-d", "50", s.Addr.String()}, lab.SSHSequence...)...)
+	s.RunKnock(t, "50", lab.SSHSequence...)
 	s.ExpectOpen(t, s.Source, "22")
 }

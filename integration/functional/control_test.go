@@ -209,6 +209,9 @@ func TestCloseSaysWhoGetsIn(t *testing.T) {
 		t.Error(said)
 	}
 	s.ExpectOpen(t, s.Source, "22")
+	if said := d.Tell(t, "open", "ssh", s.Neighbour.String()); !strings.HasSuffix(said, "\n"+s.Neighbour.String()+" gets in without a grant: it is in always_allow\n") {
+		t.Error(said)
+	}
 	if said := d.Tell(t, "close", "ssh", s.Neighbour.String()); !strings.HasSuffix(said, s.Neighbour.String()+" still gets in: it is in always_allow\n") {
 		t.Error(said)
 	}

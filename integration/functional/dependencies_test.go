@@ -46,6 +46,7 @@ var uses = map[string]string{
 	"~statedir": "",
 	"~term":     "",
 	"~throttle": "",
+	"~words":    "",
 	"~replay":   "",
 	"~journal":  "config",
 	"~codes":    "~statedir config knock/totp",
@@ -54,7 +55,7 @@ var uses = map[string]string{
 	"~setup":    "~statedir config config/profile knock knock/spa",
 
 	// What happens, who is let in, and what is said of it.
-	"~event":   "knock",
+	"~event":   "~words knock",
 	"~grant":   "~event config knock nft",
 	"~kernel":  "~grant knock nft",
 	"~packets": "~event ~grant ~replay ~statedir config knock knock/spa",
@@ -64,7 +65,7 @@ var uses = map[string]string{
 	// The daemon, and who uses it.
 	"~gate": "~codes ~event ~grant ~kernel ~lastgood ~packets ~ruleset ~service ~statedir ~status ~throttle " +
 		"config knock nft",
-	"~trial":   "~event ~gate ~grant ~kernel ~statedir ~status config knock nft",
+	"~trial":   "~event ~gate ~grant ~kernel ~statedir ~status ~words config knock nft",
 	"~share":   "~gate ~grant ~status ~trial config knock",
 	"~control": "~api ~event ~gate ~grant ~share ~status ~trial cmd/internal/build config knock",
 	"~demo":    "~event ~gate ~ruleset ~statedir ~term config knock knock/totp",
@@ -73,9 +74,9 @@ var uses = map[string]string{
 
 	// Commands.
 	"~cli/command": "~api ~statedir config",
-	"~cli/configure": "~cli/command ~ruleset ~setup ~statedir ~term cmd/internal/usage config config/knockd " +
+	"~cli/configure": "~cli/command ~ruleset ~setup ~statedir ~term ~words cmd/internal/usage config config/knockd " +
 		"config/migrate knock knock/spa knock/totp",
-	"~cli/observe": "~api ~cli/command ~event ~hooks ~lastgood ~statedir ~status ~term cmd/internal/usage",
+	"~cli/observe": "~api ~cli/command ~event ~hooks ~lastgood ~statedir ~status ~term ~words cmd/internal/usage",
 	"~cli/operate": "~api ~cli/command ~control ~event ~gate ~lastgood ~setup ~share ~statedir ~status ~term ~trial " +
 		"cmd/internal/usage config knock nft",
 	"~cli": "~api ~cli/command ~cli/configure ~cli/observe ~cli/operate ~control ~demo ~event ~fleet ~gate " +

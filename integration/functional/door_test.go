@@ -14,6 +14,7 @@ sequence = ["7214:udp", "8391:udp", "6127:udp"]
 `
 	ways := []knocker{
 		{"knock", func(t *testing.T, s *lab.Topology, ports []string) {
+			s.NeedKnock(t)
 			s.Client.Run(t, "knock", append([]string{"-u", "-d", "50", s.Addr.String()}, ports...)...)
 		}},
 		{"nc", func(t *testing.T, s *lab.Topology, ports []string) {
@@ -50,11 +51,11 @@ sequence = [7214, "8391:udp", 6127]
 		s := lab.NewTopology(t, f)
 		sshd := lab.StartSSHD(t, s.Server, 22)
 		lab.StartDaemon(t, s.Server, config)
-		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "7214", "8391", "6127")
+		s.RunKnock(t, "50", "7214", "8391", "6127")
 		s.Settle(t, "ssh", "7214", "8391:udp", "6127")
 		s.ExpectOut(t, "ssh", s.Source)
 
-		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "7214:tcp", "8391:udp", "6127:tcp")
+		s.RunKnock(t, "50", "7214:tcp", "8391:udp", "6127:tcp")
 		s.WaitIn(t, "ssh", s.Source)
 		s.ExpectLogin(t, sshd, s.Source, 22)
 	})

@@ -136,8 +136,8 @@ func TestHooksBesideKnockd(t *testing.T) {
 		knockd := s.Server.Start(t, "knockd", "-v", "-i", "net1", "-c", file)
 		lab.Eventually(t, "knockd listens", func() bool { return strings.Contains(knockd.Out.String(), "listening on") })
 
-		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "5303", "4871:udp", "7519")
-		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "6303", "5871", "8519")
+		s.RunKnock(t, "50", "5303", "4871:udp", "7519")
+		s.RunKnock(t, "50", "6303", "5871", "8519")
 		s.ExpectOpen(t, s.Source, "25565")
 		const runs = 5
 		for name, file := range map[string]string{"knockd": theirs, "nftknockd hooks": ours} {

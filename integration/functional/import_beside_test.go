@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,7 +56,7 @@ func TestImportBesideKnockd(t *testing.T) {
 					knocks = append(knocks, p.String())
 				}
 				before := strings.Count(d.Log(), "by=knock")
-				s.Client.Run(t, "knock", slices.Concat([]string{"-d", "20", s.Addr.String()}, knocks)...)
+				s.RunKnock(t, "20", knocks...)
 				if !comesAbout(func() bool { return strings.Contains(theirs.Out.String(), ": "+section.Name+": OPEN SESAME") }) {
 					t.Logf("knockd does not open %s", section.Name)
 					continue

@@ -28,14 +28,14 @@ func TestImport(t *testing.T) {
 
 				d := lab.StartDaemon(t, s.Server, r.Stdout)
 				s.ExpectShut(t, s.Source, "22", lab.Silent)
-				s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "7000", "8000", "9000")
+				s.RunKnock(t, "50", "7000", "8000", "9000")
 				if e := s.WaitIn(t, "ssh", s.Source); e.Timeout != 0 {
 					t.Errorf("let in for %v, and knockd would until it is closed", e.Timeout)
 				}
 				s.ExpectLogin(t, sshd, s.Source, 22)
 				s.ExpectShut(t, s.Neighbour, "22", lab.Silent)
 
-				s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "9000", "8000", "7000")
+				s.RunKnock(t, "50", "9000", "8000", "7000")
 				s.WaitOut(t, "ssh", s.Source)
 				s.ExpectShut(t, s.Source, "22", lab.Silent)
 				lab.ExpectSecret(t, d, []string{"7000", "8000", "9000"})
@@ -71,10 +71,10 @@ func TestImportTimed(t *testing.T) {
 			}
 		}
 		lab.StartDaemon(t, s.Server, r.Stdout)
-		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "5303", "4871", "7519")
+		s.RunKnock(t, "50", "5303", "4871", "7519")
 		s.WaitIn(t, "wake", s.Source)
 		s.ExpectShut(t, s.Source, "22", lab.Silent)
-		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "7214:udp", "8391", "6127:udp")
+		s.RunKnock(t, "50", "7214:udp", "8391", "6127:udp")
 		session := s.LogIn(t, sshd, s.Source, 22)
 		s.WaitOut(t, "sshforawhile", s.Source)
 		s.ExpectShut(t, s.Source, "22", lab.Silent)

@@ -19,7 +19,7 @@ type knocker struct {
 // Each but the first of these sends one knock a run.
 var knockers = []knocker{
 	{"knock", func(t *testing.T, s *lab.Topology, ports []string) {
-		s.Client.Run(t, "knock", append([]string{"-d", "50", s.Addr.String()}, ports...)...)
+		s.RunKnock(t, "50", ports...)
 	}},
 	{"nmap -sS", nmap("-sS")},
 	{"nmap -sT", nmap("-sT")},
@@ -81,7 +81,7 @@ func TestECN(t *testing.T) {
 		s.Server.ListenTCP(t, 22)
 		s.Client.Sysctl(t, "net/ipv4/tcp_ecn", "1") // of IPv6 too
 		lab.StartDaemon(t, s.Server, lab.SSHDoor)
-		s.Client.Run(t, "knock", append([]string{"-d", "50", s.Addr.String()}, lab.SSHSequence...)...)
+		s.RunKnock(t, "50", lab.SSHSequence...)
 		s.ExpectOpen(t, s.Source, "22")
 	})
 }

@@ -61,8 +61,7 @@ open_timeout = "1h"
 			do := func(commands [][]string) {
 				t.Helper()
 				for _, c := range commands {
-					args := place(c...)
-					s.Server.Run(t, args[0], args[1:]...)
+					run(t, s.Server, place(c...))
 				}
 			}
 			do(n.shut)
@@ -96,6 +95,25 @@ func copyOf(t *testing.T, dir string) string {
 	return to
 }
 
+// run runs a command that has to succeed.
+func run(t *testing.T, h *lab.Host, command []string) {
+	t.Helper()
+	h.Run(t, command[0], command[1:]...)
+}
+
+// startInside starts a script as the first of processes that end with it, with mounts of their
+// own, and returns what puts a command among them.
+func startInside(t *testing.T, s *lab.Topology, script string, args ...string) func(args ...string) []string {
+	t.Helper()
+	p := s.Server.Start(t, "unshare", append([]string{
+		"--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-c", "echo ready\n" + script}, args...)...)
+	lab.Eventually(t, "the namespaces are there", func() bool { return p.Out.String() != "" })
+	ns := fmt.Sprintf("/proc/%d/ns/", p.Cmd.Process.Pid)
+	return func(args ...string) []string {
+		return append([]string{"nsenter", "--mount=" + ns + "mnt", "--pid=" + ns + "pid_for_children"}, args...)
+	}
+}
+
 // startUFW gives each command the test's own files in place of /etc/ufw.
 func startUFW(t *testing.T, _ *lab.Topology) func(...string) []string {
 	etc := copyOf(t, "/etc/ufw")
@@ -112,10 +130,7 @@ mount -t tmpfs none /run/dbus
 mount --bind "$0" /etc/firewalld
 dbus-daemon --system --nofork --nopidfile &
 exec firewalld --nofork --nopid`
-	p := s.Server.Start(t, "unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-c", script, copyOf(t, "/etc/firewalld"))
-	place := func(args ...string) []string {
-		return append([]string{"nsenter", "--mount=/proc/" + fmt.Sprint(p.Cmd.Process.Pid) + "/ns/mnt"}, args...)
-	}
+	place := startInside(t, s, script, copyOf(t, "/etc/firewalld"))
 	lab.Eventually(t, "firewalld runs", func() bool {
 		args := place("firewall-cmd", "--state")
 		return s.Server.Try(t, args[0], args[1:]...).Err == nil

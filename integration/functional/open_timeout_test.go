@@ -80,7 +80,7 @@ func TestKnockingAgainRenews(t *testing.T) {
 		s := lab.NewTopology(t, f)
 		lab.StartDaemon(t, s.Server, lab.SSHDoor)
 		s.Knock(t, s.Source, lab.SSHSequence...)
-		if e := s.WaitIn(t, "ssh", s.Source); e.Timeout != time.Minute {
+		if e := s.WaitIn(t, "ssh", s.Source); !e.IsFor(time.Minute) {
 			t.Fatalf("let in for %v, and open_timeout is a minute unless given", e.Timeout)
 		}
 		const later = time.Minute - 3*time.Second
@@ -94,7 +94,7 @@ func TestKnockingAgainRenews(t *testing.T) {
 			if !in {
 				t.Fatal("out while the time was renewed")
 			}
-			return e.Expires >= later && e.Timeout == time.Minute
+			return e.Expires >= later && e.IsFor(time.Minute)
 		})
 	})
 }
@@ -116,13 +116,13 @@ open_timeout   = "forever"
 		lab.StartDaemon(t, s.Server, config)
 		s.ExpectShut(t, s.Source, "22", lab.Silent)
 
-		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "7000", "8000", "9000")
+		s.RunKnock(t, "50", "7000", "8000", "9000")
 		if e := s.WaitIn(t, "ssh", s.Source); e.Timeout != 0 {
 			t.Errorf("let in for %v, and it should be until closed", e.Timeout)
 		}
 		s.ExpectLogin(t, sshd, s.Source, 22)
 
-		s.Client.Run(t, "knock", "-d", "50", s.Addr.String(), "9000", "8000", "7000")
+		s.RunKnock(t, "50", "9000", "8000", "7000")
 		s.WaitOut(t, "ssh", s.Source)
 		s.ExpectShut(t, s.Source, "22", lab.Silent)
 	})

@@ -225,7 +225,7 @@ func TestPacketContents(t *testing.T) {
 			continue
 		}
 		e := s.WaitIn(t, tt.door, s.Source)
-		if shorter := tt.name == "shorter"; shorter != (e.Timeout == 30*time.Second) || !shorter && e.Timeout != time.Minute {
+		if shorter := tt.name == "shorter"; shorter != e.IsFor(30*time.Second) || !shorter && !e.IsFor(time.Minute) {
 			t.Errorf("%s: let in for %v", tt.name, e.Timeout)
 		}
 		s.Tell(t, "close", tt.door, "--all")

@@ -24,7 +24,7 @@ func TestKnockWhileScanned(t *testing.T) {
 		lab.ExpectLine(t, d, "msg=scan", from.String()) // it is under way
 	}
 	for n := 1; n <= times; n++ {
-		s.Client.Run(t, "knock", append([]string{"-d", "20", s.Addr.String()}, lab.SSHSequence...)...)
+		s.RunKnock(t, "20", lab.SSHSequence...)
 		lab.Eventually(t, fmt.Sprintf("knock %d of %d lets in", n, times), func() bool {
 			return strings.Count(d.Log(), "granted") == n
 		})

@@ -71,7 +71,7 @@ func TestTrialKept(t *testing.T) {
 				s.ExpectShut(t, s.Source, "22", lab.Silent)
 				session.ExpectEcho(t, "still here")
 
-				s.Client.Run(t, "knock", append([]string{"-d", "50", s.Addr.String()}, lab.SSHSequence...)...)
+				s.RunKnock(t, "50", lab.SSHSequence...)
 				s.WaitIn(t, "ssh", s.Source)
 				s.ExpectLogin(t, sshd, s.Source, 22)
 				lab.Eventually(t, "the trial has passed", func() bool {

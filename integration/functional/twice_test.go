@@ -83,7 +83,7 @@ func TestKnockTwice(t *testing.T) {
 			}},
 			{"doubled datagrams", "udp", 0, func(t *testing.T, s *lab.Topology, port string) {
 				p := map[string]string{"7214": "7215:udp", "8391": "8392:udp", "6127": "6128:udp"}[port]
-				s.Client.Run(t, "knock", "-d", "1", s.Addr.String(), p, p)
+				s.RunKnock(t, "1", p, p)
 			}},
 		} {
 			for _, firewalled := range []bool{false, true} {

@@ -39,6 +39,9 @@ func TestUnmute(t *testing.T) {
 		}
 		lab.ExpectWords(t, "why", func() string { return d.Tell(t, "why", s.Source.String()) }, "nftknockd unmute "+s.Source.String())
 		s.Knock(t, s.Source, lab.SSHSequence...)
+		// A knock that is still on its way to the daemon when it listens again counts.
+		heard := fmt.Sprintf(`"heard": %d,`, 1+len(lab.SSHSequence))
+		lab.ExpectWords(t, "why", func() string { return d.Tell(t, "why", "--json", s.Source.String()) }, heard)
 
 		if said := d.Tell(t, "unmute", s.Source.String()); said != "listening again to "+muted+"\n" {
 			t.Errorf("unmute: %s", said)

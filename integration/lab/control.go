@@ -32,6 +32,10 @@ type Status struct {
 		InProgress   int               `json:"in_progress"`
 		MessagesLost uint64            `json:"messages_lost"`
 		SPARefused   map[string]uint64 `json:"spa_refused"`
+		Fleet        *struct {
+			Connected bool
+			Error     string
+		}
 	}
 	Doors []struct {
 		Name    string

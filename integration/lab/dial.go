@@ -59,17 +59,22 @@ func (h *Host) DialFrom(from, to netip.AddrPort, timeout time.Duration) (net.Con
 // was the same datagram.
 func (h *Host) Ask(from, to netip.AddrPort, timeout time.Duration) (Answer, error) {
 	const question = "is anybody there?"
+	deadline := time.Now().Add(timeout)
 	var c net.Conn
 	err := h.In(func() (err error) {
 		d := net.Dialer{LocalAddr: net.UDPAddrFromAddrPort(from)}
-		c, err = d.Dial("udp", to.String())
+		// A program that another test is starting has a copy of a socket that was just closed, until it runs.
+		for c, err = d.Dial("udp", to.String()); errors.Is(err, unix.EADDRINUSE) && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+			c, err = d.Dial("udp", to.String())
+		}
 		return err
 	})
 	if err != nil {
 		return broken, err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(timeout))
+	c.SetDeadline(deadline)
 	if _, err := c.Write([]byte(question)); err != nil {
 		return broken, err
 	}

@@ -36,6 +36,9 @@ type FleetPlan struct {
 	Nodes  int    // of NATS; 0: one
 	Fleet  string // more in [fleet]
 	Config string // more behind it
+
+	Server string // a file of configuration for NATS
+	CA     string // the file of who signed NATS' certificate; empty: no TLS
 }
 
 // A Gate is one of a fleet.
@@ -71,7 +74,7 @@ func NewFleet(t testing.TB, plan FleetPlan) *Fleet {
 	t.Helper()
 	f := &Fleet{
 		Client: NewHost(t, "client"), Broker: NewHost(t, "broker"), Source: IPv4.Addr(200, 0, 1),
-		store: t.TempDir(), KeyFile: NewFleetKey(t), server: natsServer(t), plan: plan,
+		store: t.TempDir(), KeyFile: NewFleetKey(t), server: NATSServer(t), plan: plan,
 	}
 	f.NATS = make([]*Process, max(plan.Nodes, 1))
 	f.Client.Run(t, "ip", "addr", "add", f.Source.String()+"/32", "dev", "lo")
@@ -106,6 +109,9 @@ func (f *Fleet) StartNATS(t testing.TB, node int) {
 		"--addr", "0.0.0.0", "--port", fmt.Sprint(4222 + node), "--jetstream",
 		"--store_dir", filepath.Join(f.store, fmt.Sprint(node)), "--name", fmt.Sprintf("node%d", node),
 	}
+	if f.plan.Server != "" {
+		args = append(args, "--config", f.plan.Server)
+	}
 	if len(f.NATS) > 1 {
 		var routes []string
 		for other := range f.NATS {
@@ -135,6 +141,9 @@ func (f *Fleet) join(t testing.TB, n int) {
 	f.Gates = append(f.Gates, g)
 }
 
+// BrokerAddr is the address of NATS for a gate.
+func BrokerAddr(gate int) netip.Addr { return IPv4.Addr(byte(100+gate), 0, 1) }
+
 // Start starts the daemon and its companion.
 func (g *Gate) Start(t testing.TB) {
 	t.Helper()
@@ -145,11 +154,15 @@ func (g *Gate) Start(t testing.TB) {
 // StartDaemon starts the daemon, with its state from before.
 func (g *Gate) StartDaemon(t testing.TB) {
 	t.Helper()
+	plan := g.fleet.plan
+	scheme := "nats"
+	if plan.CA != "" {
+		scheme = "tls"
+	}
 	var urls []string
 	for node := range g.fleet.NATS {
-		urls = append(urls, fmt.Sprintf("nats://%v:%d", IPv4.Addr(byte(100+g.Number), 0, 1), 4222+node))
+		urls = append(urls, fmt.Sprintf("%s://%v:%d", scheme, BrokerAddr(g.Number), 4222+node))
 	}
-	plan := g.fleet.plan
 	config := fmt.Sprintf(fleetDoor, strings.Join(urls, ","), g.fleet.KeyFile, plan.Fleet) + plan.Config
 	socket := filepath.Join(g.State, "control.sock")
 	g.Daemon = StartDaemonAt(t, g.Host, WriteConfig(t, NoDecoys+config), socket)
@@ -158,6 +171,9 @@ func (g *Gate) StartDaemon(t testing.TB) {
 // StartCompanion starts the companion, and returns when it shares.
 func (g *Gate) StartCompanion(t testing.TB) {
 	t.Helper()
+	if ca := g.fleet.plan.CA; ca != "" {
+		g.env = append(g.env, "SSL_CERT_FILE="+ca)
+	}
 	g.Companion = g.Host.StartCompanion(t, g.Name(), g.Daemon.Socket, filepath.Join(g.State, "fleet"))
 }
 
@@ -239,16 +255,20 @@ func (f *Fleet) Connect(t testing.TB) *nats.Conn {
 	return c
 }
 
-// natsServer builds the server once, and returns the program.
-func natsServer(t testing.TB) string {
+// NATSServer builds the server once, and returns the program.
+func NATSServer(t testing.TB) string {
 	t.Helper()
 	cache, err := cacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
+	project, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		t.Fatalf("go env: %v", err)
+	}
 	program := filepath.Join(cache, "nats-server")
 	cmd := exec.Command("go", "build", "-o", program, "github.com/nats-io/nats-server/v2")
-	cmd.Dir = filepath.Join("..", "nats")
+	cmd.Dir = filepath.Join(filepath.Dir(string(project)), "integration", "nats")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("building nats-server: %v\n%s", err, out)
 	}

@@ -40,7 +40,7 @@ func StartSSHD(t testing.TB, h *Host, ports ...uint16) *SSHD {
 	for _, p := range ports {
 		fmt.Fprintf(&config, "Port %d\n", p)
 	}
-	fmt.Fprintf(&config, "HostKey %s\nAuthorizedKeysFile %s\n", file("host_key"), file("user_key.pub"))
+	fmt.Fprintf(&config, "HostKey %q\nAuthorizedKeysFile %q\n", file("host_key"), file("user_key.pub"))
 	config.WriteString(`
 PidFile none
 UsePAM no

@@ -97,6 +97,10 @@ type Entry struct {
 	Expires time.Duration
 }
 
+// IsFor reports whether somebody was let in for a time. On its way to the kernel it may lose some
+// milliseconds, and nft counts whole seconds.
+func (e Entry) IsFor(d time.Duration) bool { return e.Timeout == d || e.Timeout == d-time.Second }
+
 // OpenSet is the name of the set of those whom a door lets in.
 func (f Family) OpenSet(door string) string { return fmt.Sprintf("%s_open%d", door, int(f)) }
 

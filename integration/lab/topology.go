@@ -66,8 +66,15 @@ func Connect(t testing.TB, net byte, a, b *Host) {
 	if err := a.In(cmd.Run); err != nil {
 		t.Fatalf("connecting %s and %s: %v", a.Name, b.Name, err)
 	}
+	Address(t, net, a, b)
+}
+
+// Address brings up an interface that each of two hosts has, called after the net that it leads
+// to: a is its host 1, and b its host 2.
+func Address(t testing.TB, net byte, a, b *Host) {
+	t.Helper()
 	for i, h := range []*Host{a, b} {
-		h.Run(t, "ip", "link", "set", name, "up")
+		h.Run(t, "ip", "link", "set", fmt.Sprintf("net%d", net), "up")
 		for _, f := range []Family{IPv4, IPv6} {
 			h.AddAddr(t, net, f.Addr(net, 0, byte(i+1)))
 		}
@@ -99,19 +106,26 @@ type Topology struct {
 // NewTopology connects a server and a client, and returns when they reach each other.
 func NewTopology(t testing.TB, f Family) *Topology {
 	t.Helper()
+	server, client := NewHost(t, "server"), NewHost(t, "client")
+	Connect(t, 1, server, client)
+	return NewTopologyOver(t, f, 1, server, client)
+}
+
+// NewTopologyOver makes it of a server and a client that are host 1 and host 2 of a net.
+func NewTopologyOver(t testing.TB, f Family, net byte, server, client *Host) *Topology {
+	t.Helper()
 	s := &Topology{
 		Family:    f,
-		Server:    NewHost(t, "server"),
-		Client:    NewHost(t, "client"),
-		Addr:      f.Addr(1, 0, 1),
-		Source:    f.Addr(1, 0, 2),
-		Neighbour: f.Addr(1, 0, 3),
-		Stranger:  f.Addr(1, 7, 2),
+		Server:    server,
+		Client:    client,
+		Addr:      f.Addr(net, 0, 1),
+		Source:    f.Addr(net, 0, 2),
+		Neighbour: f.Addr(net, 0, 3),
+		Stranger:  f.Addr(net, 7, 2),
 	}
-	Connect(t, 1, s.Server, s.Client)
 	// Programs that don't choose an address are the person.
 	for _, other := range []netip.Addr{s.Neighbour, s.Stranger} {
-		s.Client.AddAddr(t, 1, other, "preferred_lft", "0")
+		s.Client.AddAddr(t, net, other, "preferred_lft", "0")
 	}
 
 	// The wire works, and each side knows the other's link address: no

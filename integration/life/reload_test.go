@@ -110,7 +110,7 @@ func TestReloadChanges(t *testing.T) {
 				s.Knock(t, s.Source, lab.SSHSequence...)
 				lab.Eventually(t, "the person is in for an hour", func() bool {
 					e, _ := s.Entry(t, "ssh", s.Source)
-					return e.Timeout == time.Hour
+					return e.IsFor(time.Hour)
 				})
 			},
 		},

@@ -2,7 +2,7 @@
 
 // Command prober asks ports of a host, again and again, whether anybody answers.
 //
-//	prober SOURCE ADDRESS PORT...
+//	prober [-every 2ms] SOURCE ADDRESS PORT...
 //
 // A port behind a door that is shut, and drops, answers nothing at all: no SYN-ACK and
 // no RST either. So each answer is a packet that got in, whether or not a program
@@ -12,6 +12,7 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -21,17 +22,22 @@ import (
 )
 
 const (
-	every    = 2 * time.Millisecond   // each port
 	timeout  = 200 * time.Millisecond // with no answer
-	courtesy = 200 * time.Millisecond // to a server that is there: it has to serve others too
+	courtesy = 100                    // times as long to a server that is there: it has to serve others too
 )
 
+var every = flag.Duration("every", 2*time.Millisecond, "how often each port is asked: a slow machine takes less")
+
 func main() {
-	if len(os.Args) < 4 {
-		fmt.Fprintln(os.Stderr, "usage: prober SOURCE ADDRESS PORT...")
+	flag.Usage = func() {
+		fmt.Fprintln(os.Stderr, "usage: prober [-every 2ms] SOURCE ADDRESS PORT...")
+	}
+	flag.Parse()
+	if flag.NArg() < 3 {
+		flag.Usage()
 		os.Exit(2)
 	}
-	source, address, ports := os.Args[1], os.Args[2], os.Args[3:]
+	source, address, ports := flag.Arg(0), flag.Arg(1), flag.Args()[2:]
 	dialer := &net.Dialer{
 		LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)},
 		Timeout:   timeout,
@@ -44,10 +50,10 @@ func main() {
 
 func probe(dialer *net.Dialer, address, port string) {
 	welcome := make(chan struct{}, 1)
-	for range time.Tick(every) {
+	for range time.Tick(*every) {
 		select {
 		case <-welcome:
-			time.Sleep(courtesy)
+			time.Sleep(courtesy * *every)
 		default:
 		}
 		go func() {

@@ -25,7 +25,8 @@ func send(conn *net.TCPConn, in *os.File) error {
 			return err
 		}
 		return splice(raw.Write, func(socket int) (int64, error) {
-			return unix.Splice(pipe, nil, socket, nil, pipeSize, 0)
+			n, err := unix.Splice(pipe, nil, socket, nil, pipeSize, 0)
+			return int64(n), err // an int on 32 bits
 		})
 	}
 	_, err := io.Copy(conn, in)
@@ -41,7 +42,8 @@ func receive(out *os.File, conn *net.TCPConn) error {
 			return err
 		}
 		return splice(raw.Read, func(socket int) (int64, error) {
-			return unix.Splice(socket, nil, pipe, nil, pipeSize, 0)
+			n, err := unix.Splice(socket, nil, pipe, nil, pipeSize, 0)
+			return int64(n), err // an int on 32 bits
 		})
 	}
 	_, err := io.Copy(out, conn)

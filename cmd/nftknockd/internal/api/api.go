@@ -27,7 +27,7 @@ type Result struct {
 	Door    string       `json:"door,omitempty"`
 	Sources []string     `json:"sources"`
 	Until   time.Time    `json:"until,omitzero"`  // of open; zero: until revoked
-	Still   []status.Way `json:"still,omitempty"` // of close: what else lets them in to the door's ports
+	Still   []status.Way `json:"still,omitempty"` // of close: what else lets them in to the door's ports; of open: always_allow alone
 }
 
 // Hooks are what is run when.

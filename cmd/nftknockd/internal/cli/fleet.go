@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
@@ -77,6 +78,7 @@ When there is no [fleet], or no daemon, it ends after a few seconds, with status
 			Gate:   gate,
 			Load:   position.Load,
 			Save:   position.Save,
+			Now:    time.Now,
 			Log:    log,
 			Ready:  func() { service.Notify(log, daemon.SdNotifyReady) },
 		}

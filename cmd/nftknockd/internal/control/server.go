@@ -37,6 +37,8 @@ type Backend interface {
 	Open(door string, source grant.Source, d time.Duration) (grant.Grant, error)
 	// Revoke ends the grants within a source, or all if it is the zero Source.
 	Revoke(door string, source grant.Source, by grant.Origin) ([]grant.Grant, error)
+	// AlwaysAllowed says what lets a source in without a grant.
+	AlwaysAllowed(source grant.Source) []status.Way
 	// WaysIn says what else lets a source, or anybody, in to the ports of a door.
 	WaysIn(door string, source grant.Source) ([]status.Way, error)
 	// Unmute listens again to who is muted within a source, and returns what was muted.
@@ -165,7 +167,7 @@ func (s *server) openFor(r *http.Request) (*api.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &api.Result{Door: req.Door, Sources: []string{grant.Source()}, Until: grant.Until}, nil
+	return &api.Result{Door: req.Door, Sources: []string{grant.Source()}, Until: grant.Until, Still: s.backend.AlwaysAllowed(source)}, nil
 }
 
 func (s *server) close(w http.ResponseWriter, r *http.Request) {

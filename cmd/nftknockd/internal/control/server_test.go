@@ -61,6 +61,7 @@ func (f *fakeBackend) Open(door string, source grant.Source, d time.Duration) (g
 func (f *fakeBackend) Revoke(door string, source grant.Source, _ grant.Origin) ([]grant.Grant, error) {
 	return nil, f.ask("close %q %v", door, source)
 }
+func (f *fakeBackend) AlwaysAllowed(grant.Source) []status.Way           { return nil }
 func (f *fakeBackend) WaysIn(string, grant.Source) ([]status.Way, error) { return nil, nil }
 func (f *fakeBackend) Unmute(source grant.Source) ([]grant.Source, error) {
 	return []grant.Source{source}, f.ask("unmute %v", source)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"nftknock/cmd/nftknockd/internal/words"
 	"nftknock/knock"
 )
 
@@ -167,13 +168,13 @@ func (e Event) Line() string {
 	case Reloaded:
 		line = append(line, fmt.Sprintf("doors: %d", len(e.Doors)))
 	case Lost:
-		line = append(line, fmt.Sprintf("%d messages of the kernel's packet log so far", e.Count))
+		line = append(line, words.Count(e.Count, "message")+" of the kernel's packet log so far")
 	case Missed:
 		if e.Count > 0 {
-			line = append(line, fmt.Sprintf("%d events: too many came at once", e.Count))
+			line = append(line, words.Count(e.Count, "event")+": too many came at once")
 		}
 	case LeftOut:
-		line = append(line, fmt.Sprintf("%d steps of attempts: too many came at once", e.Count))
+		line = append(line, words.Count(e.Count, "step")+" of attempts: too many came at once")
 	case Attempt:
 		line = append(line, e.Step.String())
 	}

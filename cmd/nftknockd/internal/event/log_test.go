@@ -75,3 +75,17 @@ func TestLog(t *testing.T) {
 		}
 	}
 }
+
+func TestLinesCount(t *testing.T) {
+	for want, e := range map[string]event.Event{
+		"1 message of the kernel's packet log so far":  {Kind: event.Lost, Count: 1},
+		"2 messages of the kernel's packet log so far": {Kind: event.Lost, Count: 2},
+		"1 event: too many came at once":               {Kind: event.Missed, Count: 1},
+		"2 events: too many came at once":              {Kind: event.Missed, Count: 2},
+		"1 step of attempts: too many came at once":    {Kind: event.LeftOut, Count: 1},
+	} {
+		if got := e.Line(); !strings.HasSuffix(got, " "+want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -23,24 +24,44 @@ type bucket struct {
 	js   jetstream.JetStream
 	kv   jetstream.KeyValue
 	name string
+	made time.Time // when: one that was deleted and made anew has another
+
+	log    *slog.Logger
+	mu     sync.Mutex
+	reason string // why there is no connection; empty: there is, or nobody has said yet
+	said   string // the reason that was logged last
+	saidAt time.Time
 }
 
 const (
 	markerTTL  = time.Minute // how long the bucket remembers that a key's time is over
 	natsWait   = 5 * time.Second
+	sayEvery   = 5 * time.Second
 	maxPending = 4096 // values on their way to the bucket
+
+	// maxApart is by how much NATS' clock may differ from this machine's. Who can answer in NATS' place could
+	// have any grant count again that ever was.
+	maxApart = 5 * time.Minute
 )
 
 // dial connects to NATS, which need not be there yet: the connection comes when it is, and comes back.
 func dial(urls []string, name, gate string, secret config.Secret, log *slog.Logger, changed func()) (*bucket, error) {
+	b := &bucket{name: name, log: log}
+	connected := func(c *nats.Conn, how string) {
+		log.Info(how, "server", server(c))
+		b.failed(nil)
+		changed()
+	}
 	options := []nats.Option{
 		nats.Name("nftknockd " + gate),
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(500 * time.Millisecond),
 		nats.ReconnectJitter(100*time.Millisecond, 500*time.Millisecond), nats.Timeout(2 * time.Second),
 		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2), // a link that is cut is noticed in seconds
-		nats.ReconnectBufSize(-1), // what cannot be sent now is sent when it is known what is there
-		nats.ConnectHandler(func(c *nats.Conn) { log.Info("connected to NATS", "server", server(c)); changed() }),
-		nats.ReconnectHandler(func(c *nats.Conn) { log.Info("connected to NATS again", "server", server(c)); changed() }),
+		nats.ReconnectBufSize(-1),   // what cannot be sent now is sent when it is known what is there
+		nats.IgnoreAuthErrorAbort(), // what NATS refuses today it may accept when somebody has mended its accounts
+		nats.ConnectHandler(func(c *nats.Conn) { connected(c, "connected to NATS") }),
+		nats.ReconnectHandler(func(c *nats.Conn) { connected(c, "connected to NATS again") }),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { b.failed(err) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("the connection to NATS is lost: this gate works alone", "error", err)
@@ -65,7 +86,38 @@ func dial(urls []string, name, gate string, secret config.Secret, log *slog.Logg
 		conn.Close()
 		return nil, err
 	}
-	return &bucket{conn: conn, js: js, name: name}, nil
+	b.conn, b.js = conn, js
+	return b, nil
+}
+
+// failed notes why there is no connection, and says so when it is another reason than last said: not
+// more often than every sayEvery, since servers may refuse for reasons that take turns. Nil: there is one.
+func (b *bucket) failed(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err == nil {
+		b.reason, b.said, b.saidAt = "", "", time.Time{}
+		return
+	}
+	b.reason = err.Error()
+	// The library's handlers and LastError spell it differently.
+	if !strings.EqualFold(b.reason, b.said) && time.Since(b.saidAt) > sayEvery {
+		b.said, b.saidAt = b.reason, time.Now()
+		b.log.Warn("NATS cannot be connected to: trying again", "error", err)
+	}
+}
+
+// connected reports whether there is a connection, and if not, why.
+func (b *bucket) connected() (bool, string) {
+	if b.conn.IsConnected() {
+		return true, ""
+	}
+	if err := b.conn.LastError(); err != nil { // refused by TLS or by NATS, which no handler is told of
+		b.failed(err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return false, b.reason
 }
 
 // server names the server without what may be a secret in its URL.
@@ -112,16 +164,38 @@ func (b *bucket) find(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("bucket %s: %w", b.name, err)
 	}
-	b.kv = kv
+	stream, err := b.js.Stream(ctx, "KV_"+b.name)
+	if err != nil {
+		return fmt.Errorf("bucket %s: %w", b.name, err)
+	}
+	b.kv, b.made = kv, stream.CachedInfo().Created
 	return nil
 }
 
-// exists reports whether the bucket is there still, if that can be told.
-func (b *bucket) exists(ctx context.Context) bool {
+// tampered says what somebody has done to the bucket that no watcher is told of, as far as that can be
+// told. If nobody has, it holds no less than values, and that of the key whose revision is the oldest, or
+// a newer one. Empty: nothing.
+func (b *bucket) tampered(ctx context.Context, values int, key string, oldest uint64) string {
 	ctx, cancel := context.WithTimeout(ctx, natsWait)
 	defer cancel()
-	_, err := b.js.Stream(ctx, "KV_"+b.name)
-	return !errors.Is(err, jetstream.ErrStreamNotFound)
+	stream, err := b.js.Stream(ctx, "KV_"+b.name)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return "deleted"
+	case err != nil:
+		return ""
+	}
+	switch info := stream.CachedInfo(); {
+	case !info.Created.Equal(b.made):
+		return "deleted and made anew"
+	case info.State.Msgs < uint64(values):
+		return "emptied"
+	case info.State.FirstSeq > oldest: // whoever has emptied it may have filled it, too
+		if revision, err := b.revision(ctx, key); err == nil && revision == 0 {
+			return "emptied"
+		}
+	}
+	return ""
 }
 
 // anyRevision has put replace whatever a key has.
@@ -176,20 +250,28 @@ func isTaken(err error) bool {
 	return errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
 }
 
-// clock returns how far the servers' clock is ahead of this machine's, by what they say of a value
-// that is written now; it also shows the others that this gate lives.
-func (b *bucket) clock(ctx context.Context, key string, value []byte) (time.Duration, error) {
+// alive writes what shows the others that a gate lives.
+func (b *bucket) alive(ctx context.Context, key string, value []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, natsWait)
 	defer cancel()
-	before := time.Now()
 	_, err := b.js.Publish(ctx, "$KV."+b.name+"."+key, value, jetstream.WithMsgTTL(gateTTL))
+	return err
+}
+
+// clock returns how far the servers' clock is ahead of this machine's, by what leads for the bucket. Values
+// and their times would come from any copy of the bucket, such as a mirror that anybody has made.
+func (b *bucket) clock(ctx context.Context, now func() time.Time) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, natsWait)
+	defer cancel()
+	began, before := time.Now(), now()
+	stream, err := b.js.Stream(ctx, "KV_"+b.name)
 	if err != nil {
 		return 0, err
 	}
-	took := time.Since(before)
-	entry, err := b.kv.Get(ctx, key)
-	if err != nil {
-		return 0, err
+	ahead := stream.CachedInfo().TimeStamp.Sub(before.Add(time.Since(began) / 2).Round(0))
+	if ahead.Abs() > maxApart {
+		return 0, fmt.Errorf("NATS says that it is %v apart from this machine's clock: run NTP on both; without, old grants could come back",
+			ahead.Abs().Round(time.Second))
 	}
-	return entry.Created().Sub(before.Add(took / 2).Round(0)), nil
+	return ahead, nil
 }

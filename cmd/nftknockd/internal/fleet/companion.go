@@ -46,6 +46,7 @@ type Companion struct {
 	Gate   string // this gate's name, which the others see
 	Load   func() (string, error)
 	Save   func(after string) error // up to where events were shared
+	Now    func() time.Time         // this machine's clock, which may be wrong
 	Log    *slog.Logger
 	Ready  func() // is called when there is something to share, with NATS or without
 }
@@ -56,6 +57,7 @@ const (
 	gateTTL     = time.Minute            // after which a gate that says nothing is gone
 	aliveEvery  = 20 * time.Second
 	tickEvery   = time.Second
+	rereadEvery = 5 * time.Minute         // all of the bucket: single values can be deleted without a word
 	maxApply    = 256                     // decisions that go to the daemon at once
 	settleAfter = 250 * time.Millisecond  // without an event: the daemon has told what there was
 	slack       = 1500 * time.Millisecond // by which ends may differ: the bucket counts in seconds

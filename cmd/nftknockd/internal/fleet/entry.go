@@ -21,7 +21,13 @@ type Entry struct {
 	Gate    string    // whose decision it is
 	Revoked bool      // the source is out
 	At      time.Time // of the decision
-	Until   time.Time // the grant's end; of a revocation, until when it has to be remembered
+	Until   time.Time // the grant's end; of a revocation, as Kept
+	Kept    time.Time // until when it has to be remembered: the end of any grant that it has taken the place of, too
+}
+
+// over reports whether an entry keeps the source out, as a revocation does and a grant at its end.
+func (e *Entry) over(now time.Time) bool {
+	return e.Revoked || !e.Until.IsZero() && !e.Until.After(now)
 }
 
 // newerThan reports whether an entry takes the place of another one of the same key. All
@@ -66,6 +72,7 @@ type payload struct {
 	Revoked bool         `json:"revoked,omitempty"`
 	At      int64        `json:"at_ms"`
 	Until   int64        `json:"until_ms,omitempty"`
+	Kept    int64        `json:"kept_ms,omitempty"` // 0: as Until; -1: always
 	Spent   *event.Spent `json:"spent,omitempty"`
 }
 
@@ -111,7 +118,7 @@ func (s signer) sum(key string, text []byte) []byte {
 func (s signer) sealEntry(e *Entry) []byte {
 	return s.seal(e.key(), payload{
 		Door: e.Door, Source: e.Source, Gate: e.Gate, Revoked: e.Revoked,
-		At: e.At.UnixMilli(), Until: unixMilli(e.Until),
+		At: e.At.UnixMilli(), Until: unixMilli(e.Until), Kept: e.keptMilli(),
 	})
 }
 
@@ -121,10 +128,24 @@ func (s signer) openEntry(key string, value []byte) (*Entry, error) {
 		return nil, err
 	}
 	e := &Entry{Door: p.Door, Source: p.Source, Gate: p.Gate, Revoked: p.Revoked, At: time.UnixMilli(p.At), Until: milli(p.Until)}
+	e.Kept = e.Until
+	if p.Kept != 0 {
+		e.Kept = milli(max(p.Kept, 0))
+	}
 	if e.key() != key {
 		return nil, errInvalid
 	}
 	return e, nil
+}
+
+func (e *Entry) keptMilli() int64 {
+	switch {
+	case e.Kept.Equal(e.Until):
+		return 0
+	case e.Kept.IsZero():
+		return -1
+	}
+	return e.Kept.UnixMilli()
 }
 
 func unixMilli(t time.Time) int64 {

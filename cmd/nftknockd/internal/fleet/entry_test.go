@@ -19,7 +19,8 @@ func TestSignedEntry(t *testing.T) {
 	for _, want := range []Entry{
 		testEntry(),
 		{Door: "ssh", Source: "192.0.2.1", Gate: "gate2", At: time.UnixMilli(5)}, // without an end
-		{Door: "ssh", Source: "192.0.2.1", Gate: "gate2", At: time.UnixMilli(5), Until: time.UnixMilli(9), Revoked: true},
+		{Door: "ssh", Source: "192.0.2.1", Gate: "gate2", At: time.UnixMilli(5), Until: time.UnixMilli(9), Kept: time.UnixMilli(12)},
+		{Door: "ssh", Source: "192.0.2.1", Gate: "gate2", At: time.UnixMilli(5), Until: time.UnixMilli(9), Kept: time.UnixMilli(9), Revoked: true},
 	} {
 		got, err := testSigner.openEntry(want.key(), testSigner.sealEntry(&want))
 		if err != nil || *got != want {

@@ -18,7 +18,8 @@ type record struct {
 
 func newLedger() *ledger { return &ledger{records: make(map[string]*record)} }
 
-// offer takes an entry if it is newer than what is known.
+// offer takes an entry if it is newer than what is known. Either way what is known then is kept for as long as
+// both: whoever has seen the other one could put it back.
 func (l *ledger) offer(e Entry) (*record, bool) {
 	r := l.records[e.key()]
 	if r == nil {
@@ -26,17 +27,27 @@ func (l *ledger) offer(e Entry) (*record, bool) {
 		l.records[e.key()] = r
 		return r, true
 	}
-	if !e.newerThan(&r.Entry) {
-		return r, false
+	kept := last(r.Kept, e.Kept)
+	newer := e.newerThan(&r.Entry)
+	if newer {
+		r.Entry = e
 	}
-	r.Entry = e
-	return r, true
+	r.Kept = kept
+	return r, newer
 }
 
 // live reports whether an entry still says something.
-func (e *Entry) live(now time.Time) bool { return e.Until.IsZero() || e.Until.After(now) }
+func (e *Entry) live(now time.Time) bool { return e.Kept.IsZero() || e.Kept.After(now) }
 
-// left returns how long a grant lasts; ok is false if it is over. forever says that it has no end.
+// last returns the later of two ends; the zero time is none.
+func last(a, b time.Time) time.Time {
+	if a.IsZero() || b.IsZero() {
+		return time.Time{}
+	}
+	return later(a, b)
+}
+
+// left returns how long a grant lasts, which is negative if it is over; forever says that it has no end.
 func (e *Entry) left(now time.Time) (left time.Duration, forever bool) {
 	if e.Until.IsZero() {
 		return 0, true

@@ -102,10 +102,7 @@ func (s *session) rememberUntil(r *Entry) time.Time {
 	if known == nil {
 		return r.At.Add(s.fleet.MaxGrant)
 	}
-	if known.Until.IsZero() {
-		return time.Time{}
-	}
-	return later(known.Until, r.At.Add(time.Minute))
+	return last(known.Kept, r.At.Add(time.Minute))
 }
 
 func later(a, b time.Time) time.Time {
@@ -125,6 +122,7 @@ func (s *session) shared(t time.Time) time.Time {
 
 // decided shares a decision of this gate's.
 func (s *session) decided(e Entry) {
+	e.Kept = e.Until // and longer, if what is known is
 	r, newer := s.ledger.offer(e)
 	if newer {
 		r.unshared = true
@@ -139,20 +137,29 @@ func (s *session) send(key string, r *record) {
 		return // a tick looks again
 	}
 	ttl := time.Duration(0)
-	if !r.Until.IsZero() {
-		ttl = r.Until.Sub(now) + time.Second // the bucket's seconds are whole
+	if !r.Kept.IsZero() {
+		ttl = r.Kept.Sub(now) + time.Second // the bucket's seconds are whole
 	}
-	at := r.At
 	r.sending = true
+	s.put(sent{key: key, entry: r.Entry}, s.signer.sealEntry(&r.Entry), r.revision, ttl)
+}
+
+// put sends a value to the bucket; see bucket.put. What becomes of it comes to arrived.
+func (s *session) put(d sent, value []byte, revision uint64, ttl time.Duration) {
+	d.reading = s.reading
 	s.inProgress++
-	s.bucket.put(key, s.signer.sealEntry(&r.Entry), r.revision, ttl, func(revision uint64, err error) {
-		s.sent <- sent{key, at, revision, err}
+	s.bucket.put(d.key, value, revision, ttl, func(revision uint64, err error) {
+		d.revision, d.err = revision, err
+		s.sent <- d
 	})
 }
 
 // arrived takes in what became of a value that was sent.
 func (s *session) arrived(ctx context.Context, d sent) {
 	s.inProgress--
+	if d.reading != s.reading {
+		return // it was sent anew, if the bucket did not hold it
+	}
 	if strings.HasPrefix(d.key, spentKeys) {
 		s.arrivedSpent(d)
 		return
@@ -165,7 +172,7 @@ func (s *session) arrived(ctx context.Context, d sent) {
 	switch {
 	case d.err == nil:
 		r.revision = max(r.revision, d.revision)
-		if r.At.Equal(d.at) {
+		if r.Entry == d.entry {
 			r.unshared = false
 			return
 		}

@@ -54,13 +54,13 @@ func (s *session) heardGrant(key string, entry jetstream.KeyValueEntry) {
 	r.revision = max(r.revision, entry.Revision())
 	switch {
 	case newer:
-		r.unshared = false
+		r.unshared = !r.Kept.Equal(e.Kept)
 		s.noteLag(entry)
 		s.toApply = append(s.toApply, sharedOf(e, now))
 	case r.newerThan(e):
 		r.unshared = true // an older value is in its place
 	default:
-		r.unshared = false
+		r.unshared = !r.Kept.Equal(e.Kept)
 	}
 }
 
@@ -75,8 +75,12 @@ func (s *session) heardGate(key string, entry jetstream.KeyValueEntry) {
 	if entry.Operation() != jetstream.KeyValuePut {
 		return
 	}
-	if p, err := s.signer.open(key, entry.Value()); err == nil && p.Gate != s.Gate && keyOfGate(p.Gate) == key {
-		s.gates[p.Gate] = entry.Created().Add(-s.ahead)
+	p, err := s.signer.open(key, entry.Value())
+	if err != nil || p.Gate == s.Gate || keyOfGate(p.Gate) != key {
+		return
+	}
+	if seen := time.UnixMilli(p.At).Add(-s.ahead); s.Now().Sub(seen) <= gateTTL { // and was not put back by somebody
+		s.gates[p.Gate] = later(s.gates[p.Gate], seen)
 	}
 }
 
@@ -88,7 +92,7 @@ func sharedOf(e *Entry, now time.Time) grant.Shared {
 	if forever {
 		left = knock.Forever
 	}
-	return grant.Shared{Door: e.Door, Source: e.Source, Gate: e.Gate, Left: left, Revoked: e.Revoked}
+	return grant.Shared{Door: e.Door, Source: e.Source, Gate: e.Gate, Left: left, Revoked: e.over(now)}
 }
 
 // apply has the daemon carry out what has come.

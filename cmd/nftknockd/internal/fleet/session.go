@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nftknock/cmd/nftknockd/internal/event"
@@ -40,8 +40,11 @@ type session struct {
 	toApply    []grant.Shared
 	toSpend    []event.Spent
 	watcher    jetstream.KeyWatcher
+	read       time.Time // when all of the bucket was read
+	unusable   string    // why the bucket cannot be used
 	lastAlive  time.Time
 	inProgress int // values on their way to the bucket
+	reading    int // how often the bucket was read from its beginning
 
 	local   chan event.Event
 	sent    chan sent
@@ -53,12 +56,13 @@ type session struct {
 // sent is what became of a value.
 type sent struct {
 	key      string
-	at       time.Time // of the entry
+	entry    Entry
 	revision uint64
 	err      error
+	reading  int // since which one it was on its way
 }
 
-func (s *session) now() time.Time { return time.Now().Add(s.ahead) }
+func (s *session) now() time.Time { return s.Now().Add(s.ahead) }
 
 func (s *session) run(ctx context.Context) error {
 	ticks := time.NewTicker(tickEvery)
@@ -129,11 +133,14 @@ func (s *session) drain() {
 // connect finds the bucket, takes the time and reads what is there, if NATS can be reached.
 func (s *session) connect(ctx context.Context) {
 	defer s.report()
-	if s.bucket.conn.Status() != nats.CONNECTED {
+	if !s.bucket.conn.IsConnected() {
+		s.lost()
 		return
 	}
+	s.unusable = ""
 	if err := s.open(ctx); err != nil {
 		s.Log.Warn("the bucket cannot be used: trying again", "error", err)
+		s.unusable = err.Error()
 		s.lost()
 	}
 }
@@ -152,10 +159,12 @@ func (s *session) open(ctx context.Context) error {
 	}
 	s.watcher = watcher
 	// What the bucket holds is taken in before anything else. What it does not hold is missing in
-	// it, whatever it held before.
+	// it, whatever it held before, and whatever comes of values that were on their way to it.
+	s.reading++
 	for _, r := range s.ledger.records {
 		r.revision, r.unshared, r.sending = 0, true, false
 	}
+	s.allUnspent()
 	deadline := time.After(4 * natsWait)
 	for {
 		select {
@@ -165,7 +174,7 @@ func (s *session) open(ctx context.Context) error {
 			}
 			if entry == nil { // that was all
 				s.settled = false
-				s.lastEvent = time.Now()
+				s.lastEvent, s.read = time.Now(), time.Now()
 				return nil
 			}
 			s.heard(entry)
@@ -183,15 +192,15 @@ func (s *session) lost() {
 	}
 }
 
-// alive shows the others that this gate lives, and measures the servers' clock.
+// alive measures the servers' clock, and shows the others that this gate lives.
 func (s *session) alive(ctx context.Context) error {
-	key := gateKeys + nameKey(s.Gate)
-	ahead, err := s.bucket.clock(ctx, key, s.signer.seal(key, payload{Gate: s.Gate, At: s.now().UnixMilli()}))
+	ahead, err := s.bucket.clock(ctx, s.Now)
 	if err != nil {
 		return err
 	}
 	s.ahead, s.wall, s.lastAlive = ahead, time.Now(), time.Now()
-	return nil
+	key := keyOfGate(s.Gate)
+	return s.bucket.alive(ctx, key, s.signer.seal(key, payload{Gate: s.Gate, At: s.now().UnixMilli()}))
 }
 
 // tick does what has to be done again and again.
@@ -204,18 +213,12 @@ func (s *session) tick(ctx context.Context) {
 		s.Log.Warn("values in the bucket are refused: not signed with the group's key, or damaged", "count", s.forged)
 		s.forged = 0
 	}
-	if s.bucket.conn.Status() == nats.CONNECTED {
-		switch {
-		case s.watcher == nil:
-			s.connect(ctx)
-		case !s.bucket.exists(ctx):
-			s.Log.Warn("somebody has deleted the bucket: it is made anew, of what the gates know")
-			s.connect(ctx)
-		case time.Since(s.lastAlive) > aliveEvery || s.clockJumped():
-			if err := s.alive(ctx); err != nil {
-				s.Log.Warn("the bucket does not answer: trying again", "error", err)
-			}
-		}
+	switch {
+	case !s.bucket.conn.IsConnected():
+	case s.watcher == nil:
+		s.connect(ctx)
+	default:
+		s.tend(ctx, now)
 	}
 	for key, r := range s.ledger.records {
 		s.send(key, r)
@@ -229,6 +232,34 @@ func (s *session) tick(ctx context.Context) {
 	}
 	s.savePosition()
 	s.report()
+}
+
+// tend looks after the bucket that is read: what somebody has done to it is put right.
+func (s *session) tend(ctx context.Context, now time.Time) {
+	held, key, oldest := 0, "", uint64(math.MaxUint64)
+	for k, r := range s.ledger.records {
+		if r.revision != 0 && !r.unshared && r.live(now.Add(slack)) {
+			held++
+			if r.revision < oldest {
+				key, oldest = k, r.revision
+			}
+		}
+	}
+	switch how := s.bucket.tampered(ctx, held, key, oldest); {
+	case how != "":
+		s.Log.Warn("somebody has tampered with the bucket: what the gates know is put back", "bucket", how)
+		s.connect(ctx)
+	case time.Since(s.read) > rereadEvery:
+		s.connect(ctx)
+	case time.Since(s.lastAlive) > aliveEvery || s.clockJumped():
+		if err := s.alive(ctx); err != nil {
+			s.Log.Warn("it cannot be told what time it is at the bucket: trying again", "error", err)
+			if s.clockJumped() { // what was measured before holds no more
+				s.unusable = err.Error()
+				s.lost()
+			}
+		}
+	}
 }
 
 // clockJumped reports whether this machine's clock was set since ahead was measured.

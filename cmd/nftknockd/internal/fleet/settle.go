@@ -32,9 +32,9 @@ func (s *session) settle() {
 		g, ok := held[key]
 		switch end := s.shared(g.Until); {
 		case !r.live(now):
-		case r.Revoked && ok && (r.Until.IsZero() || !endsAfter(end, r.Until)):
+		case r.over(now) && ok && (r.Kept.IsZero() || !endsAfter(end, r.Kept)):
 			s.toApply = append(s.toApply, sharedOf(&r.Entry, now))
-		case !r.Revoked && (!ok || s.endsEarly(g, end, r, now)):
+		case !r.over(now) && (!ok || s.endsEarly(g, end, r, now)):
 			s.toApply = append(s.toApply, sharedOf(&r.Entry, now))
 		}
 	}
@@ -75,8 +75,14 @@ func (s *session) savePosition() {
 // report tells the daemon how the fleet is.
 func (s *session) report() {
 	r := status.Fleet{Group: s.fleet.Group, Gate: s.Gate, Connected: s.watcher != nil, Lag: s.lag.Seconds(), Gates: []status.FleetGate{}}
-	if s.watcher != nil {
+	connected, reason := s.bucket.connected()
+	switch {
+	case s.watcher != nil:
 		r.Server = server(s.bucket.conn)
+	case connected:
+		r.Error = s.unusable
+	default:
+		r.Error = reason
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.gates)) {
 		r.Gates = append(r.Gates, status.FleetGate{Name: name, Seen: s.gates[name]})

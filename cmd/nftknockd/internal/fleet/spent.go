@@ -39,13 +39,19 @@ func (s *session) spendLocal(u event.Spent) {
 
 func (s *session) sendSpent() {
 	for key, u := range s.unspent {
-		if s.watcher == nil || u.sending || s.inProgress >= maxPending/2 {
+		known, ok := s.spent[key]
+		switch {
+		case u.sending:
+			continue
+		case !ok: // of no use any more
+			delete(s.unspent, key)
+			continue
+		case s.watcher == nil || s.inProgress >= maxPending/2:
 			continue
 		}
 		u.sending = true
-		s.inProgress++
-		value := s.signer.seal(key, payload{Gate: s.Gate, At: s.now().UnixMilli(), Spent: &u.Spent})
-		s.bucket.put(key, value, anyRevision, spentFor, func(_ uint64, err error) { s.sent <- sent{key: key, err: err} })
+		value := s.signer.seal(key, payload{Gate: s.Gate, At: known.until.Add(-spentFor).UnixMilli(), Spent: &u.Spent})
+		s.put(sent{key: key}, value, anyRevision, max(known.until.Sub(s.now()), time.Second))
 	}
 }
 
@@ -66,16 +72,35 @@ func (s *session) heardSpent(key string, entry jetstream.KeyValueEntry) {
 	if entry.Operation() == jetstream.KeyValuePut {
 		p, err := s.signer.open(key, entry.Value())
 		if err == nil && p.Spent != nil && spentKey(*p.Spent) == key {
-			if !ok {
-				s.spent[key] = spent{*p.Spent, s.now().Add(spentFor)}
+			// Not for longer than the gate said that it was used at: gates would put it back in turns.
+			if until := time.UnixMilli(p.At).Add(spentFor); !ok && until.After(s.now()) {
+				s.spent[key] = spent{*p.Spent, until}
 				s.toSpend = append(s.toSpend, *p.Spent)
 			}
+			delete(s.unspent, key)
 			return
 		}
 		s.forged++
 	}
 	// Somebody without the key has deleted or replaced it: a tick puts it back.
-	if ok && known.until.Sub(s.now()) > time.Minute && s.unspent[key] == nil {
+	if ok {
+		s.missing(key, known)
+	}
+}
+
+// allUnspent has a tick put whatever the bucket does not turn out to hold there.
+func (s *session) allUnspent() {
+	for _, u := range s.unspent {
+		u.sending = false
+	}
+	for key, known := range s.spent {
+		s.missing(key, known)
+	}
+}
+
+// missing notes that the bucket does not say what it has said, unless its time is over soon.
+func (s *session) missing(key string, known spent) {
+	if s.unspent[key] == nil && known.until.Sub(s.now()) > time.Minute {
 		s.unspent[key] = &unspent{Spent: known.Spent}
 	}
 }

@@ -54,6 +54,7 @@ const fleetReportFor = 10 * time.Second
 
 // ReportFleet takes in how the fleet is.
 func (g *Gate) ReportFleet(report status.Fleet) {
+	report = report.Printable()
 	report.Reported = time.Now()
 	g.state.Lock()
 	defer g.unlock()

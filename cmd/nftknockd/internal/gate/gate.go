@@ -246,7 +246,7 @@ func (g *Gate) Run(ctx context.Context) error {
 	var background, logging sync.WaitGroup
 	background.Go(func() { service.FeedWatchdog(ctx, g.deps.Log, g.Works, g.deps.Notify) })
 	background.Go(func() { g.recordCodes(ctx) })
-	background.Go(g.tellPresent)
+	go g.tellPresent(ctx) // not waited for: a million grants take longer to read than a stop may
 	background.Go(func() { g.packets.Prove(ctx) })
 	background.Go(func() { g.packets.Record(ctx) })
 	endLog, stopLog := context.WithCancel(context.Background())

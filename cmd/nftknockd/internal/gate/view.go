@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"time"
@@ -83,9 +84,12 @@ func (g *Gate) InProgress() int {
 	return g.state.tracker.InProgress(time.Now())
 }
 
-// tellPresent tells the bus which grants there are, whose ends the kernel does not tell.
-func (g *Gate) tellPresent() {
+// tellPresent tells the bus which grants there are, whose ends the kernel does not tell, unless the context ends first.
+func (g *Gate) tellPresent(ctx context.Context) {
 	snapshot, err := g.Inspect()
+	if ctx.Err() != nil {
+		return
+	}
 	if err != nil {
 		g.deps.Log.Warn("the end of some grants will not be reported", "error", err)
 		return
@@ -136,6 +140,11 @@ func (g *Gate) Trace(source netip.Addr) (*status.Trace, error) {
 	}
 	trace.Grants = slices.DeleteFunc(whole.Grants, func(in status.Grant) bool { return !in.Covers(source) })
 	return trace, nil
+}
+
+// AlwaysAllowed returns what of always_allow lets a source in without a grant.
+func (g *Gate) AlwaysAllowed(source grant.Source) []status.Way {
+	return status.AlwaysAllowed(g.Config(), source)
 }
 
 // WaysIn returns what lets a source, or anybody if it is the zero Source, in to the ports of a

@@ -94,7 +94,8 @@ func isDecision(err error) bool {
 	return noDoor || prefix || overlap
 }
 
-// revokeShared ends grants, of those that are in.
+// revokeShared ends grants, of those that are in. A door may have let in more with a source than the other
+// gate's has: that goes, as it does when the source is revoked here.
 func (g Gate) revokeShared(grants []grant.Grant) error {
 	if len(grants) == 0 {
 		return nil
@@ -107,7 +108,18 @@ func (g Gate) revokeShared(grants []grant.Grant) error {
 	for _, e := range snapshot.Grants {
 		in[grant.Of(e, time.Now()).ID()] = true
 	}
-	grants = slices.DeleteFunc(grants, func(one grant.Grant) bool { return !in[one.ID()] })
+	for i, one := range grants {
+		door, err := g.Config().Door(one.Door)
+		if err != nil {
+			continue // nobody is in by it
+		}
+		grants[i].Prefix = grant.Source{Prefix: one.Prefix, Zone: one.Zone}.Widen(door).Prefix
+	}
+	grants = slices.DeleteFunc(grants, func(one grant.Grant) bool {
+		held := in[one.ID()]
+		in[one.ID()] = false // of two that are the same here, one
+		return !held
+	})
 	_, err = g.RevokeAll(grants)
 	return err
 }

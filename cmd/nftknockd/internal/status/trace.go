@@ -96,18 +96,24 @@ const maxWays = 16
 // WaysIn returns what lets a source, or anybody if it is the zero Source, in to the ports of a
 // door without that door: always_allow, and other doors that guard one of the ports.
 func WaysIn(cfg *config.Config, snapshot *nft.Snapshot, door *knock.Door, source grant.Source) []Way {
-	var ways []Way
-	for _, p := range cfg.AlwaysAllow {
-		if !source.Prefix.IsValid() || source.Prefix.Overlaps(p) {
-			ways = append(ways, Way{Source: grant.Source{Prefix: p}.String()})
-		}
-	}
+	ways := AlwaysAllowed(cfg, source)
 	now := time.Now()
 	for _, e := range snapshot.Grants {
 		other, err := cfg.Door(e.Door)
 		if err == nil && other != door && source.Overlaps(e) && sharePort(door, other) {
 			in := grant.Of(e, now)
 			ways = append(ways, Way{Source: in.Source(), Door: in.Door, Until: in.Until})
+		}
+	}
+	return ways[:min(len(ways), maxWays)]
+}
+
+// AlwaysAllowed returns the part of [WaysIn] that no door has to do with: always_allow.
+func AlwaysAllowed(cfg *config.Config, source grant.Source) []Way {
+	var ways []Way
+	for _, p := range cfg.AlwaysAllow {
+		if !source.Prefix.IsValid() || source.Prefix.Overlaps(p) {
+			ways = append(ways, Way{Source: grant.Source{Prefix: p}.String()})
 		}
 	}
 	return ways[:min(len(ways), maxWays)]

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	"nftknock/cmd/nftknockd/internal/words"
 	"nftknock/config"
 	"nftknock/knock"
 )
@@ -83,7 +84,7 @@ func (a *Arrivals) String() string {
 	defer a.mu.Unlock()
 	var seen []string
 	for _, name := range slices.Sorted(maps.Keys(a.counts)) {
-		seen = append(seen, fmt.Sprintf("%d packets to knock ports arrived on %s, which is not guarded", a.counts[name], name))
+		seen = append(seen, fmt.Sprintf("%s to knock ports arrived on %s, which is not guarded", words.Count(a.counts[name], "packet"), name))
 	}
 	return strings.Join(seen, "; ")
 }

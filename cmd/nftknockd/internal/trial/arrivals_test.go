@@ -31,3 +31,11 @@ func TestToPorts(t *testing.T) {
 		}
 	}
 }
+
+func TestArrivalsCount(t *testing.T) {
+	a := &Arrivals{counts: map[string]int{"eth1": 1, "eth2": 2}}
+	want := "1 packet to knock ports arrived on eth1, which is not guarded; 2 packets to knock ports arrived on eth2, which is not guarded"
+	if got := a.String(); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -34,8 +34,10 @@ const pollTrial = 250 * time.Millisecond
 // awaitProof waits until a whole knock has let somebody in, and a connection has come in
 // through that door since. Either alone proves little: the knock may come from another
 // address than the connection will, and a connection may come in where nothing is guarded.
+// The countdown begins when it looks: what comes after that is seen.
 func awaitProof(ctx context.Context, g *gate.Gate, grants *event.Subscription, length time.Duration, show Countdown) (event.Event, error) {
 	seen := newSightings(g)
+	show.Begin(g.Config(), length)
 	knocked := make(map[string]event.Event)
 	from := make(map[string]uint64) // what a door had let in when it was knocked at
 	for end := time.Now().Add(length); ; {

@@ -55,8 +55,6 @@ func Alone(ctx context.Context, cfg *config.Config, deps gate.Deps, length time.
 	ended := make(chan error, 1)
 	go func() { ended <- g.Run(gateCtx) }()
 	stopServing := serve(Gate{g, deps.Log, deps.State})
-
-	show.Begin(cfg, length)
 	who, err := awaitProof(ctx, g, grants, length, show)
 	show.End()
 	if err == nil {
@@ -99,7 +97,6 @@ func (g Gate) Trial(ctx context.Context, cfg *config.Config, length time.Duratio
 	if err != nil {
 		return event.Event{}, err
 	}
-	show.Begin(cfg, length)
 	who, err := awaitProof(ctx, g.Gate, grants, length, show)
 	if err == nil {
 		g.Log.Info("the trial has passed", "door", who.Door, "source", who.Source)

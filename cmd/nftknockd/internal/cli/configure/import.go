@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nftknock/cmd/internal/usage"
+	"nftknock/cmd/nftknockd/internal/words"
 	"nftknock/config"
 	"nftknock/config/knockd"
 	"nftknock/config/migrate"
@@ -94,7 +95,7 @@ func importFile(file, keys string, stdout, stderr io.Writer) error {
 		fmt.Fprintf(stderr, "warning: %v\n", w)
 	}
 	fmt.Fprintf(stderr, "nftknockd: %s: %s, %s, %s not as before\n", file,
-		count(result.Doors, "door"), count(result.Hooks, "hook"), count(result.LostLines(), "line"))
+		words.Count(result.Doors, "door"), words.Count(result.Hooks, "hook"), words.Count(result.LostLines(), "line"))
 	if len(result.KeyFiles) > 0 && keys == "" {
 		fmt.Fprintf(stderr, "hint: the doors need their key files beside the configuration: --keys FOLDER writes them, each for its owner alone to read\n")
 	}
@@ -102,13 +103,6 @@ func importFile(file, keys string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("%s: not every door could be carried over: what became of each line is in the output", file)
 	}
 	return nil
-}
-
-func count(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }
 
 // knockdInterface returns the interface of knockd's options, where these are to be found

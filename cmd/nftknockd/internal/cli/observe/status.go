@@ -160,6 +160,9 @@ func (p *page) fleet(f *status.Fleet) {
 		return
 	case !f.Connected:
 		fmt.Fprintf(p, "%snot connected to NATS%s: this gate works alone\n", p.red, p.plain)
+		if f.Error != "" {
+			fmt.Fprintf(p, "  %s\n", f.Error)
+		}
 		return
 	}
 	others := "no other gate is seen"

@@ -12,6 +12,7 @@ import (
 	"nftknock/cmd/nftknockd/internal/cli/command"
 	"nftknock/cmd/nftknockd/internal/event"
 	"nftknock/cmd/nftknockd/internal/status"
+	"nftknock/cmd/nftknockd/internal/words"
 )
 
 func whyCommand() *cobra.Command {
@@ -61,7 +62,7 @@ func explain(t *status.Trace, now time.Time) string {
 		e.failure(step)
 	}
 	if left := len(t.Failed) - most; left > 0 {
-		e.add("and %d more attempts before that failed", left)
+		e.add("and %s before that failed", words.Count(left, "more attempt"))
 	}
 	e.events(t)
 	if t.Degraded != "" {

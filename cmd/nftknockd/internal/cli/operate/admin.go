@@ -38,7 +38,11 @@ granted for as long it needs no grant.`,
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "granted through door %s until %s: %s\n", r.Door, event.Until(r.Until), several(r.Sources))
+		out := cmd.OutOrStdout()
+		fmt.Fprintf(out, "granted through door %s until %s: %s\n", r.Door, event.Until(r.Until), several(r.Sources))
+		for _, w := range r.Still {
+			fmt.Fprintf(out, "%s gets in without a grant: it is in always_allow\n", w.Source)
+		}
 		return nil
 	}
 	return cmd
