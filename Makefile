@@ -14,8 +14,8 @@ EXEC := $(if $(SUDO),-exec "sudo env PATH=$(PATH)",)
 # the Debian package that has it.
 TOOLS := nft:nftables sshd:openssh-server ssh:openssh-client knock:knockd nmap:nmap hping3:hping3 \
 	telnet:telnet nc.openbsd:netcat-openbsd ip:iproute2 setpriv:util-linux rsync:rsync curl:curl groff:groff-base fwknop:fwknop-client
-# It would begin to ban on the machine it is installed on. Without it, its test is skipped.
-TOOLS += $(if $(CI),fail2ban-regex:fail2ban)
+# They would begin to ban, and to serve, on the machine they are installed on. Without them, their tests are skipped.
+TOOLS += $(if $(CI),fail2ban-regex:fail2ban promtool:prometheus)
 # It is large. Without it, its test is skipped.
 TOOLS += $(if $(CI),chromium:chromium)
 
@@ -64,6 +64,10 @@ PACKAGES := $(shell expr $$(nproc) + 1)
 test: tools ## run all tests, with the race detector; installs what they need
 	$(GO) test -race -timeout 30m -p $(PACKAGES) $(EXEC) ./...
 
+.PHONY: test-fleet
+test-fleet: tools ## run the tests of a fleet alone, with real NATS servers
+	$(GO) test -count=1 $(EXEC) ./integration/fleet ./cmd/nftknockd/internal/fleet
+
 .PHONY: test-systemd
 test-systemd: ## prove unit and package under a real systemd, in a container
 	$(if $(SUDO),sudo env PATH=$(PATH)) integration/systemd/test.sh
@@ -81,8 +85,8 @@ test-windows: ## run the Windows client in Wine
 	$(if $(SUDO),sudo env PATH=$(PATH)) integration/windows/test.sh
 
 .PHONY: test-kernels
-test-kernels: ## prove the gate on other kernels, in virtual machines: KERNELS="5.10 6.1 6.12"
-	$(if $(SUDO),sudo env PATH=$(PATH) KERNELS="$(KERNELS)") integration/kernels/test.sh
+test-kernels: ## prove the gate on other kernels, in virtual machines: KERNELS="5.10 6.1 6.12", FULL=1
+	$(if $(SUDO),sudo env PATH=$(PATH) KERNELS="$(KERNELS)" FULL="$(FULL)") integration/kernels/test.sh
 
 .PHONY: tools
 tools: ## install the programs that the tests use
@@ -97,9 +101,10 @@ tools: ## install the programs that the tests use
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; }
 
 .PHONY: lint
-lint: ## check format, go vet and staticcheck
+lint: ## check format, go vet (on 32 bits, too) and staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) vet ./...
+	CGO_ENABLED=0 GOARCH=arm $(GO) vet ./cmd/...
 	$(GO) run $(STATICCHECK) ./...
 
 .PHONY: vulncheck

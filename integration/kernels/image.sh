@@ -8,7 +8,7 @@
 set -euo pipefail
 suite=$1 to=$2
 
-packages=systemd,systemd-sysv,udev,dbus,nftables,iproute2,openssh-server,openssh-client,knockd,nmap,hping3,telnet,netcat-openbsd,procps,kmod,rsync,jq
+packages=systemd,systemd-sysv,udev,dbus,nftables,iproute2,openssh-server,openssh-client,knockd,nmap,hping3,telnet,netcat-openbsd,wireguard-tools,procps,kmod,rsync,jq
 work=$(mktemp -d)
 trap 'rm -rf "$work" "$to.$$"' EXIT
 mkdir -p "$to.$$"

@@ -12,7 +12,7 @@ fails() { ! "$@"; }
 quietly() { "$@" >"$work/said" 2>&1; }
 within() { quietly chroot "$root" "$@"; }
 
-# world SUITE: what is written to it is in memory.
+# world NAME: the file system of that name in the cache; what is written to it is in memory.
 world() {
 	mkdir -p "$work/memory" "$root"
 	! mountpoint -q "$root/proc" || umount "$root/proc"
@@ -21,7 +21,8 @@ world() {
 	! mountpoint -q "$work/memory" || umount "$work/memory"
 	mount -t tmpfs none "$work/memory"
 	mkdir "$work/memory/upper" "$work/memory/work"
-	mount -t overlay -o "lowerdir=$cache/packages-$1,upperdir=$work/memory/upper,workdir=$work/memory/work" none "$root"
+	mount -t overlay -o "lowerdir=$cache/$1,upperdir=$work/memory/upper,workdir=$work/memory/work" none "$root"
+	mkdir -p "$root/proc"
 	mount -t proc none "$root/proc"
 	mount --rbind /dev "$root/dev"
 }
@@ -67,7 +68,7 @@ packed="
 check() { holds "$1" <<<"$(sed '/^$/d' <<<"$2")"; }
 
 for suite in ${SUITES:-bullseye bookworm trixie}; do
-	world $suite
+	world packages-$suite
 	before=$(listing)
 	cp "$work"/1/*.deb "$work"/2/*.deb "$root/tmp/"
 
@@ -94,7 +95,7 @@ for suite in ${SUITES:-bullseye bookworm trixie}; do
 	ok "$suite: .deb installed over the client's, upgraded, removed; purge leaves nothing"
 done
 
-world bookworm
+world packages-bookworm
 mkdir -p "$root/var/lib/rpm"
 rpm_() { quietly rpm --root "$root" --dbpath /var/lib/rpm --nodeps "$@" && fails grep -i 'scriptlet failed\|error:' "$work/said"; }
 rpm_ --install "$work"/1/nftknock-0~test1-1.x86_64.rpm
@@ -139,7 +140,7 @@ bash -n "$work/arch/.INSTALL"
 ok "Arch: names and modes"
 
 # OpenRC, with the files of the .apk; its scripts run as Alpine's user tools would.
-world bookworm
+world packages-bookworm
 cp -a "$work"/apk/{etc,usr} "$root/"
 within groupadd --system nftknock
 within useradd --system --gid nftknock --no-create-home --home-dir /dev/null nftknock
@@ -150,7 +151,7 @@ check "$root" "$secrets"
 mkdir -p "$root"/run/openrc/{starting,started,stopping,stopped,inactive,wasinactive,failed,hotplugged,daemons,options,exclusive,scheduled,init.d,tmp}
 touch "$root/run/openrc/softlevel"
 rc() { within rc-service --nodeps nftknockd "$@"; }
-daemon() { chroot "$root" pgrep -x nftknockd || pgrep -x nftknockd; }
+daemon() { pgrep -x nftknockd; }
 ip link set lo up 2>/dev/null || true
 
 cat >>"$root$config" <<'END'
@@ -166,6 +167,12 @@ grep -qx "NoNewPrivs:	1" "/proc/$pid/status"
 grep -q "^Uid:	$(chroot "$root" id -u nftknock)	" "/proc/$pid/status"
 within nftknockd status
 grep -q ssh "$work/said"
+if command -v promtool >/dev/null; then
+	curl -sS --fail --unix-socket "$root/run/nftknockd/control.sock" http://nftknockd/metrics >"$work/metrics"
+	grep -q '^nftknock_' "$work/metrics"
+	promtool check metrics <"$work/metrics"
+	ok "promtool: $(grep -c '^# TYPE' "$work/metrics") metrics of the running daemon"
+fi
 cp -p "$root$config" "$work/good"
 echo 'sequense = 1' >>"$root$config"
 fails rc reload
@@ -181,6 +188,51 @@ memory=$(sed -n 's/^VmRSS:[[:space:]]*//p' "/proc/$(daemon)/status")
 rc stop
 fails daemon >/dev/null
 ok "OpenRC: not root, CAP_NET_ADMIN alone, $memory resident, program $(($(stat -c %s "$root/usr/sbin/nftknockd") / 1024)) kB; started, reloaded, stopped; a bad file costs nothing"
+
+# The table as each release's nft shows it, the running daemon's and the printed one, which it
+# loads, and loads again from its own listing.
+daemon_of="$work/apk/usr/sbin/nftknockd"
+cat >"$work/doors.toml" <<'END'
+always_allow = ["192.0.2.0/24", "2001:db8::/48"]
+[door.ssh]
+ports = [22, "51820:udp"]
+sequence = [7011, "9035:udp", 8127]
+[door.web]
+ports = [443]
+sequence = [7311, "9135:udp", 8227]
+shut = "reject"
+END
+chmod 600 "$work/doors.toml"
+readable() { grep -q 'comment "knocks, TCP"' "$1" && fails grep -E '@(nh|th|ll|ih),|unknown' "$1"; }
+# 0.9.8 leaves out which family an address has already said; counters have counted.
+shown() { sed -E 's/meta nfproto ipv[46] //; s/packets [0-9]+ bytes [0-9]+//' "$1"; }
+quietly "$daemon_of" ruleset -c "$work/doors.toml"
+"$daemon_of" ruleset -c "$work/doors.toml" >"$work/ruleset" 2>/dev/null
+quietly "$daemon_of" remove -c "$root$config" # what OpenRC's daemon has left
+for suite in ${SUITES:-bullseye bookworm trixie}; do
+	world nft-$suite
+	mkdir "$work/state"
+	"$daemon_of" run -c "$work/doors.toml" --state "$work/state" --socket "$work/control" 2>"$work/said" &
+	pid=$!
+	# The socket is there when the table is.
+	timeout 20 sh -c 'until curl -sS --fail --unix-socket "$1" http://nftknockd/v1/status; do sleep 0.1; done' - "$work/control" >/dev/null 2>&1
+	chroot "$root" nft list table inet nftknock >"$root/running"
+	readable "$root/running"
+	kill $pid && wait $pid
+	quietly "$daemon_of" remove -c "$work/doors.toml"
+	rm -rf "$work/state"
+
+	cp "$work/ruleset" "$root/ruleset"
+	within nft -f /ruleset
+	chroot "$root" nft list table inet nftknock >"$root/listed"
+	readable "$root/listed"
+	within nft delete table inet nftknock
+	within nft -f /listed
+	chroot "$root" nft list table inet nftknock >"$root/again"
+	diff <(shown "$root/listed") <(shown "$root/again")
+	within nft delete table inet nftknock
+	ok "$(chroot "$root" nft --version | cut -d' ' -f1-2): lists the daemon's table readably, loads what is printed and what it lists"
+done
 
 # OpenWrt's procd is not to be had: what it would be told.
 procd=$(

@@ -19,7 +19,9 @@ cd "$(dirname "$0")/../.."
 here=$PWD/integration/packages
 
 missing=()
-for tool in mmdebstrap:mmdebstrap rpm:rpm zstd:zstd; do
+# lintian is forty packages, prometheus would begin to serve on the machine it is installed
+# on: without them, their checks are left out.
+for tool in mmdebstrap:mmdebstrap rpm:rpm zstd:zstd curl:curl ${CI:+lintian:lintian promtool:prometheus}; do
 	command -v "${tool%%:*}" >/dev/null || missing+=("${tool#*:}")
 done
 if [ ${#missing[@]} != 0 ]; then
@@ -36,23 +38,25 @@ for script in systemd/openrc/nftknockd systemd/openwrt/nftknockd.init systemd/pa
 	sh -n "$script"
 done
 
-# Two versions, and the first once more: from a clone if that is the same.
+# Two versions, and the first once more: from clones if nothing has been changed.
 export ARCHES=amd64
 build() { (cd "$1" && VERSION=$2 FORMATS=$3 systemd/packages/build.sh "$4" >/dev/null 2>"$work/log") || {
 	cat "$work/log"
 	return 1
 }; }
-build . 0~test1 "deb rpm apk archlinux" "$work/1"
-build . 0~test2 "deb rpm" "$work/2"
-again=.
+tree=. again=.
 if git diff --quiet HEAD 2>/dev/null; then
-	again=$work/clone
+	# Two clones, as Go tells the commit of a clone, but not that of a git worktree.
+	tree=$work/clone again=$work/elsewhere/clone
+	git clone --quiet --shared . "$tree"
 	git clone --quiet --shared . "$again"
 fi
+build "$tree" 0~test1 "deb rpm apk archlinux" "$work/1"
+build "$tree" 0~test2 "deb rpm" "$work/2"
 (umask 077 && TMPDIR=$work build "$again" 0~test1 "deb rpm apk archlinux" "$work/again")
 cmp "$work/1/SHA256SUMS" "$work/again/SHA256SUMS"
 (cd "$work/1" && sha256sum --quiet --check SHA256SUMS)
-rm -rf "$work/again" "$work/clone"
+rm -rf "$work/again" "$work/clone" "$work/elsewhere"
 echo "ok  built twice: the same $(wc -l <"$work/1/SHA256SUMS") files"
 
 grep -q '"purl": "pkg:golang/github.com/google/nftables@v' "$work"/1/nftknockd_*.cdx.json
@@ -61,10 +65,14 @@ echo "ok  bill of materials: names what is linked in"
 if command -v lintian >/dev/null; then
 	lintian --allow-root --fail-on error,warning "$work"/1/*.deb
 	echo "ok  lintian"
+else
+	echo "not checked: lintian is not installed"
 fi
 if command -v promtool >/dev/null; then
 	promtool check rules cmd/nftknockd/alerts.yml >/dev/null
-	echo "ok  promtool"
+	echo "ok  promtool: alerts"
+else
+	echo "not checked: promtool is not installed"
 fi
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/nftknock
@@ -79,6 +87,14 @@ for suite in ${SUITES:-bullseye bookworm trixie}; do
 		[ $suite != bookworm ] || include=systemd,openrc
 		mmdebstrap --quiet --variant=minbase --include=$include --dpkgopt=force-unsafe-io \
 			--dpkgopt='path-exclude=/usr/share/doc/*' $suite "$base.$$"
+		mv "$base.$$" "$base"
+	fi
+	base=$cache/nft-$suite
+	if [ ! -d "$base" ]; then
+		mmdebstrap --quiet --variant=extract --include=nftables $suite "$base.$$"
+		for directory in bin lib lib64 sbin; do # what trixie's base-files would link
+			[ -e "$base.$$/$directory" ] || ln -s usr/$directory "$base.$$/$directory"
+		done
 		mv "$base.$$" "$base"
 	fi
 done

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# The second boot: shut from the first packet of the network.
+# The second boot: shut from the first packet of the network; then the tests.
 # shellcheck source-path=SCRIPTDIR source=../../systemd/inside/lib.sh
 . /e2e/lib.sh
+
+echo # the console does not begin with a new line
 
 ready=$(property ActiveEnterTimestampMonotonic)
 network=$(property ActiveEnterTimestampMonotonic network-pre.target)
@@ -18,6 +20,8 @@ quietly dpkg --purge nftknock
 fails nft list table inet nftknock 2>/dev/null
 soon reached
 ok "purged: the table is gone"
+
+. /e2e/tests.sh
 
 echo yes >/e2e/passed-second
 sync
