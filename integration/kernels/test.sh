@@ -40,7 +40,7 @@ fi
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/nftknock
 recipe=$(cksum <"$here/image.sh" | cut -d' ' -f1) # another recipe makes another image
 work=$(mktemp -d)
-trap 'for pid in $(jobs -p); do kill -- "-$pid" || true; done; rm -rf "$work"' EXIT
+trap 'for pid in $(jobs -p); do kill -- "-$pid" 2>/dev/null || true; done; wait; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM HUP
 
 # What goes in.
@@ -68,10 +68,11 @@ boot() {
 		-kernel "$dir/vmlinuz" -initrd "$dir/initramfs" \
 		-append "console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on net.ifnames=0 systemd.show_status=no \
 systemd.wants=network-up.service systemd.wants=e2e@$2.service" </dev/null >"$dir/qemu" 2>&1 || true
-	tr -d '\r' <"$dir/console" | grep -E '^(ok|kernel|package|FAILED)' || true
+	tr -d '\r' <"$dir/console" >"$dir/said"
+	grep -E '^(ok|kernel|package|FAILED)' "$dir/said" || true
 	debugfs -R "cat /passed-$2" "$dir/e2e.img" 2>/dev/null | grep -q yes || {
 		cat "$dir/qemu"
-		tr -d '\r' <"$dir/console" | grep -B 80 -A 60 -m 1 '^FAILED' || tail -n 150 "$dir/console"
+		grep -B 80 -A 60 -m 1 '^FAILED' "$dir/said" || tail -n 150 "$dir/said"
 		echo "$2 failed"
 		return 1
 	}
@@ -96,12 +97,14 @@ prove() {
 
 # As many at once as there are processors. Each is a process group, which ends with this script.
 set -m
-failed=0
+pids=()
 for kernel in $kernels; do
-	[ "$(jobs -rp | wc -l)" -lt "$(nproc)" ] || wait -n || failed=1
-	prove "$kernel" > >(sed -u "s/^/Linux $kernel: /") 2>&1 &
+	[ "$(jobs -rp | wc -l)" -lt "$(nproc)" ] || wait -n || true # what became of it is asked below
+	{ prove "$kernel" 2>&1 | sed -u "s/^/Linux $kernel: /"; } &
+	pids+=($!)
 done
-while [ -n "$(jobs -rp)" ]; do
-	wait -n || failed=1
+failed=0
+for pid in "${pids[@]}"; do
+	wait "$pid" || failed=1
 done
 exit "$failed"

@@ -43,7 +43,7 @@ started. One that fails is logged with its exit status, and not run again.
 
 No shell is used. The event is in the program's arguments, where they say so, on its standard
 input as a JSON object, and in NFTKNOCK_HOOK, NFTKNOCK_ID (the same when it is run again),
-NFTKNOCK_KIND, NFTKNOCK_TIME, NFTKNOCK_DOOR, NFTKNOCK_SOURCE, NFTKNOCK_BY, NFTKNOCK_UNTIL,
+NFTKNOCK_KIND, NFTKNOCK_TIME, NFTKNOCK_DOOR, NFTKNOCK_SOURCE, NFTKNOCK_BY, NFTKNOCK_KEY, NFTKNOCK_UNTIL,
 NFTKNOCK_COUNT and NFTKNOCK_TEXT. Each value is checked before it is passed on.
 
 When there is no hook, or no daemon, it ends after a few seconds, with status 0.`,

@@ -148,7 +148,7 @@ func (s *sandbox) show(ctx context.Context, cfg *config.Config, network *network
 		summary += fmt.Sprintf("; %d skipped", skipped)
 	}
 	if len(cfg.Interfaces) > 0 {
-		summary += fmt.Sprintf(".\nWhether this host has %s, and packets arrive there, it cannot know: `nftknockd check` does",
+		summary += fmt.Sprintf(".\nWhether this host has %s, and packets arrive there, it cannot know: `nftknockd trial` does",
 			strings.Join(cfg.Interfaces, ", "))
 	}
 	_, err = fmt.Fprintf(s.out, "\n%s.\n", summary)

@@ -140,7 +140,7 @@ func (r *ring) after(seq uint64, wanted func(Kind) bool) (Event, bool) {
 // are kept with the wanted ones.
 func (h *history) evicted(wanted func(Kind) bool) uint64 {
 	var last uint64
-	for _, k := range Kinds {
+	for _, k := range recorded {
 		if wanted(k) {
 			last = max(last, h.ringOf(k).evicted)
 		}

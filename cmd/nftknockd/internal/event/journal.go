@@ -187,13 +187,14 @@ func (j *Journal) rewrite() {
 func (h *history) marshal() []byte {
 	var out bytes.Buffer
 	lines := json.NewEncoder(&out)
-	begin := h.seq // before the events that are held
-	if e, ok := h.after(0, wants(nil)); ok {
+	all := func(Kind) bool { return true } // those that only other gates are told, too
+	begin := h.seq                         // before the events that are held
+	if e, ok := h.after(0, all); ok {
 		begin = e.seq - 1
 	}
 	lines.Encode(journalLine{Format: journalFormat, Seq: begin, OursEvicted: h.ours.evicted, StrangersEvicted: h.strangers.evicted})
 	runs := h.runs
-	for e, ok := h.after(0, wants(nil)); ok; e, ok = h.after(e.seq, wants(nil)) {
+	for e, ok := h.after(0, all); ok; e, ok = h.after(e.seq, all) {
 		for len(runs) > 0 && runs[0].after < e.seq {
 			lines.Encode(journalLine{Seq: runs[0].after, Run: runs[0].name})
 			runs = runs[1:]

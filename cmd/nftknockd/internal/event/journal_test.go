@@ -264,3 +264,28 @@ func FuzzJournal(f *testing.F) {
 		}
 	})
 }
+
+// What only other gates are told is there after the file was written anew, too.
+func TestJournalKeepsWhatWasUsed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events")
+	d := record(t, path)
+	position := subscribeTo(t, d.Bus, Now).Position()
+	d.Publish(Event{Kind: Granted, Door: "ssh", Source: "203.0.113.7", Count: 1})
+	d.Publish(Event{Kind: Used, Door: "ssh", Count: 2})
+	d.stop()
+
+	j := OpenJournal(path, replaceFile, slog.New(slog.DiscardHandler))
+	j.rewrite()
+	j.close()
+
+	d = record(t, path)
+	defer d.stop()
+	events, err := d.Bus.Subscribe(position, recorded...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, _ := read(t, events)
+	if want := []string{fmt.Sprint(Granted, 1), fmt.Sprint(Used, 2)}; !slices.Equal(seen, want) {
+		t.Errorf("%v, want %v", seen, want)
+	}
+}

@@ -28,7 +28,7 @@ type Daemon interface {
 	// Fleet returns [fleet] of the configuration in force, the group's key, and what NATS wants to
 	// see. Its error is fs.ErrNotExist if there is none.
 	Fleet() (f *config.Fleet, key, credentials config.Secret, err error)
-	// Follow calls see with each event of the kinds after an event; see [control.Client.Follow].
+	// Follow calls see with each event of the kinds after an event; see [api.Client.Follow].
 	Follow(ctx context.Context, after string, kinds []event.Kind, begun func(after string), see func(event.Event) error) error
 	// Grants returns the grants of the doors that are shared.
 	Grants() ([]status.Grant, error)

@@ -198,9 +198,13 @@ func (s *session) alive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.ahead, s.wall, s.lastAlive = ahead, time.Now(), time.Now()
+	s.ahead, s.wall = ahead, time.Now()
 	key := keyOfGate(s.Gate)
-	return s.bucket.alive(ctx, key, s.signer.seal(key, payload{Gate: s.Gate, At: s.now().UnixMilli()}))
+	err = s.bucket.alive(ctx, key, s.signer.seal(key, payload{Gate: s.Gate, At: s.now().UnixMilli()}))
+	if err == nil {
+		s.lastAlive = time.Now()
+	}
+	return err
 }
 
 // tick does what has to be done again and again.
@@ -253,7 +257,7 @@ func (s *session) tend(ctx context.Context, now time.Time) {
 		s.connect(ctx)
 	case time.Since(s.lastAlive) > aliveEvery || s.clockJumped():
 		if err := s.alive(ctx); err != nil {
-			s.Log.Warn("it cannot be told what time it is at the bucket: trying again", "error", err)
+			s.Log.Warn("the servers were not told that this gate lives: trying again", "error", err)
 			if s.clockJumped() { // what was measured before holds no more
 				s.unusable = err.Error()
 				s.lost()

@@ -121,7 +121,7 @@ func TestLongerGrantBefore(t *testing.T) {
 	}
 	first.decide(event.Granted, source, 3*time.Second)
 	second.expect(t, source, 3*time.Second)
-	time.Sleep(5 * time.Second) // and it is over, in the bucket too
+	time.Sleep(5 * time.Second) // and it is over; the bucket remembers it as long as the longer one
 	second.mu.Lock()
 	delete(second.in, source) // as its kernel does
 	second.mu.Unlock()

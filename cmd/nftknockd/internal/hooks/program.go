@@ -38,11 +38,15 @@ func (p program) run(e event.Event) error {
 	cmd.Env = append(append(os.Environ(), environment(e)...), p.env...)
 	// The program's own children die with it; a daemon that it leaves behind has left its group.
 	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
+	killed := false
+	cmd.Cancel = func() error {
+		killed = true
+		return unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
+	}
 	cmd.WaitDelay = time.Second // for whoever else has its output open
 	err = cmd.Run()
 	switch {
-	case ctx.Err() != nil:
+	case killed:
 		return fmt.Errorf("killed: it took longer than %v", p.timeout)
 	case errors.Is(err, exec.ErrWaitDelay): // the program has ended well, and left something behind
 		return nil

@@ -68,7 +68,7 @@ func Table(configFile string, state statedir.Dir, stderr io.Writer) string {
 	if cfg, _ = Load(state); cfg == nil {
 		cfg, _ = config.Parse("", nil)
 	}
-	fmt.Fprintf(stderr, "nftknockd: %v\nnftknockd: taking the table to be inet %s; --table names another\n", err, cfg.Table)
+	fmt.Fprintf(stderr, "nftknockd: %v\nnftknockd: taking the table to be inet %s\n", err, cfg.Table)
 	return cfg.Table
 }
 

@@ -36,7 +36,7 @@ ADDR only those of one address or prefix count. "nftknockd why ADDR" says what w
 
 With --exec it also runs a program for each event, without a shell: the event is on its standard
 input as a JSON object, and in NFTKNOCK_KIND, NFTKNOCK_TIME, NFTKNOCK_DOOR, NFTKNOCK_SOURCE,
-NFTKNOCK_BY, NFTKNOCK_UNTIL, NFTKNOCK_COUNT and NFTKNOCK_TEXT. Each value is checked before it is
+NFTKNOCK_BY, NFTKNOCK_KEY, NFTKNOCK_UNTIL, NFTKNOCK_COUNT and NFTKNOCK_TEXT. Each value is checked before it is
 passed on; of the text only letters, digits and some punctuation are left. The daemon itself
 executes nothing. Events that come faster than the programs end wait, up to some thousand; then
 some are missed, and an event says how many.`,

@@ -21,8 +21,8 @@ func openCommand(configFile *string) *cobra.Command {
 		Long: `Grants a source access through a door, as the whole sequence from there would. ADDR is an
 address, or a prefix: a /8 of IPv4 or a /32 of IPv6 at most. A link-local address has its interface.
 
-A prefix takes the place of those within it, if it is granted for as long. Within one that is
-granted for as long it needs no grant.`,
+A prefix takes the place of narrower prefixes within it, if it is granted for as long; addresses
+within it keep grants of their own. Within one that is granted for as long it needs no grant.`,
 		Example:           "  nftknockd open ssh 203.0.113.7\n  nftknockd open ssh 2001:db8:0:7::/64 --for 8h\n  nftknockd open ssh fe80::1%eth0",
 		Args:              usage.Exactly("DOOR", "ADDR"),
 		ValidArgsFunction: command.CompleteDoor(configFile),
