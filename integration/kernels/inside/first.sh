@@ -19,6 +19,7 @@ knock 7011 9035:udp 8127
 greeted
 ok_shut "package: shut to everybody, and the client knocks and gets sshd's banner"
 
+is NRestarts 0
 systemctl kill --signal=KILL $unit
 soon is NRestarts 1
 soon is ActiveState active

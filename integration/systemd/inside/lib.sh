@@ -10,6 +10,7 @@ config=/etc/nftknock/nftknockd.toml
 failed() {
 	echo "FAILED in line $1: $2"
 	systemctl --no-pager status "$unit" || true
+	journalctl --no-pager --boot --unit="$unit" --lines=20
 	journalctl --no-pager --boot --lines=40
 	nft list ruleset
 	exit 1
