@@ -57,9 +57,9 @@ func TestAway(t *testing.T) {
 	lab.ExpectIn(t, "192.0.2.1", b, c)
 	lab.ExpectIn(t, "192.0.2.2", b, c)
 	c.Companion.Stop(syscall.SIGKILL)
-	a.Daemon.Tell(t, "open", "ssh", "192.0.2.10", "--for", "2s")
-	a.Daemon.Tell(t, "open", "ssh", "192.0.2.11", "--for", "2s") // not for ten minutes any more
+	a.Daemon.Tell(t, "open", "ssh", "192.0.2.10", "--for", "5s")
 	lab.ExpectIn(t, "192.0.2.10", b)
+	a.Daemon.Tell(t, "open", "ssh", "192.0.2.11", "--for", "2s") // not for ten minutes any more
 	open(c, "192.0.2.3")
 	open(a, "192.0.2.4")
 	shut(b, "192.0.2.1")
