@@ -19,7 +19,7 @@ func removeCommand(configFile *string) *cobra.Command {
 		Short: "Remove the table: nothing is guarded any more",
 		Long: `Removes the table and all grants: what the doors guarded is open to everybody. The
 daemon must be stopped first. Needs CAP_NET_ADMIN. If the configuration cannot be read the
-table is the one of the configuration that was in force last.`,
+table is the one of the configuration that was in force last; --table names another.`,
 		Example: "  systemctl stop nftknockd && nftknockd remove",
 		Args:    usage.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
