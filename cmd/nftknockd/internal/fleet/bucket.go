@@ -164,12 +164,17 @@ func (b *bucket) find(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("bucket %s: %w", b.name, err)
 	}
-	stream, err := b.js.Stream(ctx, "KV_"+b.name)
+	stream, err := b.stream(ctx)
 	if err != nil {
 		return fmt.Errorf("bucket %s: %w", b.name, err)
 	}
 	b.kv, b.made = kv, stream.CachedInfo().Created
 	return nil
+}
+
+// stream asks the servers how the stream is that the bucket is made of.
+func (b *bucket) stream(ctx context.Context) (jetstream.Stream, error) {
+	return b.js.Stream(ctx, "KV_"+b.name)
 }
 
 // tampered says what somebody has done to the bucket that no watcher is told of, as far as that can be
@@ -178,7 +183,7 @@ func (b *bucket) find(ctx context.Context) error {
 func (b *bucket) tampered(ctx context.Context, values int, key string, oldest uint64) string {
 	ctx, cancel := context.WithTimeout(ctx, natsWait)
 	defer cancel()
-	stream, err := b.js.Stream(ctx, "KV_"+b.name)
+	stream, err := b.stream(ctx)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return "deleted"
@@ -230,7 +235,7 @@ func (b *bucket) put(key string, value []byte, revision uint64, ttl time.Duratio
 func (b *bucket) revision(ctx context.Context, key string) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, natsWait)
 	defer cancel()
-	stream, err := b.js.Stream(ctx, "KV_"+b.name)
+	stream, err := b.stream(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -264,7 +269,7 @@ func (b *bucket) clock(ctx context.Context, now func() time.Time) (time.Duration
 	ctx, cancel := context.WithTimeout(ctx, natsWait)
 	defer cancel()
 	began, before := time.Now(), now()
-	stream, err := b.js.Stream(ctx, "KV_"+b.name)
+	stream, err := b.stream(ctx)
 	if err != nil {
 		return 0, err
 	}

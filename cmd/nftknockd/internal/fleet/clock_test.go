@@ -94,20 +94,16 @@ func (d *skewed) decide(kind event.Kind, source string, lasts time.Duration) {
 // expect waits until a source is let in for so long; 0: not at all.
 func (d *skewed) expect(t *testing.T, source string, lasts time.Duration) {
 	t.Helper()
-	var left time.Duration
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	lab.Eventually(t, fmt.Sprintf("%s is let in for %v", source, lasts), func() bool {
 		d.mu.Lock()
 		until, in := d.in[source]
 		d.mu.Unlock()
-		left = 0
+		left := time.Duration(0)
 		if in {
 			left = until.Sub(d.now())
 		}
-		if in == (lasts > 0) && left <= lasts+time.Second && left >= lasts-5*time.Second {
-			return
-		}
-	}
-	t.Fatalf("%s is let in for %v, want %v", source, left, lasts)
+		return in == (lasts > 0) && left <= lasts+time.Second && left >= lasts-5*time.Second
+	})
 }
 
 func (d *skewed) Fleet() (f *config.Fleet, key, credentials config.Secret, err error) {
