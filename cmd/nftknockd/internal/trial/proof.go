@@ -37,11 +37,15 @@ const pollTrial = 250 * time.Millisecond
 // The countdown begins when it looks: what comes after that is seen.
 func awaitProof(ctx context.Context, g *gate.Gate, grants *event.Subscription, length time.Duration, show Countdown) (event.Event, error) {
 	seen := newSightings(g)
+	before, err := accepted(g) // what the doors had let in when there was no word of a knock yet
+	if err != nil {
+		return event.Event{}, fmt.Errorf("cannot see who comes in: %w", err)
+	}
 	show.Begin(g.Config(), length)
 	knocked := make(map[string]event.Event)
-	from := make(map[string]uint64) // what a door had let in when it was knocked at
+	from := make(map[string]uint64) // what a door had let in before it was knocked at
 	for end := time.Now().Add(length); ; {
-		before, err := accepted(g)
+		now, err := accepted(g)
 		if err != nil {
 			return event.Event{}, fmt.Errorf("cannot see who comes in: %w", err)
 		}
@@ -54,9 +58,11 @@ func awaitProof(ctx context.Context, g *gate.Gate, grants *event.Subscription, l
 			}
 			knocked[e.Door] = e
 			show.Knocked(e)
+		} else if err != nil {
+			before = now // of a knock that is told later, the connection may be in now already
 		}
 		for door, e := range knocked {
-			if before[door] > from[door] || seen.trigger(door) {
+			if now[door] > from[door] || seen.trigger(door) {
 				return e, nil
 			}
 		}
